@@ -1,0 +1,43 @@
+"""Study and its images: what crosses the borders between kia's folders (no torch)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Split = Literal["train", "val", "test"]
+View = Literal["frontal", "lateral"]
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+VIEWS: tuple[View, ...] = ("frontal", "lateral")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyImage:
+    """One image of a study: where it lies (or its name, if generated) and its view."""
+
+    path: str
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One examination: its images and the report that a radiologist wrote for them.
+
+    Attributes:
+        id: Unique within a data set.
+        split: The part of the data set it belongs to.
+        images: In the order the model reads them (frontal first).
+        report: The target text, raw (cleaning belongs to a protocol, not to the data).
+        sections: Named parts of the full report ("findings", "impression", "indication" …).
+        labels: 14 CheXpert observations → 1 present, 0 absent, −1 uncertain, None unmentioned;
+            None if the study was not labelled.
+        graph: RadGraph record of the report; None if it has none.
+    """
+
+    id: str
+    split: Split
+    images: tuple[StudyImage, ...]
+    report: str
+    sections: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, int | None] | None = None
+    graph: Mapping[str, Any] | None = None
