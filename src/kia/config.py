@@ -1,0 +1,319 @@
+"""RunConfig: everything a training run can be told, as YAML presets and `--set a.b=c`.
+
+One pydantic model for each part; a misspelt key is refused with its path and the nearest right
+name. The `model` part is plain data too: `kia.models` turns it into the `KIAConfig` of a
+checkpoint, so that this file needs neither torch nor transformers.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from kia.errors import ConfigError
+
+
+class Part(BaseModel):
+    """Base of all parts: unknown keys are refused, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageEncoderConfig(Part):
+    """The image tower, a ViT (Paper: Sec. 3.1, Image Encoder)."""
+
+    width: int = Field(768, gt=0, description="features of a patch, D")
+    depth: int = Field(12, gt=0, description="transformer blocks")
+    heads: int = Field(12, gt=0, description="attention heads; must divide width")
+    ffn_width: int = Field(3072, gt=0, description="hidden features of the feed-forward network")
+    patch_size: int = Field(16, gt=0, description="side of a patch, pixels")
+    channels: Literal[1, 3] = Field(1, description="1 grey; 3 repeats grey (pretrained ViTs)")
+    stem: Literal["patch", "conv"] = Field(
+        "patch", description="patch: one strided projection (ViT); conv: four stride-2 3x3 layers"
+    )
+    norm_position: Literal["pre", "post"] = Field(
+        "pre", description="layer norm before (ViT) or after (Eq. 1, BERT) each sublayer"
+    )
+    layer_norm_eps: float = Field(1e-12, gt=0, description="epsilon of the layer norms")
+    pretrained: str | None = Field(None, description="ViT checkpoint: a hub name or a folder")
+
+
+class TextEncoderConfig(Part):
+    """The text tower, a BERT (Paper: Sec. 3.1, Text Encoder)."""
+
+    width: int = Field(768, gt=0, description="features of a token, D")
+    depth: int = Field(12, gt=0, description="transformer blocks")
+    heads: int = Field(12, gt=0, description="attention heads; must divide width")
+    ffn_width: int = Field(3072, gt=0, description="hidden features of the feed-forward network")
+    max_positions: int = Field(512, gt=1, description="longest text, tokens")
+    vocab_size: int = Field(
+        30522, gt=0, description="word pieces at most; a trained vocabulary may be smaller"
+    )
+    norm_position: Literal["pre", "post"] = Field(
+        "post", description="layer norm before (ViT) or after (Eq. 1, BERT) each sublayer"
+    )
+    layer_norm_eps: float = Field(1e-12, gt=0, description="epsilon of the layer norms")
+    pretrained: str | None = Field(
+        None, description="BERT checkpoint with its tokenizer: a hub name or a folder"
+    )
+
+
+class ModelConfig(Part):
+    """The five components (Paper: Sec. 3.1)."""
+
+    image_size: int = Field(224, gt=0, description="side of the square input image, pixels")
+    image_encoder: ImageEncoderConfig = Field(
+        default_factory=ImageEncoderConfig, description="the image tower"
+    )
+    text_encoder: TextEncoderConfig = Field(
+        default_factory=TextEncoderConfig, description="the text tower"
+    )
+    share_parameters: bool = Field(
+        True, description="one image and one text tower in all modes, or five towers (Table 4)"
+    )
+    projection_width: int = Field(256, gt=0, description="width P of the contrastive embeddings")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout in both towers, probability")
+    initializer_range: float = Field(0.02, gt=0, description="standard deviation of new weights")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ModelConfig":
+        for tower in (self.image_encoder, self.text_encoder):
+            if tower.width % tower.heads:
+                raise ValueError(f"width {tower.width} is not a multiple of heads {tower.heads}")
+        if self.image_size % self.image_encoder.patch_size:
+            raise ValueError(
+                f"image_size {self.image_size} is not a multiple of patch_size "
+                f"{self.image_encoder.patch_size}"
+            )
+        if self.image_encoder.stem == "conv" and self.image_encoder.patch_size != 16:
+            raise ValueError("the conv stem makes patches of 16 pixels; set patch_size: 16")
+        return self
+
+
+class MaskedImageConfig(Part):
+    """Masked image modelling (Paper: Sec. 3.2, Eq. 4)."""
+
+    weight: float = Field(1.0, ge=0, description="λ1 of Eq. 9; 0 switches the task off")
+    masking: Literal["general"] = Field("general", description="which patches are masked")
+    p_total: float = Field(0.6, gt=0, lt=1, description="expected share of masked patches")
+
+
+class MaskedLanguageConfig(Part):
+    """Masked language modelling (Paper: Sec. 3.2, Eq. 5)."""
+
+    weight: float = Field(1.0, ge=0, description="λ2 of Eq. 9; 0 switches the task off")
+    masking: Literal["general"] = Field("general", description="which tokens are masked")
+    p_mask: float = Field(0.15, gt=0, lt=1, description="share of tokens masked (80/10/10)")
+
+
+class ContrastiveConfig(Part):
+    """Image-report contrastive learning (Paper: Sec. 3.3, Eq. 6; details from ALBEF)."""
+
+    weight: float = Field(1.0, ge=0, description="λ3 of Eq. 9; 0 switches the task off")
+    queue_length: int = Field(1024, gt=0, description="length Q of the queues, studies")
+    momentum: float = Field(0.995, ge=0, lt=1, description="EMA coefficient")
+    temperature: float = Field(0.07, gt=0, description="initial τ; learnt, kept in 0.001 to 0.5")
+    soft_targets: float = Field(
+        0.0, ge=0, le=1, description="share of momentum similarities in the targets (ALBEF: 0.4)"
+    )
+    same_report_is_positive: bool = Field(
+        False, description="spread the target over word-for-word equal reports"
+    )
+
+
+class MatchingConfig(Part):
+    """Image-report matching (Paper: Sec. 3.3, Eq. 7)."""
+
+    weight: float = Field(1.0, ge=0, description="λ4 of Eq. 9; 0 switches the task off")
+
+
+class ReportGenerationConfig(Part):
+    """Report generation (Paper: Sec. 3.4, Eq. 8)."""
+
+    weight: float = Field(1.0, gt=0, description="λ5 of Eq. 9")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="cross-entropy label smoothing")
+
+
+class TasksConfig(Part):
+    """The five objectives and their weights λ1 to λ5 (Paper: Eq. 9)."""
+
+    mim: MaskedImageConfig = Field(
+        default_factory=MaskedImageConfig, description="masked image modelling"
+    )
+    mlm: MaskedLanguageConfig = Field(
+        default_factory=MaskedLanguageConfig, description="masked language modelling"
+    )
+    irc: ContrastiveConfig = Field(
+        default_factory=ContrastiveConfig, description="image-report contrast"
+    )
+    irm: MatchingConfig = Field(
+        default_factory=MatchingConfig, description="image-report matching"
+    )
+    rg: ReportGenerationConfig = Field(
+        default_factory=ReportGenerationConfig, description="report generation"
+    )
+
+
+class DataConfig(Part):
+    """How studies become batches."""
+
+    max_words: int = Field(60, gt=0, description="longest report, words (IU 60, MIMIC 100)")
+    shift: float = Field(0.04, ge=0, lt=0.5, description="largest random shift, share of a side")
+    scale: float = Field(0.08, ge=0, lt=0.5, description="largest random zoom, share")
+    brightness: float = Field(0.1, ge=0, lt=1, description="largest change, share of the range")
+    contrast: float = Field(0.15, ge=0, lt=1, description="largest change, share")
+    workers: int = Field(0, ge=0, description="loader processes; 0 loads in the training process")
+
+
+class StageConfig(Part):
+    """One training stage (Paper: Sec. 4.2)."""
+
+    epochs: int = Field(ge=0, description="passes over the training split; 0 skips the stage")
+    learning_rate: float = Field(1e-4, gt=0, description="initial learning rate")
+
+
+class TrainConfig(Part):
+    """Optimisation (Paper: Sec. 4.2)."""
+
+    seed: int = Field(0, ge=0, description="of everything random in the run")
+    batch_size: int = Field(32, gt=0, description="studies a step")
+    joint: StageConfig = Field(
+        default_factory=lambda: StageConfig(epochs=40), description="stage 1: all five tasks"
+    )
+    generation: StageConfig = Field(
+        default_factory=lambda: StageConfig(epochs=5), description="stage 2: generation alone"
+    )
+    decay_per_epoch: float = Field(0.98, gt=0, le=1, description="learning-rate factor an epoch")
+    warmup_steps: int = Field(0, ge=0, description="linear warm-up at the start of a stage, steps")
+    weight_decay: float = Field(0.05, ge=0, description="decoupled; none on biases and norms")
+    gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="autocast; auto: bfloat16 where the device has it"
+    )
+    validate_every: int = Field(1, gt=0, description="epochs between validations")
+    validation_studies: int | None = Field(
+        None, gt=0, description="validate on the first so many studies; all if absent"
+    )
+    checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
+    threads: int | None = Field(None, gt=0, description="CPU threads; all cores if absent")
+
+
+class GenerationConfig(Part):
+    """Defaults of decoding, recorded in the model folder."""
+
+    beams: int = Field(3, gt=0, description="beam width K; 1 is greedy")
+    max_tokens: int = Field(100, gt=0, description="longest report, tokens")
+    length_penalty: float = Field(
+        1.0, description="exponent of the length by which a beam's score is divided"
+    )
+    batch_size: int = Field(32, gt=0, description="studies decoded together")
+
+
+class RunConfig(Part):
+    """A whole run: model, tasks, data, training and decoding."""
+
+    model: ModelConfig = Field(default_factory=ModelConfig, description="the five components")
+    tasks: TasksConfig = Field(default_factory=TasksConfig, description="the five objectives")
+    data: DataConfig = Field(default_factory=DataConfig, description="batches")
+    train: TrainConfig = Field(default_factory=TrainConfig, description="optimisation")
+    generation: GenerationConfig = Field(
+        default_factory=GenerationConfig, description="decoding"
+    )
+
+
+def preset_names() -> list[str]:
+    """Names of the presets in the package, sorted."""
+    folder = resources.files("kia") / "configs"
+    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name[-5:] == ".yaml")
+
+
+def preset_text(name: str) -> str:
+    """The YAML text of a preset, comments included.
+
+    Raises:
+        ConfigError: There is no such preset.
+    """
+    if name not in preset_names():
+        near = difflib.get_close_matches(name, preset_names(), 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ConfigError(
+            f"no preset or file '{name}'{hint} Presets: {', '.join(preset_names())} "
+            "(kia config list)"
+        )
+    return (resources.files("kia") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_config(name: str, overrides: Iterable[str] = ()) -> RunConfig:
+    """Reads a preset (by name) or a YAML file and applies `a.b=c` overrides in order.
+
+    Raises:
+        ConfigError: Unknown preset, unreadable YAML, an unknown key or a value out of range.
+    """
+    path = Path(name)
+    is_file = path.suffix in (".yaml", ".yml") or path.is_file()
+    try:
+        text = path.read_text(encoding="utf-8") if is_file else preset_text(name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read configuration {name}: {error}") from error
+    tree = _parse(text, name)
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{name} must hold keys and values at its top level")
+    for override in overrides:
+        _apply(tree, override)
+    return validate(tree, name)
+
+
+def validate(tree: dict[str, Any], source: str) -> RunConfig:
+    """Checks a tree of plain values; see `load_config` for the errors."""
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(f"{source}: unknown key '{path}'{_nearest(path)}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{source}: {path or 'configuration'}: {message}") from error
+
+
+def fields(part: type[Part] = RunConfig, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every leaf field with its dotted path, in the order of the file."""
+    for name, info in part.model_fields.items():
+        annotation = info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Part):
+            yield from fields(annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", info
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override}: write it as key.path=value")
+    *parents, last = key.strip().split(".")
+    node = tree
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: '{parent}' is a value, not a group")
+        node = child
+    node[last] = _parse(value, f"--set {override}") if value.strip() else None
+
+
+def _nearest(path: str) -> str:
+    known = [name for name, _ in fields()]
+    groups = {name.rpartition(".")[0] for name in known} | set(RunConfig.model_fields)
+    near = difflib.get_close_matches(path, [*known, *groups], 1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else " (kia config explain lists all)"
