@@ -1,0 +1,272 @@
+"""Language metrics of generated reports under three named protocols.
+
+``r2gen``       what the tables of the field print: both sides cleaned, references mapped
+                through the training vocabulary and cut
+``r2gen-full``  both sides cleaned, references whole
+``coco``        Penn Treebank tokens of the raw text, without punctuation
+
+BLEU, METEOR, ROUGE-L and CIDEr come from pycocoevalcap. What cannot be computed is None and has
+a reason; it is never replaced by something else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from kia.errors import DataError, MissingDependency, UsageError
+from kia.evaluation.java import JavaUnavailable, MeteorProcess, MeteorScores, PTBTokenizer
+from kia.evaluation.protocols import (
+    DatasetStyle,
+    build_vocabulary,
+    clean_report,
+    map_reference,
+)
+
+__all__ = [
+    "METRICS",
+    "PROTOCOLS",
+    "LanguageScorer",
+    "LanguageScores",
+    "cider",
+    "clean_report",
+    "score",
+]
+
+PROTOCOLS = ("r2gen", "r2gen-full", "coco")
+"""Names of the protocols, in the order in which they are printed."""
+
+METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider")
+"""Keys of every result, in the order in which they are printed."""
+
+NO_TRAINING_REPORTS = "r2gen needs the training reports: its vocabulary is made from them"
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageScores:
+    """The metrics of one set of reports under one protocol.
+
+    Attributes:
+        protocol: One of `PROTOCOLS`.
+        values: Metric → value, None where it was not computed.
+        reasons: Metric → why it was not computed.
+        statistics: Metric family ("bleu", "meteor", "rouge_l", "cider") → what resampling needs,
+            a row a study: BLEU (n, 10) as reference length, report length, 4 match counts and
+            4 n-gram counts; METEOR (n, 23); ROUGE-L and CIDEr (n, 1).
+    """
+
+    protocol: str
+    values: dict[str, float | None]
+    reasons: dict[str, str]
+    statistics: dict[str, np.ndarray]
+
+
+class LanguageScorer:
+    """Scores any number of report sets against the same references, with one METEOR process.
+
+    Use it in a ``with`` block, so that METEOR ends with it.
+
+    Args:
+        refs: Raw reference reports.
+        train_reports: Raw training reports, for the vocabulary of ``r2gen``; None if unknown.
+        dataset: Cleaning, vocabulary and cut of "iu" or "mimic".
+        metrics: What to compute; the rest stays None.
+
+    Raises:
+        DataError: There is no reference.
+        UsageError: A metric is unknown.
+        MissingDependency: pycocoevalcap is not installed.
+    """
+
+    def __init__(
+        self,
+        refs: Sequence[str],
+        train_reports: Sequence[str] | None = None,
+        *,
+        dataset: DatasetStyle = "iu",
+        metrics: Sequence[str] = METRICS,
+    ) -> None:
+        if not refs:
+            raise DataError("there is no report to score")
+        if unknown := sorted(set(metrics) - set(METRICS)):
+            raise UsageError(f"unknown metric {unknown[0]!r}: choose from {', '.join(METRICS)}")
+        _require_pycocoevalcap()
+        self.refs = list(refs)
+        self.dataset = dataset
+        self.metrics = frozenset(metrics)
+        self.tokenize = PTBTokenizer()
+        self._vocabulary = build_vocabulary(train_reports, dataset) if train_reports else None
+        self._meteor: MeteorProcess | None = None
+        self._no_meteor = ""
+        if "meteor" in self.metrics:
+            try:
+                self._meteor = MeteorProcess()
+            except JavaUnavailable as error:
+                self._no_meteor = str(error)
+
+    def __enter__(self) -> "LanguageScorer":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End METEOR."""
+        if self._meteor is not None:
+            self._meteor.close()
+
+    def score(self, hyps: Sequence[str], protocol: str) -> LanguageScores:
+        """Score one set of raw reports, in the order of the references.
+
+        Raises:
+            DataError: There are not as many reports as references.
+            UsageError: The protocol is unknown.
+        """
+        if len(hyps) != len(self.refs):
+            raise DataError(f"{len(hyps)} reports for {len(self.refs)} references")
+        try:
+            hyp_tokens, ref_tokens = self._prepare(hyps, protocol)
+        except JavaUnavailable as error:
+            return self._nothing(protocol, str(error))
+        scores = _score_tokens(hyp_tokens, ref_tokens, self.metrics, protocol)
+        if "meteor" in self.metrics:
+            self._add_meteor(scores, hyp_tokens, ref_tokens)
+        return scores
+
+    def _prepare(self, hyps: Sequence[str], protocol: str) -> tuple[list[str], list[str]]:
+        if protocol == "coco":
+            tokens = self.tokenize([*hyps, *self.refs])
+            return tokens[: len(hyps)], tokens[len(hyps) :]
+        if protocol not in PROTOCOLS:
+            raise UsageError(f"unknown protocol {protocol!r}: choose from {', '.join(PROTOCOLS)}")
+        cleaned = [" ".join(clean_report(hyp, self.dataset).split()) for hyp in hyps]
+        if protocol == "r2gen-full":
+            return cleaned, [" ".join(clean_report(r, self.dataset).split()) for r in self.refs]
+        if self._vocabulary is None:
+            raise UsageError(NO_TRAINING_REPORTS)
+        return cleaned, [map_reference(r, self._vocabulary, self.dataset) for r in self.refs]
+
+    def _nothing(self, protocol: str, reason: str) -> LanguageScores:
+        values: dict[str, float | None] = dict.fromkeys(METRICS)
+        return LanguageScores(protocol, values, dict.fromkeys(sorted(self.metrics), reason), {})
+
+    def _add_meteor(self, scores: LanguageScores, hyps: list[str], refs: list[str]) -> None:
+        try:
+            if self._meteor is None:
+                raise JavaUnavailable(self._no_meteor)
+            meteor: MeteorScores = self._meteor.score(hyps, refs)
+        except JavaUnavailable as error:
+            self._meteor, self._no_meteor = None, str(error)
+            scores.reasons["meteor"] = str(error)
+            return
+        scores.values["meteor"] = meteor.corpus
+        scores.statistics["meteor"] = meteor.statistics
+
+
+def _require_pycocoevalcap() -> None:
+    try:
+        import pycocoevalcap  # noqa: F401
+    except ImportError:
+        raise MissingDependency(
+            "scoring reports needs pycocoevalcap: pip install 'kia[evaluation]'"
+        ) from None
+
+
+def _score_tokens(
+    hyps: list[str], refs: list[str], metrics: frozenset[str], protocol: str
+) -> LanguageScores:
+    """BLEU, ROUGE-L and CIDEr of white-space tokens."""
+    values: dict[str, float | None] = dict.fromkeys(METRICS)
+    statistics: dict[str, np.ndarray] = {}
+    if wanted := [m for m in METRICS if m.startswith("bleu") and m in metrics]:
+        bleu, statistics["bleu"] = _bleu(hyps, refs)
+        values.update({name: bleu[int(name[-1]) - 1] for name in wanted})
+    for name, scorer in (("rouge_l", _rouge), ("cider", _cider)):
+        if name in metrics:
+            per_study = scorer(hyps, refs)
+            values[name] = float(per_study.mean())
+            statistics[name] = per_study[:, None]
+    return LanguageScores(protocol, values, {}, statistics)
+
+
+def _bleu(hyps: list[str], refs: list[str]) -> tuple[list[float], np.ndarray]:
+    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+
+    scorer = BleuScorer(n=4)
+    for hyp, ref in zip(hyps, refs, strict=True):
+        scorer += (hyp, [ref])
+    values, _ = scorer.compute_score(option="closest", verbose=0)
+    rows = [[c["reflen"][0], c["testlen"], *c["correct"], *c["guess"]] for c in scorer.ctest]
+    return [float(value) for value in values], np.array(rows, dtype=float)
+
+
+def _rouge(hyps: list[str], refs: list[str]) -> np.ndarray:
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    return np.asarray(Rouge().compute_score(*_as_captions(hyps, refs))[1], dtype=float)
+
+
+def _cider(hyps: list[str], refs: list[str]) -> np.ndarray:
+    from pycocoevalcap.cider.cider import Cider
+
+    if not any(refs):  # pycocoevalcap takes the maximum of an empty table
+        return np.zeros(len(refs))
+    return np.asarray(Cider().compute_score(*_as_captions(hyps, refs))[1], dtype=float)
+
+
+def _as_captions(hyps: list[str], refs: list[str]) -> tuple[Mapping[int, list[str]], ...]:
+    return {i: [ref] for i, ref in enumerate(refs)}, {i: [hyp] for i, hyp in enumerate(hyps)}
+
+
+def score(
+    hyps: Sequence[str],
+    refs: Sequence[str],
+    *,
+    protocol: str,
+    train_reports: Sequence[str] | None = None,
+    dataset: DatasetStyle = "iu",
+    metrics: Sequence[str] = METRICS,
+) -> dict[str, float | None]:
+    """Score one set of raw reports under one protocol.
+
+    Args:
+        hyps: Generated reports.
+        refs: Reference reports, same length and order.
+        protocol: "r2gen", "r2gen-full" or "coco".
+        train_reports: Reports of the training split; only "r2gen" needs them.
+        dataset: "iu" or "mimic".
+        metrics: Some of `METRICS`; without "meteor" the two r2gen protocols need no Java.
+
+    Returns:
+        Every name of `METRICS` → its value, or None where it was not asked for or not computed.
+    """
+    train = train_reports if protocol == "r2gen" else None
+    with LanguageScorer(refs, train, dataset=dataset, metrics=metrics) as scorer:
+        return scorer.score(hyps, protocol).values
+
+
+def cider(
+    hyps: Sequence[str],
+    refs: Sequence[str],
+    train_reports: Sequence[str],
+    dataset: DatasetStyle = "iu",
+) -> float:
+    """CIDEr of the ``r2gen`` protocol: quick and without Java, for validation during training.
+
+    Args:
+        hyps: Generated reports.
+        refs: Reference reports, same length and order.
+        train_reports: Reports of the training split.
+        dataset: "iu" or "mimic".
+    """
+    values = score(
+        hyps, refs, protocol="r2gen", train_reports=train_reports, dataset=dataset,
+        metrics=("cider",),
+    )  # fmt: skip
+    return float(values["cider"] or 0.0)
