@@ -1,0 +1,34 @@
+"""kia: chest X-ray report generation by knowledge-guided implicit vision-language alignment.
+
+The names below are loaded at their first use, so `import kia` loads neither torch nor transformers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["KIAConfig", "KIAForReportGeneration", "KIAProcessor", "Study", "__version__"]
+
+if TYPE_CHECKING:
+    from kia.models import KIAConfig as KIAConfig
+    from kia.models import KIAForReportGeneration as KIAForReportGeneration
+    from kia.processing import KIAProcessor as KIAProcessor
+    from kia.studies import Study as Study
+
+_HOME = {
+    "KIAConfig": "kia.models",
+    "KIAForReportGeneration": "kia.models",
+    "KIAProcessor": "kia.processing",
+    "Study": "kia.studies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'kia' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])
