@@ -65,7 +65,8 @@ class MeteorScores(NamedTuple):
     Attributes:
         corpus: The score of the set, from its summed statistics (this is what is printed).
         per_study: One score a study, (n,).
-        statistics: The sufficient statistics, (n, 23), in the order of METEOR's SCORE line.
+        statistics: What METEOR adds up, (n, 23), in the order of its SCORE line; a report that
+            matches its reference whole, in one chunk, counts no chunk, as in METEOR's own sum.
     """
 
     corpus: float
@@ -152,6 +153,8 @@ class MeteorProcess:
         statistics = np.array([[float(value) for value in line.split()] for line in answers])
         self._write([" ||| ".join(["EVAL", *answers])])
         per_study = np.array([float(self._read()) for _ in answers])
+        whole = (statistics[:, 20] == 1) & (statistics[:, 21:23] == statistics[:, 0:2]).all(axis=1)
+        statistics[whole, 20] = 0.0
         return MeteorScores(float(self._read()), per_study, statistics)
 
     def _write(self, lines: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ BLEU, METEOR, ROUGE-L and CIDEr come from pycocoevalcap. What cannot be computed
 a reason; it is never replaced by something else.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -128,16 +129,43 @@ class LanguageScorer:
             DataError: There are not as many reports as references.
             UsageError: The protocol is unknown.
         """
-        if len(hyps) != len(self.refs):
-            raise DataError(f"{len(hyps)} reports for {len(self.refs)} references")
-        try:
-            hyp_tokens, ref_tokens = self._prepare(hyps, protocol)
-        except JavaUnavailable as error:
-            return self._nothing(protocol, str(error))
-        scores = _score_tokens(hyp_tokens, ref_tokens, self.metrics, protocol)
+        return self.score_sets({"": hyps}, (protocol,))[""][protocol]
+
+    def score_sets(
+        self, sets: Mapping[str, Sequence[str]], protocols: Sequence[str] = PROTOCOLS
+    ) -> dict[str, dict[str, LanguageScores]]:
+        """Score several sets of reports; everything else is done while METEOR loads.
+
+        Args:
+            sets: Name → raw reports in the order of the references.
+            protocols: Some of `PROTOCOLS`.
+
+        Returns:
+            Name → protocol → scores.
+        """
+        scores: dict[str, dict[str, LanguageScores]] = {name: {} for name in sets}
+        for_meteor: list[tuple[LanguageScores, list[str], list[str]]] = []
+        if "coco" in protocols:
+            self._tokenize_at_once(sets)
+        for name, hyps in sets.items():
+            if len(hyps) != len(self.refs):
+                raise DataError(f"{len(hyps)} reports for {len(self.refs)} references")
+            for protocol in protocols:
+                try:
+                    tokens = self._prepare(hyps, protocol)
+                except JavaUnavailable as error:
+                    scores[name][protocol] = self._nothing(protocol, str(error))
+                    continue
+                scores[name][protocol] = _score_tokens(*tokens, self.metrics, protocol)
+                for_meteor.append((scores[name][protocol], *tokens))
         if "meteor" in self.metrics:
-            self._add_meteor(scores, hyp_tokens, ref_tokens)
+            for result, hyp_tokens, ref_tokens in for_meteor:
+                self._add_meteor(result, hyp_tokens, ref_tokens)
         return scores
+
+    def _tokenize_at_once(self, sets: Mapping[str, Sequence[str]]) -> None:
+        with contextlib.suppress(JavaUnavailable):  # each set then reports it
+            self.tokenize.add([*self.refs, *(hyp for hyps in sets.values() for hyp in hyps)])
 
     def _prepare(self, hyps: Sequence[str], protocol: str) -> tuple[list[str], list[str]]:
         if protocol == "coco":

@@ -1,0 +1,153 @@
+"""What a model must beat: reports written without looking at the image, or by copying one.
+
+On IU X-Ray one constant report outdoes many published models, so no score is printed alone.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kia.errors import DataError
+from kia.evaluation.language import LanguageScorer
+from kia.evaluation.protocols import DatasetStyle, clean_report
+
+CONSTANT_REPORT = (
+    "The lungs are clear. There is no focal airspace consolidation. No pleural effusion or "
+    "pneumothorax. Heart size and mediastinal contour are within normal limits. There are "
+    "degenerative changes of the spine."
+)
+"""The constant report whose scores on IU X-Ray are kia's golden values."""
+
+COLLAPSED_BELOW = 0.05
+"""Share of different reports below which a model is said to have collapsed."""
+
+_CHOOSING_STUDIES = 300  # references on which constants are compared, to stay quick
+_QUERY_ROWS = 256  # queries compared with all training images at a time
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenReport:
+    """A constant report and how it was chosen.
+
+    Attributes:
+        report: The raw report.
+        how: One sentence about the choice, to be printed.
+    """
+
+    report: str
+    how: str
+
+
+def most_frequent(train_reports: Sequence[str]) -> ChosenReport:
+    """The most frequent training report; of equally frequent ones the first in the file.
+
+    Reports are the same if they are the same word for word, white space aside.
+
+    Raises:
+        DataError: There is no training report.
+    """
+    if not train_reports:
+        raise DataError("there is no training report to take the most frequent of")
+    report, count = Counter(" ".join(r.split()) for r in train_reports).most_common(1)[0]
+    return ChosenReport(report, f"the most frequent training report ({count} times)")
+
+
+def best_constant(
+    train_reports: Sequence[str],
+    val_reports: Sequence[str] | None = None,
+    *,
+    dataset: DatasetStyle = "iu",
+    candidates: int = 20,
+) -> ChosenReport:
+    """The constant report with the best CIDEr (``r2gen``) on validation, never on test.
+
+    Args:
+        train_reports: Raw training reports; the most frequent ones are the candidates, together
+            with `CONSTANT_REPORT`.
+        val_reports: Raw validation reports; without them training reports judge.
+        dataset: "iu" or "mimic".
+        candidates: How many training reports compete.
+    """
+    split = "validation" if val_reports else "training"
+    refs = _spread(val_reports or train_reports, _CHOOSING_STUDIES)
+    counts = Counter(" ".join(report.split()) for report in train_reports)
+    pool = [CONSTANT_REPORT, *(report for report, _ in counts.most_common(candidates))]
+    with LanguageScorer(refs, train_reports, dataset=dataset, metrics=("cider",)) as scorer:
+        sets = {report: [report] * len(refs) for report in pool}
+        results = scorer.score_sets(sets, ("r2gen",))
+    scores = [results[report]["r2gen"].values["cider"] or 0.0 for report in pool]
+    best = int(np.argmax(scores))
+    how = (
+        f"the best of {len(pool)} constant reports by CIDEr on {len(refs)} {split} studies "
+        f"({scores[best]:.3f})"
+    )
+    return ChosenReport(pool[best], how)
+
+
+def _spread(reports: Sequence[str], most: int) -> list[str]:
+    """At most so many reports, evenly spaced over the sequence."""
+    if len(reports) <= most:
+        return list(reports)
+    return [reports[i] for i in np.linspace(0, len(reports) - 1, most).astype(int)]
+
+
+def nearest_reports(
+    train_reports: Sequence[str], train_embeddings: np.ndarray, query_embeddings: np.ndarray
+) -> list[str]:
+    """For each study the report of the training study whose image embedding is nearest (cosine).
+
+    Args:
+        train_reports: Raw training reports, n of them.
+        train_embeddings: (n, P), in the order of the reports.
+        query_embeddings: (m, P)
+
+    Returns:
+        m training reports.
+
+    Raises:
+        DataError: The shapes do not fit together, or a value is not finite.
+    """
+    train = _unit_rows(train_embeddings, "training", len(train_reports))
+    query = _unit_rows(query_embeddings, "prediction", len(query_embeddings))
+    if train.shape[1] != query.shape[1]:
+        raise DataError(
+            f"image embeddings differ in width: {train.shape[1]} in training, "
+            f"{query.shape[1]} beside the predictions"
+        )
+    chunks = (query[start : start + _QUERY_ROWS] for start in range(0, len(query), _QUERY_ROWS))
+    return [train_reports[i] for chunk in chunks for i in (chunk @ train.T).argmax(axis=1)]
+
+
+def _unit_rows(embeddings: np.ndarray, what: str, rows: int) -> np.ndarray:
+    if embeddings.ndim != 2 or len(embeddings) != rows:
+        raise DataError(
+            f"{what} image embeddings have shape {embeddings.shape}, expected {rows} rows"
+        )
+    embeddings = np.asarray(embeddings, dtype=np.float32)
+    if not np.isfinite(embeddings).all():
+        raise DataError(f"{what} image embeddings hold values that are not finite")
+    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings / np.maximum(norms, np.finfo(np.float32).tiny)
+
+
+def diversity(reports: Sequence[str], dataset: DatasetStyle = "iu") -> dict[str, float | int]:
+    """How many different reports there are, and how long they are.
+
+    Args:
+        reports: Raw generated reports, at least one.
+        dataset: Decides the cleaning before words are counted.
+
+    Returns:
+        "unique_reports", "unique_ratio" (0–1, of all reports) and "mean_length" in words (full
+        stops not counted), all after cleaning.
+    """
+    words = [tuple(clean_report(report, dataset).split()) for report in reports]
+    lengths = [sum(word != "." for word in report) for report in words]
+    unique = len(set(words))
+    return {
+        "unique_reports": unique,
+        "unique_ratio": unique / len(words),
+        "mean_length": sum(lengths) / len(words),
+    }

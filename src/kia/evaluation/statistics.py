@@ -1,0 +1,185 @@
+"""How sure a score is: bootstrap intervals over studies.
+
+Corpus scores (BLEU, METEOR) are not means over studies, so what is resampled is each study's
+sufficient statistics; the score is computed anew from their sums (Koehn, EMNLP 2004).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+RESAMPLES = 1000
+"""Resamples of an interval unless told otherwise."""
+
+_CELLS_AT_ONCE = 4_000_000  # resamples × studies held in memory at a time
+
+Interval = tuple[float, float]
+Formula = Callable[[np.ndarray], np.ndarray]
+
+
+def resampled_sums(
+    statistics: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0
+) -> np.ndarray:
+    """Sums of the statistics of n studies drawn with replacement, again and again.
+
+    Args:
+        statistics: One row a study, (n, k).
+        resamples: Number of draws R.
+        seed: Seed of the draws; the same studies are drawn for any statistics of length n.
+
+    Returns:
+        (R, k)
+    """
+    counts = _draws(len(statistics), resamples, np.random.default_rng(seed))
+    return np.concatenate([draw @ statistics for draw in counts])
+
+
+def _draws(studies: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """How often each study was drawn, (chunk, n), until there are enough resamples."""
+    chunk = max(1, _CELLS_AT_ONCE // max(1, studies))
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        picks = rng.integers(studies, size=(rows, studies))
+        picks += studies * np.arange(rows)[:, None]
+        counts = np.bincount(picks.ravel(), minlength=rows * studies)
+        yield counts.reshape(rows, studies).astype(float)
+
+
+def percentile_interval(values: np.ndarray, level: float = 0.95) -> Interval:
+    """The middle part of resampled values.
+
+    Args:
+        values: One value a resample, (R,).
+        level: Share of the values inside, 0–1.
+    """
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def bootstrap_interval(
+    statistics: np.ndarray,
+    formula: Formula,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """Bootstrap interval over studies of any score that is a formula of summed statistics.
+
+    Args:
+        statistics: One row a study, (n, k).
+        formula: Summed statistics (R, k) → scores (R,).
+        resamples: Number of draws R.
+        seed: Seed of the draws.
+        level: Share of the resampled scores inside the interval.
+    """
+    sums = resampled_sums(statistics, resamples=resamples, seed=seed)
+    return percentile_interval(formula(sums), level)
+
+
+def mean_interval(
+    values: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
+) -> Interval:
+    """Bootstrap interval of a mean over studies.
+
+    Args:
+        values: One value a study, (n,).
+        resamples: Number of draws.
+        seed: Seed of the draws.
+        level: Share of the resampled means inside the interval.
+    """
+    return bootstrap_interval(
+        np.asarray(values, dtype=float)[:, None],
+        lambda sums: sums[:, 0] / len(values),
+        resamples=resamples,
+        seed=seed,
+        level=level,
+    )
+
+
+def bleu_from_sums(sums: np.ndarray) -> np.ndarray:
+    """Corpus BLEU-1..4 of summed statistics.
+
+    Source: Papineni et al., ACL 2002, with the smoothing constants of pycocoevalcap.
+
+    Args:
+        sums: (R, 10): reference length, report length, 4 match counts, 4 n-gram counts.
+
+    Returns:
+        (R, 4)
+    """
+    sums = np.asarray(sums, dtype=float)
+    ref_length, hyp_length = sums[:, 0] + 1e-9, sums[:, 1] + 1e-15
+    precision = (sums[:, 2:6] + 1e-15) / (sums[:, 6:10] + 1e-9)
+    bleu = np.cumprod(precision, axis=1) ** (1 / np.arange(1, 5))
+    ratio = np.minimum(hyp_length / ref_length, 1.0)
+    return bleu * np.exp(1 - 1 / ratio)[:, None]
+
+
+_METEOR_MODULE_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])  # exact, stem, synonym, paraphrase
+_METEOR_ALPHA, _METEOR_BETA, _METEOR_GAMMA, _METEOR_DELTA = 0.85, 0.20, 0.60, 0.75
+
+
+def meteor_from_sums(sums: np.ndarray) -> np.ndarray:
+    """METEOR 1.5 (English, tuned to ranking) of summed statistics.
+
+    Source: Denkowski and Lavie, WMT 2014, with the parameters of ``-l en``.
+
+    Args:
+        sums: (R, 23) in the order of METEOR's SCORE line: lengths of report and reference, their
+            function words, for each of four modules the matched content words of both and the
+            matched function words of both, then chunks (0 for a report matched whole, as METEOR adds
+            them up; see `kia.evaluation.java.MeteorScores`) and matched words of both.
+
+    Returns:
+        (R,)
+    """
+    sums = np.asarray(sums, dtype=float)
+    weight = np.array([_METEOR_DELTA, 1 - _METEOR_DELTA])  # content words, function words
+    modules = sums[:, 4:20].reshape(-1, 4, 2, 2)  # (R, module, content | function, hyp | ref)
+    matched = np.einsum("rmks,m,k->rs", modules, _METEOR_MODULE_WEIGHTS, weight)
+    lengths, function_words = sums[:, 0:2], sums[:, 2:4]
+    weighted_length = (lengths - function_words) * weight[0] + function_words * weight[1]
+    shares = _divide(matched, weighted_length)
+    precision, recall = shares[:, 0], shares[:, 1]
+    mean = _divide(precision * recall, _METEOR_ALPHA * precision + (1 - _METEOR_ALPHA) * recall)
+    fragments = _divide(sums[:, 20], sums[:, 21:23].mean(axis=1))
+    return mean * (1 - _METEOR_GAMMA * fragments**_METEOR_BETA)
+
+
+def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+
+
+def language_intervals(
+    statistics: Mapping[str, np.ndarray], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Interval]:
+    """95 % intervals of the language metrics, from the same draws of studies.
+
+    CIDEr's idf stays that of all references: a study's score is its part of the printed mean.
+
+    Args:
+        statistics: As in `kia.evaluation.language.LanguageScores.statistics`.
+        resamples: Number of draws.
+        seed: Seed of the draws.
+
+    Returns:
+        Metric → (low, high), for what was computed.
+    """
+    if not statistics:
+        return {}
+    families = list(statistics)
+    studies = len(statistics[families[0]])
+    edges = np.cumsum([statistics[name].shape[1] for name in families])[:-1]
+    together = np.concatenate([statistics[name] for name in families], axis=1)
+    sums = np.split(resampled_sums(together, resamples=resamples, seed=seed), edges, axis=1)
+    values: dict[str, np.ndarray] = {}
+    for name, summed in zip(families, sums, strict=True):
+        if name == "bleu":
+            values |= {f"bleu_{n}": column for n, column in enumerate(bleu_from_sums(summed).T, 1)}
+        elif name == "meteor":
+            values[name] = meteor_from_sums(summed)
+        else:
+            values[name] = summed[:, 0] / studies
+    return {name: percentile_interval(column) for name, column in values.items()}
