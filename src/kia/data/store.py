@@ -193,7 +193,9 @@ class PreparedDataset:
     def _nearest(self, id: str) -> str:
         import difflib
 
-        near = difflib.get_close_matches(id, self._column("id").to_pylist(), n=3, cutoff=0.5)
+        ids = self._column("id").to_pylist()
+        near = [other for other in ids if id and other.startswith(id)][:3]
+        near = near or difflib.get_close_matches(id, ids, n=3, cutoff=0.5)
         return f"; nearest: {', '.join(near)}" if near else ""
 
 

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+import kia
 from kia.errors import DataError
 from kia.studies import SPLITS, VIEWS, Study
 
@@ -72,7 +73,8 @@ class DatasetWriter:
         self._overwrite = overwrite
         self._digest = hashlib.sha256()
         self._ids: set[str] = set()
-        self._counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        """Studies added so far, by split."""
         self._views: Counter[str] = Counter()
         self._rows: list[dict[str, Any]] = []
         self._side: list[str] = []
@@ -132,7 +134,7 @@ class DatasetWriter:
             raise self._failed(error) from error
         self._ids.add(study.id)
         self._n_images += len(pixels)
-        self._counts[study.split] += 1
+        self.counts[study.split] += 1
         self._views.update(image.view for image in study.images)
 
     def reject(self, what: str, why: str) -> None:
@@ -214,9 +216,9 @@ class DatasetWriter:
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "kia_version": _kia_version(),
+            "kia_version": kia.__version__,
             **self._about,
-            "counts": {split: self._counts[split] for split in SPLITS},
+            "counts": {split: self.counts[split] for split in SPLITS},
             "images": {view: self._views[view] for view in VIEWS},
             "rejects": self._n_rejects,
             "image_size": self.image_size,
@@ -255,42 +257,63 @@ class DatasetWriter:
         return DataError(f"{self.out}: cannot write the data set: {reason}{hint}")
 
 
+class NpyWriter:
+    """Appends uint8 rows to a .npy file whose length is not known beforehand.
+
+    Args:
+        path: The file.
+        row_shape: Shape of one row.
+    """
+
+    def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
+        self.rows = 0
+        self._row_shape = row_shape
+        self._file = path.open("wb")
+        self._header()
+
+    def append(self, rows: npt.NDArray[np.uint8]) -> None:
+        """Append (n, *row_shape)."""
+        if rows.dtype != np.uint8 or rows.shape[1:] != self._row_shape:
+            raise ValueError(f"rows are {rows.dtype} {rows.shape}, not uint8 {self._row_shape}")
+        self._file.write(np.ascontiguousarray(rows).data)
+        self.rows += len(rows)
+
+    def close(self) -> None:
+        """Write the final length; a second call does nothing."""
+        if not self._file.closed:
+            with self._file:
+                self._header()
+
+    def _header(self) -> None:
+        shape = (self.rows, *self._row_shape)
+        self._file.seek(0)  # numpy pads the header so that a longer array needs no more room
+        np.lib.format.write_array_header_1_0(
+            self._file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
+
+
 class _ShardWriter:
-    """Appends images to images-NNNNN.npy files."""
+    """Spreads images over images-NNNNN.npy files."""
 
     def __init__(self, folder: Path, side: int) -> None:
         self.names: list[str] = []
         self.sizes: list[int] = []
         self._folder, self._side = folder, side
-        self._file: BinaryIO | None = None
+        self._file: NpyWriter | None = None
 
     def append(self, pixels: npt.NDArray[np.uint8]) -> None:
-        images = max(1, SHARD_BYTES // self._side**2)
-        if self._file is None or self.sizes[-1] + len(pixels) > images:
+        most = SHARD_BYTES // self._side**2
+        if self._file is None or self._file.rows + len(pixels) > most:
             self.close()
             self.names.append(f"images-{len(self.names):05d}.npy")
             self.sizes.append(0)
-            self._file = (self._folder / self.names[-1]).open("wb")
-            self._header()
-        self._file.write(np.ascontiguousarray(pixels).data)
-        self.sizes[-1] += len(pixels)
+            self._file = NpyWriter(self._folder / self.names[-1], (self._side, self._side))
+        self._file.append(pixels)
+        self.sizes[-1] = self._file.rows
 
     def close(self) -> None:
-        if self._file is None:
-            return
-        file, self._file = self._file, None
-        with file:
-            self._header(file)
-
-    def _header(self, file: BinaryIO | None = None) -> None:
-        """(Re)write the header; numpy pads it so that more images need no more room."""
-        file = file or self._file
-        assert file is not None
-        shape = (self.sizes[-1], self._side, self._side)
-        file.seek(0)
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-        )
+        if self._file is not None:
+            self._file.close()
 
 
 def hash_study(digest: Any, study: Study, pixels: npt.NDArray[np.uint8]) -> None:
@@ -363,12 +386,3 @@ def _fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _kia_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("kia")
-    except PackageNotFoundError:
-        return "unknown"

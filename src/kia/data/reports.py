@@ -1,0 +1,26 @@
+"""Cleans report text for the model; what a metric does to text belongs to kia.evaluation."""
+
+import re
+import unicodedata
+
+_PUNCTUATION = re.compile(r"([^\w\s'/.-]|(?<!\d)[.](?!\d)|[.](?!\d)|(?<!\d)[.](?=\s|$))")
+
+
+def normalise(report: str) -> str:
+    """Raw report without control characters and with single spaces; case is kept."""
+    text = unicodedata.normalize("NFC", report)
+    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in text)
+    return " ".join(text.split())
+
+
+def target_text(report: str) -> str:
+    """Text that the model learns to write: `normalise`, lower-case.
+
+    De-identified words stay as "xxxx" tokens; punctuation is left to the tokenizer.
+    """
+    return normalise(report).lower()
+
+
+def words(report: str) -> list[str]:
+    """Words and punctuation marks of the target text; decimals and hyphens stay together."""
+    return _PUNCTUATION.sub(r" \1 ", target_text(report)).split()
