@@ -260,7 +260,7 @@ def load_config(name: str, overrides: Iterable[str] = ()) -> RunConfig:
         text = path.read_text(encoding="utf-8") if is_file else preset_text(name)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read configuration {name}: {error}") from error
-    tree = _parse(text, name)
+    tree = _parse(text, name) or {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{name} must hold keys and values at its top level")
     for override in overrides:
@@ -293,7 +293,7 @@ def fields(part: type[Part] = RunConfig, prefix: str = "") -> Iterator[tuple[str
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.safe_load(text) or {}
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
 
@@ -315,5 +315,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 def _nearest(path: str) -> str:
     known = [name for name, _ in fields()]
     groups = {name.rpartition(".")[0] for name in known} | set(RunConfig.model_fields)
-    near = difflib.get_close_matches(path, [*known, *groups], 1, cutoff=0.5)
+    siblings = [name for name in [*known, *groups] if name.count(".") == path.count(".")]
+    near = difflib.get_close_matches(path, siblings, 1, cutoff=0.6) or difflib.get_close_matches(
+        path, [*known, *groups], 1, cutoff=0.5
+    )
     return f"; did you mean '{near[0]}'?" if near else " (kia config explain lists all)"

@@ -1,0 +1,85 @@
+"""KIAConfig: what a model folder must know to build the same model again."""
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from kia.config import ModelConfig
+
+
+class KIAConfig(PretrainedConfig):
+    """Configuration of a kia model in Hugging Face format.
+
+    Attributes:
+        image_tower: The fields of `kia.config.ImageEncoderConfig`.
+        text_tower: The fields of `kia.config.TextEncoderConfig`.
+        tasks: Short names of the tasks whose heads the model carries ("mim", "mlm", "irc",
+            "irm", "rg").
+        start_token_id: [START], before a report in the text decoder.
+        match_token_id: [MATCH], before a report in image-report matching.
+        generation_defaults: Decoding defaults, see `kia.config.GenerationConfig`.
+    """
+
+    model_type = "kia"
+
+    image_tower: dict[str, Any] | None = None
+    text_tower: dict[str, Any] | None = None
+    image_size: int = 224
+    share_parameters: bool = True
+    projection_width: int = 256
+    dropout: float = 0.1
+    initializer_range: float = 0.02
+    tasks: list[str] | None = None
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    pad_token_id: int | None = 0
+    eos_token_id: int | list[int] | None = None
+    start_token_id: int = 1
+    match_token_id: int = 2
+    generation_defaults: dict[str, Any] | None = None
+    tie_word_embeddings: bool = False
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text, tokens."""
+        return int((self.text_tower or {})["max_positions"])
+
+    @property
+    def grid(self) -> int:
+        """Patches along a side of an image."""
+        return int(self.image_size // (self.image_tower or {})["patch_size"])
+
+
+def model_configuration(
+    model: ModelConfig, *, vocab_size: int, token_ids: dict[str, int], tasks: list[str]
+) -> KIAConfig:
+    """Turns the `model` part of a RunConfig into the configuration of a checkpoint.
+
+    Args:
+        model: The validated part.
+        vocab_size: Entries of the tokenizer (not more than `model.text_encoder.vocab_size`
+            unless that tokenizer is pretrained).
+        token_ids: Ids of "[PAD]", "[SEP]", "[START]" and "[MATCH]".
+        tasks: Short names of the tasks with a weight above 0.
+    """
+    text = model.text_encoder
+    return KIAConfig(
+        image_tower=model.image_encoder.model_dump(),
+        text_tower=text.model_dump(),
+        image_size=model.image_size,
+        share_parameters=model.share_parameters,
+        projection_width=model.projection_width,
+        dropout=model.dropout,
+        initializer_range=model.initializer_range,
+        tasks=list(tasks),
+        vocab_size=vocab_size,
+        hidden_size=text.width,
+        num_hidden_layers=text.depth,
+        num_attention_heads=text.heads,
+        pad_token_id=token_ids["[PAD]"],
+        eos_token_id=token_ids["[SEP]"],
+        start_token_id=token_ids["[START]"],
+        match_token_id=token_ids["[MATCH]"],
+    )

@@ -1,0 +1,111 @@
+"""I-Enc and I-CMEnc: a Vision Transformer, cross-modal when it is given a context.
+
+Paper: Sec. 3.1, Image Encoder and Image Cross-Modal Encoder. Shape letters: R images
+(rows), C channels, S side, p patch size, N patches, D width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from kia.models.configuration import KIAConfig
+from kia.models.transformer_block import BlockStack, Context
+
+
+class PatchStem(nn.Module):
+    """One linear projection of every patch, as in ViT."""
+
+    def __init__(self, channels: int, width: int, patch_size: int) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(channels, width, patch_size, stride=patch_size)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """(R, C, S, S) → (R, N, D), patches row by row."""
+        return self.projection(pixel_values).flatten(2).transpose(1, 2)
+
+
+class ConvStem(nn.Module):
+    """Four stride-2 3x3 convolutions in place of the 16x16 projection (docs/decisions/0002)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        widths = [channels, width // 8, width // 4, width // 2, width]
+        layers: list[nn.Module] = []
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
+            layers += [nn.GroupNorm(1, after), nn.GELU()]
+        self.layers = nn.Sequential(*layers)
+        self.projection = nn.Conv2d(width, width, 1)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """(R, C, S, S) → (R, N, D) on the same patch grid as `PatchStem`."""
+        return self.projection(self.layers(pixel_values)).flatten(2).transpose(1, 2)
+
+
+class ImageEncoder(nn.Module):
+    """The image tower; `with_context` builds the cross-attention that makes it I-CMEnc."""
+
+    def __init__(self, config: KIAConfig, *, with_context: bool) -> None:
+        super().__init__()
+        tower, text = config.image_tower or {}, config.text_tower or {}
+        width = tower["width"]
+        self.patch_size = tower["patch_size"]
+        if tower["stem"] == "conv":
+            self.stem: nn.Module = ConvStem(tower["channels"], width)
+        else:
+            self.stem = PatchStem(tower["channels"], width, self.patch_size)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.position = nn.Parameter(torch.zeros(1, config.grid**2 + 1, width))
+        self.dropout = nn.Dropout(config.dropout)
+        self.stack = BlockStack(
+            tower["depth"],
+            width=width,
+            heads=tower["heads"],
+            ffn_width=tower["ffn_width"],
+            context_width=text["width"] if with_context else None,
+            norm_position=tower["norm_position"],
+            norm_eps=tower["layer_norm_eps"],
+            dropout=config.dropout,
+        )
+        pre = tower["norm_position"] == "pre"
+        self.final_norm = nn.LayerNorm(width, eps=tower["layer_norm_eps"]) if pre else nn.Identity()
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        image_mask: Tensor | None = None,
+        context: Context | None = None,
+    ) -> Tensor:
+        """Encodes images, each alone or reading its context.
+
+        Args:
+            pixel_values: (R, C, S, S), normalised.
+            image_mask: (R, N), True where a patch is hidden (Paper: I_m of Eq. 4).
+            context: Report features from `stack.context`; given, this is I-CMEnc.
+
+        Returns:
+            (R, 1 + N, D), the [CLS] feature first.
+        """
+        x = self.stem(self._blank(pixel_values, image_mask))
+        if image_mask is not None:
+            x = torch.where(image_mask[..., None], self.mask_token.to(x.dtype), x)
+        x = torch.cat([self.class_token.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
+        x = self.dropout(x + self.position)
+        return self.final_norm(self.stack(x, context=context))
+
+    def _blank(self, pixel_values: Tensor, image_mask: Tensor | None) -> Tensor:
+        """Blanks hidden patches before a stem whose receptive field crosses patch borders."""
+        if image_mask is None or isinstance(self.stem, PatchStem):
+            return pixel_values
+        grid = pixel_values.shape[-1] // self.patch_size
+        hidden = image_mask.unflatten(1, (1, grid, grid))
+        hidden = hidden.repeat_interleave(self.patch_size, 2).repeat_interleave(self.patch_size, 3)
+        return pixel_values.masked_fill(hidden, 0.0)
+
+
+def patches_to_pixels(pixel_values: Tensor, patch_size: int) -> Tensor:
+    """Cuts images (R, C, S, S) into the pixels of their patches (R, N, C·p·p), row by row."""
+    rows, channels, side, _ = pixel_values.shape
+    grid = side // patch_size
+    cut = pixel_values.reshape(rows, channels, grid, patch_size, grid, patch_size)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(rows, grid * grid, -1)

@@ -1,0 +1,177 @@
+"""KIAProcessor: images and text to tensors, the same in training, generation and serving."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from kia.errors import DataError, ModelError
+from kia.knowledge.chexpert import label_report
+from kia.studies import VIEWS
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[MATCH]", "[START]")
+
+
+def train_tokenizer(reports: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Trains a lower-casing WordPiece vocabulary on the training reports.
+
+    Every word of the label report, "present" and "absent" among them, is a whole entry: it is
+    added to the text often enough to be merged first.
+
+    Args:
+        reports: Raw training reports.
+        vocab_size: Entries at most, special tokens included.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # type: ignore[call-arg]
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=list(SPECIAL_TOKENS),
+        show_progress=False,
+    )
+    label_words = [label_report({})] * (10 * len(reports)) + ["present"] * (10 * len(reports))
+    tokenizer.train_from_iterator([*reports, *label_words], trainer)
+    return wrap_tokenizer(tokenizer)
+
+
+def wrap_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """Gives a tokenizer of the `tokenizers` library the names of kia's special tokens."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        additional_special_tokens=["[MATCH]", "[START]"],
+        clean_up_tokenization_spaces=True,
+    )
+
+
+class KIAProcessor:
+    """Turns images and reports into tensors and token ids back into reports.
+
+    Attributes:
+        tokenizer: A fast tokenizer with [PAD] [UNK] [CLS] [SEP] [MASK] [MATCH] [START].
+        image_size: Side of the square image, pixels.
+        channels: 1, or 3 for a pretrained ViT (the grey image three times).
+        resize: "squash" or "pad", as the training data were prepared.
+    """
+
+    FILE = "processor_config.json"
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        image_size: int,
+        channels: int = 1,
+        resize: str = "squash",
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.image_size = image_size
+        self.channels = channels
+        self.resize = resize
+
+    def token_id(self, token: str) -> int:
+        """Id of a special token such as "[MATCH]"."""
+        return int(self.tokenizer.convert_tokens_to_ids(token))
+
+    def encode(self, reports: Sequence[str], *, max_words: int, max_tokens: int) -> list[list[int]]:
+        """Word pieces of reports, without special tokens.
+
+        Args:
+            reports: Raw texts; the words after the first `max_words` are cut.
+            max_words: Longest report, words.
+            max_tokens: Longest report, word pieces.
+        """
+        cut = [" ".join(report.split()[:max_words]) for report in reports]
+        encoded = self.tokenizer(cut, add_special_tokens=False)["input_ids"]
+        return [ids[:max_tokens] for ids in encoded]
+
+    def decode(self, token_ids: Tensor) -> list[str]:
+        """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""
+        end = self.token_id("[SEP]")
+        rows = [row[: row.index(end)] if end in row else row for row in token_ids.tolist()]
+        return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Grey values 0 to 255 (…, S, S) → (…, C, S, S) in −1 to 1."""
+        scaled = pixels.float().div_(127.5).sub_(1.0).unsqueeze(-3)
+        shape = (*scaled.shape[:-3], self.channels, *scaled.shape[-2:])
+        return scaled.expand(shape)
+
+    def __call__(
+        self, images: Sequence[Any], views: Sequence[str] | None = None
+    ) -> dict[str, Tensor]:
+        """Makes the input of `generate` for one study.
+
+        Args:
+            images: Paths, file contents, or grey arrays (H, W), one a view.
+            views: "frontal" or "lateral" for each; frontal, then lateral by default.
+
+        Raises:
+            DataError: No image, or an unknown view.
+            ImageError: An image cannot be read.
+        """
+        if not images:
+            raise DataError("a study needs at least one image")
+        views = views or [VIEWS[min(i, 1)] for i in range(len(images))]
+        unknown = [view for view in views if view not in VIEWS]
+        if unknown or len(views) != len(images):
+            raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
+        pixels = np.stack([self._square(image) for image in images])
+        return {
+            "pixel_values": self.normalise(torch.from_numpy(pixels))[None],
+            "view_ids": torch.tensor([[VIEWS.index(view) for view in views]]),  # type: ignore[arg-type]
+        }
+
+    def _square(self, image: Any) -> NDArray[np.uint8]:
+        from kia.data.images import read_image, resize_square
+
+        array = image if isinstance(image, np.ndarray) else read_image(image)
+        return resize_square(array, self.image_size, mode=self.resize)
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Writes the tokenizer and processor_config.json."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save_pretrained(folder)
+        settings = {
+            "processor_class": "KIAProcessor",
+            "image_size": self.image_size,
+            "channels": self.channels,
+            "resize": self.resize,
+        }
+        (folder / self.FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """Reads what `save_pretrained` wrote.
+
+        Raises:
+            ModelError: A file is missing or damaged.
+        """
+        folder = Path(folder)
+        try:
+            settings = json.loads((folder / cls.FILE).read_text(encoding="utf-8"))
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+            return cls(
+                tokenizer,
+                image_size=settings["image_size"],
+                channels=settings["channels"],
+                resize=settings["resize"],
+            )
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ModelError(f"{folder} has no usable processor: {reason}") from error
