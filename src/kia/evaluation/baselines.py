@@ -94,7 +94,11 @@ def _spread(reports: Sequence[str], most: int) -> list[str]:
 
 
 def nearest_reports(
-    train_reports: Sequence[str], train_embeddings: np.ndarray, query_embeddings: np.ndarray
+    train_reports: Sequence[str],
+    train_embeddings: np.ndarray,
+    query_embeddings: np.ndarray,
+    *,
+    studies: int | None = None,
 ) -> list[str]:
     """For each study the report of the training study whose image embedding is nearest (cosine).
 
@@ -102,6 +106,7 @@ def nearest_reports(
         train_reports: Raw training reports, n of them.
         train_embeddings: (n, P), in the order of the reports.
         query_embeddings: (m, P)
+        studies: How many queries there must be; any number if None.
 
     Returns:
         m training reports.
@@ -110,7 +115,7 @@ def nearest_reports(
         DataError: The shapes do not fit together, or a value is not finite.
     """
     train = _unit_rows(train_embeddings, "training", len(train_reports))
-    query = _unit_rows(query_embeddings, "prediction", len(query_embeddings))
+    query = _unit_rows(query_embeddings, "prediction", studies)
     if train.shape[1] != query.shape[1]:
         raise DataError(
             f"image embeddings differ in width: {train.shape[1]} in training, "
@@ -120,10 +125,11 @@ def nearest_reports(
     return [train_reports[i] for chunk in chunks for i in (chunk @ train.T).argmax(axis=1)]
 
 
-def _unit_rows(embeddings: np.ndarray, what: str, rows: int) -> np.ndarray:
-    if embeddings.ndim != 2 or len(embeddings) != rows:
+def _unit_rows(embeddings: np.ndarray, what: str, rows: int | None) -> np.ndarray:
+    if embeddings.ndim != 2 or (rows is not None and len(embeddings) != rows):
+        expected = "two dimensions" if rows is None else f"{rows} rows"
         raise DataError(
-            f"{what} image embeddings have shape {embeddings.shape}, expected {rows} rows"
+            f"{what} image embeddings have shape {embeddings.shape}, expected {expected}"
         )
     embeddings = np.asarray(embeddings, dtype=np.float32)
     if not np.isfinite(embeddings).all():

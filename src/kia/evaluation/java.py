@@ -86,6 +86,7 @@ class MeteorProcess:
 
     def __init__(self) -> None:
         folder = _jar_folder("meteor")
+        self._answers: dict[str, str] = {}  # normal studies repeat, and so do their pairs
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_end`
         command = [find_java(), "-Dfile.encoding=UTF-8", "-Xmx2G", "-XX:+UseSerialGC"]
         command += ["-jar", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm"]
@@ -145,11 +146,12 @@ class MeteorProcess:
             f"SCORE ||| {one_line(ref)} ||| {one_line(hyp)}"
             for hyp, ref in zip(hyps, refs, strict=True)
         ]
-        answers: list[str] = []
-        for start in range(0, len(requests), _PIPELINED_LINES):
-            batch = requests[start : start + _PIPELINED_LINES]
+        new = [line for line in dict.fromkeys(requests) if line not in self._answers]
+        for start in range(0, len(new), _PIPELINED_LINES):
+            batch = new[start : start + _PIPELINED_LINES]
             self._write(batch)
-            answers.extend(self._read() for _ in batch)
+            self._answers.update({line: self._read() for line in batch})
+        answers = [self._answers[line] for line in requests]
         statistics = np.array([[float(value) for value in line.split()] for line in answers])
         self._write([" ||| ".join(["EVAL", *answers])])
         per_study = np.array([float(self._read()) for _ in answers])

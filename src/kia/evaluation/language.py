@@ -144,12 +144,17 @@ class LanguageScorer:
             Name → protocol → scores.
         """
         scores: dict[str, dict[str, LanguageScores]] = {name: {} for name in sets}
+        known: dict[tuple[str, ...], str] = {}
         for_meteor: list[tuple[LanguageScores, list[str], list[str]]] = []
         if "coco" in protocols:
             self._tokenize_at_once(sets)
         for name, hyps in sets.items():
             if len(hyps) != len(self.refs):
                 raise DataError(f"{len(hyps)} reports for {len(self.refs)} references")
+            if tuple(hyps) in known:  # two baselines may be the same report
+                scores[name] = scores[known[tuple(hyps)]]
+                continue
+            known[tuple(hyps)] = name
             for protocol in protocols:
                 try:
                     tokens = self._prepare(hyps, protocol)

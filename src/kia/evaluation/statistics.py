@@ -129,8 +129,8 @@ def meteor_from_sums(sums: np.ndarray) -> np.ndarray:
     Args:
         sums: (R, 23) in the order of METEOR's SCORE line: lengths of report and reference, their
             function words, for each of four modules the matched content words of both and the
-            matched function words of both, then chunks (0 for a report matched whole, as METEOR adds
-            them up; see `kia.evaluation.java.MeteorScores`) and matched words of both.
+            matched function words of both, then chunks (none for a report matched whole, as in
+            `kia.evaluation.java.MeteorScores`) and matched words of both.
 
     Returns:
         (R,)
