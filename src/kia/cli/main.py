@@ -10,6 +10,8 @@ import typer
 
 import kia
 from kia.cli.config import app as config_app
+from kia.cli.data import app as data_app
+from kia.cli.evaluate import evaluate
 from kia.errors import KIAError
 
 app = typer.Typer(
@@ -40,6 +42,8 @@ def options(
     """Options of every command (`main` reads --debug wherever it stands)."""
 
 
+app.add_typer(data_app, name="data")
+app.command()(evaluate)
 app.add_typer(config_app, name="config")
 
 
