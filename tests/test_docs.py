@@ -4,12 +4,14 @@ import ast
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import typer.main
 
 from kia.cli.main import app
@@ -37,13 +39,12 @@ def fenced_commands() -> list[tuple[str, str]]:
 def check_kia(words: list[str]) -> None:
     """Fails if the command, an option or a required argument is not as the program has it."""
     command: Any = typer.main.get_command(app)
-    context = command.make_context("kia", ["config"], resilient_parsing=True)
     while words and hasattr(command, "commands"):
         assert words[0] in command.commands or words[0].startswith("-"), f"no command {words[0]}"
         if words[0].startswith("-"):
             break
         command = command.commands[words.pop(0)]
-    options, rest, _ = command.make_parser(context).parse_args(list(words))
+    options, rest, _ = command.make_parser(typer.Context(command)).parse_args(list(words))
     assert hasattr(command, "commands") or not rest, f"too many arguments: {rest}"
     if {"--help", "-h"} & set(words):
         return
@@ -157,7 +158,11 @@ def test_the_wheel_works_without_the_sources(tmp_path: Path) -> None:
     import sysconfig
     import venv
 
-    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    copy = tmp_path / "sources"  # building in place would leave files there
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(copy)]
     subprocess.run(build, check=True, capture_output=True, timeout=300)
     (wheel,) = tmp_path.glob("kia-*.whl")
     venv.create(tmp_path / "empty", with_pip=True)

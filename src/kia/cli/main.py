@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 import kia
 from kia.cli.config import app as config_app
@@ -14,8 +15,20 @@ from kia.cli.data import app as data_app
 from kia.cli.evaluate import evaluate
 from kia.errors import KIAError
 
+ORDER = ("demo", "generate", "data", "train", "evaluate", "info", "config")
+
+
+class InOrder(TyperGroup):
+    """Lists commands and groups of commands in `ORDER`, as a user meets them."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        """Names of the commands, in order."""
+        return sorted(self.commands, key=ORDER.index)
+
+
 app = typer.Typer(
     name="kia",
+    cls=InOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
