@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-_PUNCTUATION = re.compile(r"([^\w\s'/.-]|(?<!\d)[.](?!\d)|[.](?!\d)|(?<!\d)[.](?=\s|$))")
+_WORD = re.compile(r"\w+(?:(?:['/-]|(?<=\d)\.(?=\d))\w+)*|[^\w\s]")
 
 
 def normalise(report: str) -> str:
@@ -22,5 +22,5 @@ def target_text(report: str) -> str:
 
 
 def words(report: str) -> list[str]:
-    """Words and punctuation marks of the target text; decimals and hyphens stay together."""
-    return _PUNCTUATION.sub(r" \1 ", target_text(report)).split()
+    """Words and punctuation marks of the target text; decimals and hyphenated words stay whole."""
+    return _WORD.findall(target_text(report))
