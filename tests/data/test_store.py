@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kia.data import store_writer
+from kia.data import npy_writer, store_writer
 from kia.data.store import DatasetWriter, PreparedDataset
 from kia.errors import DataError
 from kia.studies import SPLITS, VIEWS, Study, StudyImage
@@ -57,7 +57,7 @@ def assert_nothing_left(folder: Path) -> None:
 
 
 def test_studies_and_pixels_come_back_as_they_were(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_writer, "SHARD_BYTES", 5 * SIZE**2)
+    monkeypatch.setattr(npy_writer, "SHARD_BYTES", 5 * SIZE**2)
     dataset = write(tmp_path / "set")
     assert len(dataset) == 12
     assert len(dataset.info["shards"]) > 2
@@ -172,12 +172,12 @@ def test_no_study_at_all_says_the_first_reject(tmp_path):
     assert_nothing_left(tmp_path)
 
 
-@pytest.mark.parametrize("target", ["append", "_fsync", "_move_into_place"])
+@pytest.mark.parametrize("target", ["append", "fsync", "_move_into_place"])
 def test_full_disk_leaves_nothing_and_says_so(tmp_path, monkeypatch, target):
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    owner = {"append": store_writer.NpyWriter, "_move_into_place": DatasetWriter}
+    owner = {"append": npy_writer.NpyWriter, "_move_into_place": DatasetWriter}
     monkeypatch.setattr(owner.get(target, store_writer), target, fail)
     with pytest.raises(DataError, match="No space left on device; free some") as caught:
         write(tmp_path / "set")

@@ -1,1 +1,1 @@
-
+"""Studies on disk: readers of X-ray collections, images, and the prepared data set."""

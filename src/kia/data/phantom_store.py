@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kia.data.npy_writer import NpyWriter
 from kia.data.prepare import ordered_map
 from kia.data.store import DatasetWriter, PreparedDataset
-from kia.data.store_writer import NpyWriter
 from kia.studies import Study
 
 _CHUNK = 16  # studies a task

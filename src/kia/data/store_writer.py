@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 import kia
+from kia.data.atomic_folder import OWN_FILES, fsync, hidden, refuse_occupied, remove_abandoned
+from kia.data.npy_writer import ShardWriter
 from kia.errors import DataError
 from kia.studies import SPLITS, VIEWS, Study
 
@@ -24,8 +25,6 @@ FORMAT = "kia-dataset"
 FORMAT_VERSION = 1
 ROWS_PER_BATCH = 1024
 """Studies in one Arrow record batch (only the last one is shorter)."""
-SHARD_BYTES = 1 << 30
-"""A shard is closed before it would outgrow this (one study is never split)."""
 
 _SCHEMA = pa.schema(
     [
@@ -41,7 +40,6 @@ _SCHEMA = pa.schema(
         ("n_images", pa.int32()),
     ]
 )
-_OWN_FILES = {"dataset.json", "studies.arrow", "rejects.jsonl"}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -83,15 +81,15 @@ class DatasetWriter:
 
     def __enter__(self) -> Self:
         refuse_occupied(self.out, self._overwrite)
-        self._tmp = _hidden(self.out, f"preparing-{socket.gethostname()}-{os.getpid()}")
+        self._tmp = hidden(self.out, f"preparing-{socket.gethostname()}-{os.getpid()}")
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(self.out)
+            remove_abandoned(self.out)
             self._tmp.mkdir()
         except OSError as error:
             raise self._failed(error) from error
         try:
-            self._shards = _ShardWriter(self._tmp, self.image_size)
+            self._shards = ShardWriter(self._tmp, self.image_size)
             self._rejects = (self._tmp / "rejects.jsonl").open("w", encoding="utf-8")
             self._sink = (self._tmp / "studies.arrow").open("wb")
             self._arrow = pa.ipc.new_file(self._sink, _SCHEMA)
@@ -153,7 +151,7 @@ class DatasetWriter:
 
     def side_file(self, name: str) -> Path:
         """Path at which to write one more file; it must exist when the writer leaves."""
-        if Path(name).name != name or name in _OWN_FILES or name.startswith((".", "images-")):
+        if Path(name).name != name or name in OWN_FILES or name.startswith((".", "images-")):
             raise ValueError(f"not a name for a side file: {name!r}")
         if name not in self._side:
             self._side.append(name)
@@ -203,12 +201,12 @@ class DatasetWriter:
         self._shards.close()
         names = [*self._shards.names, "studies.arrow", "rejects.jsonl", *self._side]
         for name in names:
-            _fsync(self._tmp / name)
+            fsync(self._tmp / name)
         info = self._info({name: (self._tmp / name).stat().st_size for name in names})
         text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
         (self._tmp / "dataset.json").write_text(text, encoding="utf-8")
-        _fsync(self._tmp / "dataset.json")
-        _fsync(self._tmp)
+        fsync(self._tmp / "dataset.json")
+        fsync(self._tmp)
         self._move_into_place()
 
     def _info(self, files: dict[str, int]) -> dict[str, Any]:
@@ -230,7 +228,7 @@ class DatasetWriter:
 
     def _move_into_place(self) -> None:
         refuse_occupied(self.out, self._overwrite)
-        old = _hidden(self.out, "replaced")
+        old = hidden(self.out, "replaced")
         if self.out.exists() and any(self.out.iterdir()):
             self.out.rename(old)
         try:
@@ -239,7 +237,7 @@ class DatasetWriter:
             if old.exists():
                 old.rename(self.out)
             raise
-        _fsync(self.out.parent)
+        fsync(self.out.parent)
         shutil.rmtree(old, ignore_errors=True)
 
     def _discard(self) -> None:
@@ -257,65 +255,6 @@ class DatasetWriter:
         return DataError(f"{self.out}: cannot write the data set: {reason}{hint}")
 
 
-class NpyWriter:
-    """Appends uint8 rows to a .npy file whose length is not known beforehand.
-
-    Args:
-        path: The file.
-        row_shape: Shape of one row.
-    """
-
-    def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
-        self.rows = 0
-        self._row_shape = row_shape
-        self._file = path.open("wb")
-        self._header()
-
-    def append(self, rows: npt.NDArray[np.uint8]) -> None:
-        """Append (n, *row_shape)."""
-        if rows.dtype != np.uint8 or rows.shape[1:] != self._row_shape:
-            raise ValueError(f"rows are {rows.dtype} {rows.shape}, not uint8 {self._row_shape}")
-        self._file.write(np.ascontiguousarray(rows).data)
-        self.rows += len(rows)
-
-    def close(self) -> None:
-        """Write the final length; a second call does nothing."""
-        if not self._file.closed:
-            with self._file:
-                self._header()
-
-    def _header(self) -> None:
-        shape = (self.rows, *self._row_shape)
-        self._file.seek(0)  # numpy pads the header so that a longer array needs no more room
-        np.lib.format.write_array_header_1_0(
-            self._file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-        )
-
-
-class _ShardWriter:
-    """Spreads images over images-NNNNN.npy files."""
-
-    def __init__(self, folder: Path, side: int) -> None:
-        self.names: list[str] = []
-        self.sizes: list[int] = []
-        self._folder, self._side = folder, side
-        self._file: NpyWriter | None = None
-
-    def append(self, pixels: npt.NDArray[np.uint8]) -> None:
-        most = SHARD_BYTES // self._side**2
-        if self._file is None or self._file.rows + len(pixels) > most:
-            self.close()
-            self.names.append(f"images-{len(self.names):05d}.npy")
-            self.sizes.append(0)
-            self._file = NpyWriter(self._folder / self.names[-1], (self._side, self._side))
-        self._file.append(pixels)
-        self.sizes[-1] = self._file.rows
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
 def hash_study(digest: Any, study: Study, pixels: npt.NDArray[np.uint8]) -> None:
     """Feed what a study says (not where its files lay) into a hash."""
     views = [image.view for image in study.images]
@@ -325,64 +264,5 @@ def hash_study(digest: Any, study: Study, pixels: npt.NDArray[np.uint8]) -> None
     digest.update(np.ascontiguousarray(pixels).data)
 
 
-def refuse_occupied(out: Path, overwrite: bool) -> None:
-    """DataError if `out` holds anything but a data set that may be replaced."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise DataError(f"{out} is a file; choose another folder")
-    present = {path.name for path in out.iterdir()}
-    if not present:
-        return
-    if "dataset.json" not in present:
-        raise DataError(f"{out} is not empty and not a data set; choose another folder")
-    if not overwrite:
-        raise DataError(f"{out} already holds a data set; add --overwrite to replace it")
-    if foreign := present - _listed_files(out):
-        raise DataError(
-            f"{out} also holds {min(foreign)}, which is not part of the data set; "
-            "move it away before overwriting"
-        )
-
-
-def _listed_files(folder: Path) -> set[str]:
-    try:
-        files: Iterable[str] = json.loads((folder / "dataset.json").read_text())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        files = [path.name for path in folder.glob("images-*.npy")]
-    return _OWN_FILES | set(files)
-
-
-def _hidden(out: Path, what: str) -> Path:
-    return out.with_name(f".{out.name}.{what}")
-
-
-def _remove_abandoned(out: Path) -> None:
-    """Remove what killed preparations of the same folder on this machine left behind."""
-    prefix = _hidden(out, f"preparing-{socket.gethostname()}-").name
-    for folder in out.parent.iterdir():
-        pid = folder.name.removeprefix(prefix)
-        if folder.name.startswith(prefix) and pid.isdigit() and not _alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()
-
-
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, default=dict)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
