@@ -164,3 +164,14 @@ def test_failing_generator_leaves_nothing(tmp_path, phantom_module):
     with pytest.raises(IndexError):  # the stand-in has no row 40
         kia_data("phantom", "--studies", 60, "--size", 40, "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_real_phantoms_do_not_depend_on_the_number_of_processes(tmp_path):
+    pytest.importorskip("kia.data.phantom")
+    contents = []
+    for workers in (1, 2):
+        out = tmp_path / f"out{workers}"
+        kia_data("phantom", "--studies", 20, "--size", 48, "--workers", workers, "--out", out)
+        names = ("studies.arrow", "images-00000.npy", "masks.npy", "truth.jsonl")
+        contents.append([(out / name).read_bytes() for name in names])
+    assert contents[0] == contents[1]
