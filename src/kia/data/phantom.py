@@ -127,7 +127,8 @@ def contact_sheet(studies: Sequence[PhantomStudy], columns: int = 6) -> Image.Im
 
 
 def _caption(finding: PhantomFinding) -> str:
-    words = (finding.severity, finding.side, finding.location, finding.kind.replace("_", " "))
+    place = finding.location if finding.location.split()[0] in ("upper", "mid", "lower") else ""
+    words = (finding.severity, finding.side, place, finding.kind.replace("_", " "))
     return " ".join(word for word in words if word)
 
 

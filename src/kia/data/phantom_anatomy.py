@@ -76,30 +76,30 @@ class Patient:
         right = side == "right"
         direction = -1.0 if right else 1.0
         depth = self.dome[0 if right else 1] - self.apex
-        x = self.midline + direction * self.half_width * points[:, 0]
-        return np.stack([x, self.apex + depth * points[:, 1]], axis=1)
+        scale = np.array([direction * self.half_width, depth])
+        return np.asarray(points) * scale + np.array([self.midline, self.apex])
 
 
 def sample_patient(rng: np.random.Generator) -> Patient:
     """Draw a patient without findings."""
-    right_dome = rng.uniform(0.70, 0.79)
+    right_dome = rng.uniform(0.67, 0.80)
     return Patient(
         midline=0.5 + rng.uniform(-0.015, 0.015),
-        half_width=rng.uniform(0.325, 0.385),
+        half_width=rng.uniform(0.315, 0.39),
         apex=rng.uniform(0.085, 0.13),
         dome=(right_dome, right_dome + rng.uniform(0.015, 0.035)),
         heart_ratio=rng.uniform(0.40, 0.47),
         heart_top=rng.uniform(0.46, 0.54),
-        angle=rng.normal(0.0, 0.02),
-        shift=(rng.uniform(-0.02, 0.02), rng.uniform(-0.015, 0.02)),
+        angle=rng.normal(0.0, 0.025),
+        shift=(rng.uniform(-0.03, 0.03), rng.uniform(-0.02, 0.025)),
         lateral_angle=rng.normal(0.0, 0.025),
         depth=rng.uniform(0.92, 1.08),
         bone=rng.uniform(0.08, 0.125),
         soft=rng.uniform(0.44, 0.54),
         breast=rng.uniform(0.04, 0.09) if rng.random() < 0.45 else 0.0,
         bubble=rng.uniform(0.04, 0.07) if rng.random() < 0.7 else 0.0,
-        contrast=rng.uniform(0.88, 1.12),
-        brightness=rng.uniform(-0.035, 0.035),
+        contrast=rng.uniform(0.82, 1.18),
+        brightness=rng.uniform(-0.05, 0.05),
         noise=rng.uniform(0.008, 0.018),
         marker=bool(rng.random() < 0.6),
         texture_seed=int(rng.integers(2**32)),

@@ -54,8 +54,7 @@ def render_frontal(
     for finding in findings:
         _add(scene, canvas, patient, lungs, finding, fractures)
     density = _soft_tissue(canvas, patient, lungs, scene)
-    density += patient.bone * 1.25 * canvas.strokes(bones)
-    _scapulae(canvas, patient, density)
+    density += patient.bone * 1.6 * canvas.strokes([*_scapulae(patient), *bones])
     if patient.marker:
         scene.devices += _marker(patient)
     if scene.devices:
@@ -90,7 +89,9 @@ def _add(
         scene.pleural_lines.append(line)
         scene.masks.append(mask)
     elif finding in fractures:
-        scene.masks.append(canvas.mask(fractures[finding]))
+        place = fractures[finding]
+        scene.shadows.append((0.25 * canvas.fill(place, blur=0.012), 0.68))
+        scene.masks.append(canvas.mask(place))
     elif finding.observation == "Support Devices":
         strokes = device_strokes(patient, finding)
         scene.devices.extend(strokes)
@@ -124,13 +125,17 @@ def _soft_tissue(
         density -= 0.11 * layer * aerated
     if scene.pleural_lines:
         density += 0.24 * canvas.strokes(scene.pleural_lines) * aerated
-    _breasts_and_bubble(canvas, patient, density)
+    if patient.breast:
+        shapes = [
+            ellipse(*patient.lung_point(side, 0.62, 0.80), 0.16, 0.13) for side in anatomy.SIDES
+        ]
+        density += patient.breast * canvas.fill(*shapes, blur=0.012)
     for alpha, brightness in scene.shadows:
         # Air bronchograms: vessels' branching pattern shows dark where the lung is filled.
         density += alpha * np.maximum(brightness - 0.10 * vessels - density, 0)
-    spine, windpipe = _midline(canvas, patient)
+    spine, gas = _midline(canvas, patient)
     density += 0.055 * spine
-    density -= 0.13 * windpipe
+    density -= 0.18 * gas
     return density
 
 
@@ -152,7 +157,7 @@ def _body(patient: anatomy.Patient) -> Points:
 
 
 def _midline(canvas: Canvas, patient: anatomy.Patient) -> tuple[Layer, Layer]:
-    """Vertebrae, and the air of trachea and main bronchi."""
+    """Vertebrae, and the air of trachea, main bronchi and stomach."""
     half = 0.10 * patient.half_width / 0.35
     vertebrae: list[Stroke] = []
     for y in np.arange(0.03, 1.05, 0.058):
@@ -160,53 +165,45 @@ def _midline(canvas: Canvas, patient: anatomy.Patient) -> tuple[Layer, Layer]:
         vertebrae.append((ends, 0.045, 1.0))
     x, y = anatomy.carina(patient)
     airways: list[Stroke] = [
-        (np.array([(x, -0.02), (x, y)]), 0.04, 1.0),
-        (np.array([(x, y), (x - 0.065, y + 0.075)]), 0.026, 0.7),
-        (np.array([(x, y), (x + 0.085, y + 0.075)]), 0.022, 0.7),
+        (np.array([(x, -0.02), (x, y)]), 0.04, 0.72),
+        (np.array([(x, y), (x - 0.065, y + 0.075)]), 0.026, 0.5),
+        (np.array([(x, y), (x + 0.085, y + 0.075)]), 0.022, 0.5),
     ]
-    return canvas.strokes(vertebrae, 0.004, fine=1), canvas.strokes(airways, 0.006, fine=1)
-
-
-def _breasts_and_bubble(canvas: Canvas, patient: anatomy.Patient, density: Layer) -> None:
-    if patient.breast:
-        shapes = [
-            ellipse(*patient.lung_point(side, 0.62, 0.80), 0.16, 0.13) for side in anatomy.SIDES
-        ]
-        density += patient.breast * canvas.fill(*shapes, blur=0.012)
     if patient.bubble:
-        x, y = patient.lung_point("left", 0.42, 1.0)
-        shape = ellipse(x, y + 0.055, patient.bubble, 0.032, 0.1)
-        density -= 0.20 * canvas.fill(shape, blur=0.006)
+        left, top = patient.lung_point("left", 0.42, 1.0)
+        airways.append((ellipse(left, top + 0.055, patient.bubble, 0.032, 0.1), 0, 1.0))
+    return canvas.strokes(vertebrae, 0.004, fine=1), canvas.strokes(airways, 0.006, fine=1)
 
 
 def _vessels(patient: anatomy.Patient) -> list[Stroke]:
     """Lung markings: arteries that branch from the hila and taper outwards."""
     rng = np.random.default_rng(patient.texture_seed)
-    strokes: list[Stroke] = []
+    twigs: list[Stroke] = []
+    trunks: list[Stroke] = []
+    count = 14
     for side, level in (("right", 0.47), ("left", 0.43)):
         hilum = np.array([0.25, level])
-        count = 13
         turn = np.linspace(-1.45, 1.5, count) + rng.uniform(-0.1, 0.1, count)
-        reach = rng.uniform(0.75, 1.1, count)
-        bend = rng.uniform(-0.35, 0.35, (count, 3))
-        for angle, length, bends in zip(turn, reach, bend, strict=True):
-            tip = np.array([0.62 * np.cos(angle), 0.46 * np.sin(angle)]) * length
-            side_step = np.array([-tip[1], tip[0]])
-            middle = hilum + 0.5 * tip + 0.25 * bends[0] * side_step
-            end = hilum + tip
-            fork = middle + 0.42 * tip + (0.5 * bends[1] + 0.25) * side_step
-            twig = hilum + 0.25 * tip
-            twig_end = twig + 0.45 * tip + (0.6 * bends[2] - 0.2) * side_step
-            place = patient.lung_points(side, np.array([hilum, middle, end, fork, twig, twig_end]))
-            strokes.append((place[[1, 2]], 0.0045, 0.35))
-            strokes.append((place[[1, 3]], 0.004, 0.3))
-            strokes.append((place[[4, 5]], 0.004, 0.3))
-            strokes.append((place[[4, 1]], 0.009, 0.55))
-            strokes.append((place[[0, 4]], 0.017, 0.8))
-        strokes.append(
-            (patient.lung_points(side, hilum + np.array([(0, -0.06), (0.01, 0.08)])), 0.04, 0.9)
-        )
-    return strokes
+        bend = rng.uniform(-0.5, 0.5, (3, count, 1))
+        reach = np.array([0.62, 0.46]) * rng.uniform(0.75, 1.1, (count, 1))
+        tip = reach * np.array([np.cos(turn), np.sin(turn)]).T
+        across = tip[:, ::-1] * np.array([-1, 1])
+        root = np.broadcast_to(hilum, tip.shape)
+        base = hilum + 0.25 * tip
+        middle = hilum + 0.5 * tip + 0.18 * bend[0] * across
+        fork = middle + 0.42 * tip + (0.4 * bend[1] + 0.25) * across
+        twig = base + 0.45 * tip + (0.5 * bend[2] - 0.2) * across
+        joints = np.array([root, base, middle, hilum + tip, fork, twig])
+        place = patient.lung_points(side, joints.reshape(-1, 2)).reshape(joints.shape)
+        for n in range(count):
+            twigs.append((place[[2, 3], n], 0.0045, 0.38))
+            twigs.append((place[[2, 4], n], 0.004, 0.33))
+            twigs.append((place[[1, 5], n], 0.004, 0.33))
+            trunks.append((place[[1, 2], n], 0.009, 0.55))
+            trunks.append((place[[0, 1], n], 0.017, 0.8))
+        shadow = ellipse(0.24, level + 0.01, 0.075, 0.085, 0.2)
+        trunks.append((patient.lung_points(side, shadow), 0, 0.6))
+    return twigs + trunks[::-1]
 
 
 def _bone_strokes(
@@ -214,22 +211,23 @@ def _bone_strokes(
 ) -> tuple[list[Stroke], dict[Finding, Points]]:
     """Ribs and clavicles with bright cortex, and the place of each fracture."""
     strokes: list[Stroke] = []
+    broken_bones: list[Stroke] = []
     places: dict[Finding, Points] = {}
     for side in anatomy.SIDES:
         broken = {f.location: f for f in findings if f.side == side and "fracture" in f.kind}
+        bones: list[tuple[str, Points, float, float]] = []
         for number, (back, front) in enumerate(anatomy.ribs(patient, side)):
-            finding = broken.get(_RIB_NAMES.get(number, ""))
-            strokes += _bone([front], 0.026, 0.42)
-            parts = [back]
-            if finding:
-                parts, places[finding] = break_line(back, finding)
-            strokes += _bone(parts, 0.026, 1.0 if finding else 0.8)
-        line = anatomy.clavicle(patient, side)
-        parts = [line]
-        if "clavicle" in broken:
-            parts, places[broken["clavicle"]] = break_line(line, broken["clavicle"])
-        strokes += _bone(parts, 0.036, 1.0)
-    return strokes, places
+            strokes += _bone([front], 0.026, 0.34)
+            bones.append((_RIB_NAMES.get(number, ""), back, 0.026, 0.62))
+        bones.append(("clavicle", anatomy.clavicle(patient, side), 0.036, 1.0))
+        for name, line, width, value in bones:
+            if name in broken:
+                parts, places[broken[name]] = break_line(line, broken[name])
+                # Drawn last, so that no other bone covers the gap.
+                broken_bones += _bone(parts, width, 1.0)
+            else:
+                strokes += _bone([line], width, value)
+    return strokes + broken_bones, places
 
 
 def _bone(parts: Sequence[Points], width: float, value: float) -> list[Stroke]:
@@ -237,10 +235,9 @@ def _bone(parts: Sequence[Points], width: float, value: float) -> list[Stroke]:
     return outer + [(part, width - 0.012, 0.72 * value) for part in parts]
 
 
-def _scapulae(canvas: Canvas, patient: anatomy.Patient, density: Layer) -> None:
+def _scapulae(patient: anatomy.Patient) -> list[Stroke]:
     shape = np.array([(0.86, 0.06), (1.2, 0.03), (1.3, 0.14), (1.08, 0.5), (0.98, 0.52)])
-    outlines = [patient.lung_points(side, shape) for side in anatomy.SIDES]
-    density += 0.09 * canvas.fill(*outlines, blur=0.006)
+    return [(patient.lung_points(side, shape), 0, 0.42) for side in anatomy.SIDES]
 
 
 def expose(density: Layer, patient: anatomy.Patient, view: int) -> np.ndarray:
@@ -256,7 +253,9 @@ def expose(density: Layer, patient: anatomy.Patient, view: int) -> np.ndarray:
     """
     rng = np.random.default_rng((patient.texture_seed, view))
     size = density.shape[0]
-    grain = rng.standard_normal((size, size), dtype=np.float32)
+    # The difference of two uniform bytes (standard deviation 104.5) is noise enough, and cheap.
+    one, two = np.frombuffer(rng.bytes(2 * size * size), np.uint8).reshape(2, size, size)
+    grain = (one.astype(np.float32) - two) * np.float32(1 / 104.5)
     picture = (density - np.float32(0.45)) * np.float32(patient.contrast)
     picture += np.float32(0.45 + patient.brightness)
     picture += grain * np.float32(patient.noise)

@@ -37,13 +37,13 @@ def lung_shadow(
     mask = np.zeros((canvas.size, canvas.size), dtype=bool)
     brightness = 0.0
     for side in finding.sides:
-        inside = canvas.fill(lungs[side])
+        inside = np.clip(2 * canvas.fill(lungs[side], blur=0.0055), 0, 1)
         one, brightness, threshold = draw(canvas, patient, side, finding, rng)
         mask |= one * inside > threshold
         if finding.kind == "effusion":
             # Fluid joins the abdomen without a rim: it also covers the edge of the diaphragm.
             below = patient.lung_points(side, np.array([(0.12, 0.9), (0.99, 0.9), (0.98, 1.2)]))
-            inside = canvas.fill(lungs[side], below, blur=0.004)
+            inside = np.clip(2 * canvas.fill(lungs[side], below, blur=0.0055), 0, 1)
         one = one * inside
         alpha = np.maximum(alpha, one)
     return alpha, brightness, mask
@@ -93,8 +93,9 @@ def _consolidation(
         edge = reach - np.float32(0.45) * (t - fissure)
         lobe = lobe * np.clip((edge - u) * np.float32(10), 0, 1)
     else:
-        start = np.float32(0.80 - 0.11 * finding.grade)
+        start = np.float32(0.74 - 0.10 * finding.grade)
         lobe = np.clip((t - start - np.float32(0.12) * (u - 0.5)) * np.float32(8), 0, 1)
+    lobe = canvas.soften(lobe, 0.008)
     return lobe * np.float32(0.72 + 0.1 * finding.grade), 0.70, 0.25
 
 
@@ -175,11 +176,11 @@ def break_line(line: Points, finding: Finding) -> tuple[list[Points], Points]:
     rng = np.random.default_rng(finding.seed)
     share = rng.uniform(0.45, 0.62)
     step = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
-    cut, gap = share * step[-1], 0.010
+    cut, gap = share * step[-1], 0.018
     distance = np.linspace(0, step[-1], 40)
     fine = np.stack([np.interp(distance, step, line[:, axis]) for axis in (0, 1)], axis=1)
     inner, outer = fine[distance < cut - gap / 2], fine[distance > cut + gap / 2]
-    offset = (0.020, 0.029, 0.038)[finding.grade]
+    offset = (0.026, 0.036, 0.048)[finding.grade]
     hinge = np.linspace(1.0, 0.15, len(outer))[:, None]
     moved = outer + hinge * np.array([0.0, offset])
     x, y = (inner[-1] + moved[0]) / 2

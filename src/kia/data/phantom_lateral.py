@@ -1,6 +1,7 @@
 """Lateral view of a phantom patient, who faces image left, with the findings it shows."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -20,8 +21,8 @@ _SPINE = spline([(0.645, 0.02), (0.68, 0.14), (0.745, 0.32), (0.765, 0.5), (0.74
 _LUMBAR = spline([(0.745, 0.7), (0.70, 0.86), (0.645, 1.02)])
 _STERNUM = spline([(0.285, 0.225), (0.215, 0.33), (0.165, 0.46), (0.163, 0.62)])
 _CHEST = [(0.36, -0.05), (0.34, 0.10), (0.22, 0.19), (0.12, 0.36), (0.09, 0.6), (0.11, 0.8)]
-_REAR = [(0.93, 1.05), (0.93, 0.8), (0.945, 0.5), (0.90, 0.28), (0.80, 0.12), (0.70, -0.05)]
-_BODY = spline([*_CHEST, (0.12, 1.05), *_REAR], closed=True)
+_REAR = [(0.93, 1.3), (0.93, 0.8), (0.945, 0.5), (0.90, 0.28), (0.80, 0.12), (0.70, -0.05)]
+_BODY = spline([*_CHEST, (0.12, 1.3), *_REAR], closed=True)
 _VENTRICLE = [(0.20, 0.78), (0.195, 0.66), (0.22, 0.56), (0.29, 0.46), (0.385, 0.385)]
 _ATRIUM = [(0.46, 0.40), (0.515, 0.49), (0.53, 0.6), (0.515, 0.7), (0.49, 0.80), (0.36, 0.84)]
 _HEART = spline([*_VENTRICLE, *_ATRIUM], closed=True)
@@ -37,16 +38,15 @@ class _Lateral:
         self.patient = patient
         self.canvas = Canvas(size, patient.lateral_angle, patient.shift)
         self.drop = patient.dome[0] - 0.745
+        self._scale = np.array([patient.depth, 1 + self.drop])
+        self._offset = np.array([0.5 - 0.5 * patient.depth, 0.0])
         scale = heart_scale * patient.heart_ratio / 0.435
         outline = _HEART - np.array([0.2, 0.80])
         self.heart = self.fit(outline * scale + np.array([0.2, 0.80]))
 
     def fit(self, points: Points) -> Points:
         """Template coordinates stretched to the patient's depth and diaphragm height."""
-        points = np.asarray(points, dtype=np.float64)
-        x = 0.5 + (points[:, 0] - 0.5) * self.patient.depth
-        y = points[:, 1] + self.drop * np.clip(points[:, 1], 0, 1)
-        return np.stack([x, y], axis=1)
+        return np.asarray(points) * self._scale + self._offset
 
     def lung(self, lower: float) -> Points:
         """Outline of one lung whose dome lies `lower` below the template's."""
@@ -121,34 +121,35 @@ def _vessels(view: _Lateral) -> list[Stroke]:
     strokes: list[Stroke] = []
     for one, two in zip(middle, tip, strict=True):
         strokes.append((view.fit(np.stack([one, two])), 0.004, 0.45))
-        strokes.append((view.fit(np.stack([hilum, one])), 0.009, 0.7))
-    strokes.append((view.fit(hilum + np.array([(-0.02, -0.01), (0.02, 0.02)])), 0.05, 1.0))
+        strokes.append((view.fit(np.stack([hilum, one])), 0.008, 0.55))
+    strokes.append((view.fit(ellipse(0.545, 0.43, 0.045, 0.035)), 0, 0.6))
     arch = spline([(0.44, 0.36), (0.47, 0.285), (0.55, 0.265), (0.62, 0.31), (0.65, 0.4)])
     strokes.append((view.fit(arch), 0.035, 0.5))
     return strokes
 
 
-def _bones(view: _Lateral, density: Layer) -> None:
-    canvas, bone = view.canvas, view.patient.bone
-    vertebrae: list[Stroke] = []
-    column = view.fit(np.concatenate([_SPINE, _LUMBAR[1:]]))
-    step = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(column, axis=0).T))])
-    for place in np.arange(0.02, step[-1], 0.072):
-        span = np.interp([place, place + 0.054], step, np.arange(len(step)))
-        ends = np.stack(
-            [np.interp(span, np.arange(len(step)), column[:, axis]) for axis in (0, 1)], axis=1
-        )
-        vertebrae += [(ends, 0.072, 1.0), (ends, 0.056, 0.75)]
-    ribs: list[Stroke] = []
+@cache
+def _skeleton() -> tuple[Stroke, ...]:
+    """Scapula, ribs, vertebrae and sternum in template coordinates."""
+    scapula = np.array([(0.70, 0.10), (0.79, 0.12), (0.845, 0.36), (0.82, 0.37)])
+    bones: list[Stroke] = [(scapula, 0, 0.5)]
     for level in np.arange(0.14, 0.75, 0.085):
         back = 0.72 + 0.14 * np.sin((level - 0.05) * 2.6)
         curve = [(back, level), (back - 0.16, level + 0.08), (back - 0.36, level + 0.21)]
-        ribs.append((view.fit(spline(curve, per=4)), 0.018, 0.5))
-    sternum = [(view.fit(_STERNUM), 0.030, 1.0), (view.fit(_STERNUM), 0.018, 0.7)]
-    scapula = np.array([(0.70, 0.10), (0.79, 0.12), (0.845, 0.36), (0.82, 0.37)])
-    density += bone * 1.45 * canvas.strokes([*vertebrae, *sternum])
-    density += bone * 0.8 * canvas.strokes(ribs, 0.003, fine=1)
-    density += bone * 0.9 * canvas.fill(view.fit(scapula), blur=0.006)
+        line = spline(curve, per=4)
+        bones += [(line, 0.018, 0.42), (line, 0.008, 0.28)]
+    column = np.concatenate([_SPINE, _LUMBAR[1:]])
+    step = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(column, axis=0).T))])
+    for place in np.arange(0.02, step[-1] - 0.05, 0.072):
+        span = [place, place + 0.054]
+        ends = np.stack([np.interp(span, step, column[:, axis]) for axis in (0, 1)], axis=1)
+        bones += [(ends, 0.072, 1.0), (ends, 0.056, 0.75)]
+    return (*bones, (_STERNUM, 0.030, 1.0), (_STERNUM, 0.018, 0.7))
+
+
+def _bones(view: _Lateral, density: Layer) -> None:
+    strokes = [(view.fit(points), width, value) for points, width, value in _skeleton()]
+    density += view.patient.bone * 1.45 * view.canvas.strokes(strokes)
 
 
 def _shade(view: _Lateral, air: Layer, density: Layer, finding: Finding) -> np.ndarray | None:
@@ -171,7 +172,7 @@ def _shade(view: _Lateral, air: Layer, density: Layer, finding: Finding) -> np.n
         alpha, bright, cut = canvas.strokes(lines, 0.006), 0.62, 0.3
     else:
         return None
-    alpha = alpha * air
+    alpha = alpha * np.clip(2 * air, 0, 1)
     density += alpha * 0.9 * np.maximum(np.float32(bright) - density, 0)
     mask = alpha > cut
     return mask if mask.any() else None

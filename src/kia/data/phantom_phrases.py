@@ -179,6 +179,12 @@ LUNGS_CLEAR = (
     "The [lungs](a) are well expanded and [clear](o) .",
     "The [lungs](a) are [clear](o) [bilaterally](s) .",
 )
+VESSELS_NORMAL = (
+    "The [pulmonary](s) [vasculature](a) is [normal](o) .",
+    "[pulmonary](s) [vascularity](a) is [within normal limits](o) .",
+    "The [hila](a) are [unremarkable](o) .",
+    "[hilar](s) [contours](a) are [normal](o) .",
+)
 LUNG_CLEAR = (
     "The [{side}](s) [lung](a) is [clear](o) .",
     "[{side}](s) [lung](a) is [clear](o) .",

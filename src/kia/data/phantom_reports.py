@@ -109,13 +109,13 @@ def _compose(findings: Sequence[Finding], rng: np.random.Generator) -> list[Sent
     order.insert(0 if rng.random() < 0.25 else 4, "devices")
     normal = {
         "heart": _normal_heart(present, rng),
-        "lungs": _normal_lungs(findings, rng),
+        "lungs": _normal_vessels(rng) + _normal_lungs(findings, rng),
         "pleura": _absent_list(present, rng),
         "bones": _normal_bones(present, rng),
         "devices": [],
     }
     sentences = [s for part in order for s in (*stated[part], *normal[part])]
-    if rng.random() < 0.18:
+    if rng.random() < 0.3:
         sentences.insert(0, Sentence(_pick(rng, phrases.OPENINGS), {}))
     if not findings and rng.random() < 0.4:
         sentences.append(Sentence(_pick(rng, phrases.CLOSINGS), {}))
@@ -136,14 +136,18 @@ def _normal_heart(present: set[str], rng: np.random.Generator) -> list[Sentence]
     calm = {"Enlarged Cardiomediastinum": 0}
     mediastinum = Sentence(_pick(rng, phrases.MEDIASTINUM_NORMAL), calm)
     if "Cardiomegaly" in present:
-        return [mediastinum] if rng.random() < 0.4 else []
+        return [mediastinum] if rng.random() < 0.6 else []
     draw = rng.random()
     if draw < 0.35:
         return [Sentence(_pick(rng, phrases.BOTH_NORMAL), {**calm, "Cardiomegaly": 0})]
     if draw < 0.95:
         size = Sentence(_pick(rng, phrases.HEART_NORMAL), {"Cardiomegaly": 0})
-        return [size, mediastinum] if rng.random() < 0.5 else [size]
+        return [size, mediastinum] if rng.random() < 0.65 else [size]
     return []
+
+
+def _normal_vessels(rng: np.random.Generator) -> list[Sentence]:
+    return [Sentence(_pick(rng, phrases.VESSELS_NORMAL), {})] if rng.random() < 0.35 else []
 
 
 def _normal_lungs(findings: Sequence[Finding], rng: np.random.Generator) -> list[Sentence]:
@@ -163,10 +167,10 @@ def _normal_lungs(findings: Sequence[Finding], rng: np.random.Generator) -> list
 
 def _absent_list(present: set[str], rng: np.random.Generator) -> list[Sentence]:
     share = {
-        "Consolidation": 0.5,
-        "Pleural Effusion": 0.85,
-        "Pneumothorax": 0.85,
-        "Edema": 0.25,
+        "Consolidation": 0.55,
+        "Pleural Effusion": 0.92,
+        "Pneumothorax": 0.92,
+        "Edema": 0.3,
         "Lung Lesion": 0.12,
         "Atelectasis": 0.05,
     }
@@ -198,7 +202,7 @@ def _enumerate(items: list[str], rng: np.random.Generator) -> str:
 
 
 def _normal_bones(present: set[str], rng: np.random.Generator) -> list[Sentence]:
-    if "Fracture" in present or rng.random() < 0.4:
+    if "Fracture" in present or rng.random() < 0.25:
         return []
     return [Sentence(_pick(rng, phrases.BONES_NORMAL), {"Fracture": 0})]
 
