@@ -196,8 +196,7 @@ def _vessels(patient: anatomy.Patient) -> list[Stroke]:
         joints = np.array([root, base, middle, hilum + tip, fork, twig])
         place = patient.lung_points(side, joints.reshape(-1, 2)).reshape(joints.shape)
         for n in range(count):
-            twigs.append((place[[2, 3], n], 0.0045, 0.38))
-            twigs.append((place[[2, 4], n], 0.004, 0.33))
+            twigs.append((place[[3, 2, 4], n], 0.0045, 0.36))
             twigs.append((place[[1, 5], n], 0.004, 0.33))
             trunks.append((place[[1, 2], n], 0.009, 0.55))
             trunks.append((place[[0, 1], n], 0.017, 0.8))
@@ -217,7 +216,7 @@ def _bone_strokes(
         broken = {f.location: f for f in findings if f.side == side and "fracture" in f.kind}
         bones: list[tuple[str, Points, float, float]] = []
         for number, (back, front) in enumerate(anatomy.ribs(patient, side)):
-            strokes += _bone([front], 0.026, 0.34)
+            strokes.append((front, 0.024, 0.28))
             bones.append((_RIB_NAMES.get(number, ""), back, 0.026, 0.62))
         bones.append(("clavicle", anatomy.clavicle(patient, side), 0.036, 1.0))
         for name, line, width, value in bones:
