@@ -40,6 +40,7 @@ class ImageEncoderConfig(Part):
         "pre", description="layer norm before (ViT) or after (Eq. 1, BERT) each sublayer"
     )
     layer_norm_eps: float = Field(1e-12, gt=0, description="epsilon of the layer norms")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout on what a sublayer adds")
     pretrained: str | None = Field(None, description="ViT checkpoint: a hub name or a folder")
 
 
@@ -58,6 +59,7 @@ class TextEncoderConfig(Part):
         "post", description="layer norm before (ViT) or after (Eq. 1, BERT) each sublayer"
     )
     layer_norm_eps: float = Field(1e-12, gt=0, description="epsilon of the layer norms")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout on what a sublayer adds")
     pretrained: str | None = Field(
         None, description="BERT checkpoint with its tokenizer: a hub name or a folder"
     )
@@ -77,7 +79,6 @@ class ModelConfig(Part):
         True, description="one image and one text tower in all modes, or five towers (Table 4)"
     )
     projection_width: int = Field(256, gt=0, description="width P of the contrastive embeddings")
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout in both towers, probability")
     initializer_range: float = Field(0.02, gt=0, description="standard deviation of new weights")
 
     @model_validator(mode="after")
@@ -151,9 +152,7 @@ class TasksConfig(Part):
     irc: ContrastiveConfig = Field(
         default_factory=ContrastiveConfig, description="image-report contrast"
     )
-    irm: MatchingConfig = Field(
-        default_factory=MatchingConfig, description="image-report matching"
-    )
+    irm: MatchingConfig = Field(default_factory=MatchingConfig, description="image-report matching")
     rg: ReportGenerationConfig = Field(
         default_factory=ReportGenerationConfig, description="report generation"
     )
@@ -221,9 +220,7 @@ class RunConfig(Part):
     tasks: TasksConfig = Field(default_factory=TasksConfig, description="the five objectives")
     data: DataConfig = Field(default_factory=DataConfig, description="batches")
     train: TrainConfig = Field(default_factory=TrainConfig, description="optimisation")
-    generation: GenerationConfig = Field(
-        default_factory=GenerationConfig, description="decoding"
-    )
+    generation: GenerationConfig = Field(default_factory=GenerationConfig, description="decoding")
 
 
 def preset_names() -> list[str]:
@@ -240,7 +237,7 @@ def preset_text(name: str) -> str:
     """
     if name not in preset_names():
         near = difflib.get_close_matches(name, preset_names(), 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = f"; did you mean '{near[0]}'?" if near else "."
         raise ConfigError(
             f"no preset or file '{name}'{hint} Presets: {', '.join(preset_names())} "
             "(kia config list)"

@@ -1,13 +1,13 @@
 """Every error that kia raises on purpose.
 
-    KIAError                 one line: what, where, what to do; exit code 1
-    ├── UsageError           the command or the configuration is wrong; exit code 2
-    │   └── ConfigError      a configuration key or value is wrong
-    ├── DataError            an input file, study or data set cannot be used
-    │   └── ImageError       an image cannot be decoded or is refused
-    ├── ModelError           a model folder or checkpoint cannot be used
-    ├── RunError             a run folder is locked, damaged or belongs to another configuration
-    └── MissingDependency    an optional package is needed; says which extra to install
+KIAError                 one line: what, where, what to do; exit code 1
+├── UsageError           the command or the configuration is wrong; exit code 2
+│   └── ConfigError      a configuration key or value is wrong
+├── DataError            an input file, study or data set cannot be used
+│   └── ImageError       an image cannot be decoded or is refused
+├── ModelError           a model folder or checkpoint cannot be used
+├── RunError             a run folder is locked, damaged or belongs to another configuration
+└── MissingDependency    an optional package is needed; says which extra to install
 """
 
 

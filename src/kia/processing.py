@@ -103,7 +103,9 @@ class KIAProcessor:
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""
         end = self.token_id("[SEP]")
         rows = [row[: row.index(end)] if end in row else row for row in token_ids.tolist()]
-        return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
+        return [
+            text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)
+        ]
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Grey values 0 to 255 (…, S, S) → (…, C, S, S) in −1 to 1."""

@@ -12,7 +12,11 @@ from typer.core import TyperGroup
 import kia
 from kia.cli.config import app as config_app
 from kia.cli.data import app as data_app
+from kia.cli.demo import demo
 from kia.cli.evaluate import evaluate
+from kia.cli.generate import generate
+from kia.cli.info import info
+from kia.cli.train import train
 from kia.errors import KIAError
 
 ORDER = ("demo", "generate", "data", "train", "evaluate", "info", "config")
@@ -55,8 +59,12 @@ def options(
     """Options of every command (`main` reads --debug wherever it stands)."""
 
 
+app.command()(demo)
+app.command()(generate)
 app.add_typer(data_app, name="data")
+app.command()(train)
 app.command()(evaluate)
+app.command()(info)
 app.add_typer(config_app, name="config")
 
 

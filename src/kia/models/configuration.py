@@ -27,7 +27,6 @@ class KIAConfig(PretrainedConfig):
     image_size: int = 224
     share_parameters: bool = True
     projection_width: int = 256
-    dropout: float = 0.1
     initializer_range: float = 0.02
     tasks: list[str] | None = None
     vocab_size: int = 30522
@@ -71,7 +70,6 @@ def model_configuration(
         image_size=model.image_size,
         share_parameters=model.share_parameters,
         projection_width=model.projection_width,
-        dropout=model.dropout,
         initializer_range=model.initializer_range,
         tasks=list(tasks),
         vocab_size=vocab_size,

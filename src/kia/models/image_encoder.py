@@ -4,6 +4,8 @@ Paper: Sec. 3.1, Image Encoder and Image Cross-Modal Encoder. Shape letters: R i
 (rows), C channels, S side, p patch size, N patches, D width.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +32,7 @@ class ConvStem(nn.Module):
         super().__init__()
         widths = [channels, width // 8, width // 4, width // 2, width]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
             layers += [nn.GroupNorm(1, after), nn.GELU()]
         self.layers = nn.Sequential(*layers)
@@ -56,7 +58,7 @@ class ImageEncoder(nn.Module):
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
         self.position = nn.Parameter(torch.zeros(1, config.grid**2 + 1, width))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(tower["dropout"])
         self.stack = BlockStack(
             tower["depth"],
             width=width,
@@ -65,7 +67,7 @@ class ImageEncoder(nn.Module):
             context_width=text["width"] if with_context else None,
             norm_position=tower["norm_position"],
             norm_eps=tower["layer_norm_eps"],
-            dropout=config.dropout,
+            dropout=tower["dropout"],
         )
         pre = tower["norm_position"] == "pre"
         self.final_norm = nn.LayerNorm(width, eps=tower["layer_norm_eps"]) if pre else nn.Identity()

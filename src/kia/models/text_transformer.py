@@ -24,7 +24,7 @@ class TextTransformer(nn.Module):
         self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.position = nn.Embedding(tower["max_positions"], width)
         self.norm = nn.LayerNorm(width, eps=tower["layer_norm_eps"])
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(tower["dropout"])
         self.stack = BlockStack(
             tower["depth"],
             width=width,
@@ -33,7 +33,7 @@ class TextTransformer(nn.Module):
             context_width=image["width"] if with_context else None,
             norm_position=tower["norm_position"],
             norm_eps=tower["layer_norm_eps"],
-            dropout=config.dropout,
+            dropout=tower["dropout"],
         )
         pre = tower["norm_position"] == "pre"
         self.final_norm = nn.LayerNorm(width, eps=tower["layer_norm_eps"]) if pre else nn.Identity()

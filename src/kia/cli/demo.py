@@ -1,0 +1,5 @@
+"""placeholder"""
+
+
+def demo() -> None:
+    """Phantom data, training, evaluation and a report, in a few minutes."""

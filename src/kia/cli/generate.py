@@ -1,0 +1,138 @@
+"""`kia generate`: reports for image files or for a split of a prepared data set."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kia.cli import console
+from kia.errors import UsageError
+from kia.studies import SPLITS
+
+if TYPE_CHECKING:
+    from kia.config import GenerationConfig
+    from kia.models.kia import KIAForReportGeneration
+    from kia.processing import KIAProcessor
+
+
+def generate(
+    model: Annotated[str, typer.Argument(help="run folder, model folder or hub name")],
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="PNG, JPEG or DICOM files, one study each")
+    ] = None,
+    study: Annotated[
+        list[str] | None,
+        typer.Option("--study", help="the views of one study: frontal.png,lateral.png"),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="prepared data set, instead of images")] = None,
+    split: Annotated[str, typer.Option(help="train, val or test, with --data")] = "test",
+    out: Annotated[
+        Path | None, typer.Option(help="predictions file to write (JSON lines), with --data")
+    ] = None,
+    beams: Annotated[
+        int | None, typer.Option(min=1, help="beam width; the model's default")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="longest report, tokens")] = None,
+    length_penalty: Annotated[float | None, typer.Option(help="exponent of the length")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="studies decoded together")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write the reports of images as JSON")
+    ] = None,
+) -> None:
+    """Write reports for chest X-rays. Research only; not for clinical use."""
+    studies = [[str(image)] for image in images or []]
+    studies += [views.split(",") for views in study or []]
+    if bool(studies) == bool(data):
+        raise UsageError("name images (or --study), or a data set with --data, and not both")
+    if data and not out:
+        raise UsageError("--data needs --out, the predictions file to write")
+    from kia.config import GenerationConfig
+    from kia.generation import load_model
+
+    if split not in SPLITS:
+        raise UsageError(f"--split {split}: use train, val or test")
+    loaded, processor = load_model(model)
+    given = {
+        "beams": beams,
+        "max_tokens": max_tokens,
+        "length_penalty": length_penalty,
+        "batch_size": batch_size,
+    }
+    defaults = dict(loaded.config.generation_defaults or {})
+    settings = GenerationConfig(
+        **(defaults | {name: value for name, value in given.items() if value is not None})
+    )
+    if data and out:
+        _data_set(loaded, processor, data, split, out, settings)
+    else:
+        _images(loaded, processor, studies, settings, json_file)
+
+
+def _images(
+    model: "KIAForReportGeneration",
+    processor: "KIAProcessor",
+    studies: list[list[str]],
+    settings: "GenerationConfig",
+    json_file: Path | None,
+) -> None:
+    from kia.generation import write_reports
+
+    # every image is read before anything is generated, so that a bad file costs no time
+    inputs = [processor([Path(path) for path in paths]) for paths in studies]
+    written: list[dict[str, Any]] = []
+    with console.progress() as bar:
+        task = bar.add_task("reports", total=len(studies))
+        for paths, one in zip(studies, inputs, strict=True):
+            report = write_reports(model, processor, dict(one), settings)[0]
+            written.append({"images": paths, "report": report})
+            bar.advance(task)
+    for entry in written:
+        if len(written) > 1:
+            console.out.print(", ".join(entry["images"]), style="bold", markup=False)
+        console.out.print(entry["report"], markup=False, soft_wrap=True)
+    if json_file:
+        console.write_json(json_file, written)
+
+
+def _data_set(
+    model: "KIAForReportGeneration",
+    processor: "KIAProcessor",
+    data: Path,
+    split: str,
+    out: Path,
+    settings: "GenerationConfig",
+) -> None:
+    """Predictions, and the image features that the nearest-neighbour baseline needs."""
+    import numpy as np
+
+    from kia.data.store import PreparedDataset
+    from kia.evaluation.predictions import TRAIN_EMBEDDINGS
+    from kia.generation import image_embeddings, write_dataset_reports
+
+    dataset = PreparedDataset.open(data)
+    studies = dataset.indices(split)  # type: ignore[arg-type]
+    if not len(studies):
+        raise UsageError(f"{data} has no {split} studies")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        with console.progress() as bar, partial.open("w", encoding="utf-8") as file:
+            task = bar.add_task("reports", total=len(studies))
+            for id, report in write_dataset_reports(
+                model, processor, dataset, studies, settings, lambda n: bar.advance(task, n)
+            ):
+                file.write(json.dumps({"id": id, "report": report}, ensure_ascii=False) + "\n")
+        embeddings = {
+            out.with_name(f"{out.stem}.embeddings.npy"): studies,
+            out.with_name(TRAIN_EMBEDDINGS): dataset.indices("train"),
+        }
+        for path, chosen in embeddings.items():
+            with console.err.status(f"image features for {path.name}"):
+                rows = image_embeddings(model, processor, dataset, chosen)
+            np.save(path, rows, allow_pickle=False)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    console.out.print(f"{len(studies)} reports: {out}", soft_wrap=True)

@@ -1,0 +1,311 @@
+"""Batch: what the five tasks read, and how studies become one.
+
+Shape letters: B studies, W views, N patches of a view, S side, T tokens.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+from torch.utils.data import Dataset
+
+from kia.config import DataConfig, TasksConfig
+from kia.data.counted import uniforms
+from kia.data.store import PreparedDataset
+from kia.knowledge.image_masking import general_image_mask
+from kia.knowledge.text_masking import general_text_mask
+from kia.processing import KIAProcessor
+from kia.studies import VIEWS
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B studies as the tasks read them.
+
+    Attributes:
+        studies: (B,) numbers in the data set.
+        pixel_values: (B, W, C, S, S), normalised; zero where a view is absent.
+        view_ids: (B, W), 0 frontal, 1 lateral.
+        view_mask: (B, W), False where a view is absent; None if all exist.
+        image_mask: (B, W, N), True where MIM hides a patch; None without MIM.
+        hidden_patches: (M,) flat positions of those patches in (B, W, N).
+        input_ids: (B, T): [CLS], word pieces, [SEP], padding.
+        attention_mask: (B, T), True on tokens.
+        masked_input_ids: (B, T) for MLM; None without MLM.
+        masked_positions: (M,) flat positions in (B, T) that MLM predicts.
+        masked_targets: (M,) their original ids.
+        next_positions: (M,) flat positions in (B, T) from which RG predicts the next token.
+        next_targets: (M,) the next tokens.
+        report_ids: (B,) numbers that are equal for word-for-word equal reports.
+    """
+
+    studies: Tensor
+    pixel_values: Tensor
+    view_ids: Tensor
+    view_mask: Tensor | None
+    image_mask: Tensor | None
+    hidden_patches: Tensor | None
+    input_ids: Tensor
+    attention_mask: Tensor
+    masked_input_ids: Tensor | None
+    masked_positions: Tensor | None
+    masked_targets: Tensor | None
+    next_positions: Tensor
+    next_targets: Tensor
+    report_ids: Tensor
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same batch on a device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(
+            **{k: v if v is None else v.to(device, non_blocking=True) for k, v in moved.items()}
+        )
+
+
+class BatchBuilder:
+    """Builds batches of a prepared data set for given studies and epoch."""
+
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        processor: KIAProcessor,
+        data: DataConfig,
+        tasks: TasksConfig,
+        *,
+        patch_size: int,
+        max_tokens: int,
+        seed: int,
+    ) -> None:
+        self.dataset = dataset
+        self.processor = processor
+        self.data = data
+        self.tasks = tasks
+        self.patches = (processor.image_size // patch_size) ** 2
+        self.max_tokens = max_tokens
+        self.seed = seed
+        self._lengths: NDArray[np.int64] | None = None
+        special = set(processor.tokenizer.all_special_ids)
+        self.ordinary_ids = np.array(
+            [i for i in range(len(processor.tokenizer)) if i not in special], np.int64
+        )
+
+    def build(
+        self, studies: NDArray[np.int64], epoch: int, *, augment: bool, joint: bool = True
+    ) -> Batch:
+        """The batch of these studies in this epoch; the same arguments give the same batch.
+
+        Args:
+            studies: (B,) numbers in the data set.
+            epoch: Counted over both stages; only masks and augmentation depend on it.
+            augment: Shift, zoom and change brightness (never flip: sides matter).
+            joint: False leaves out the masks of MIM and MLM.
+        """
+        pixels, view_ids, view_mask = load_images(self.dataset, studies)
+        if augment:
+            pixels = self._augment(pixels, studies, epoch)
+        pixel_values = self.processor.normalise(pixels)
+        if view_mask is not None:
+            pixel_values = pixel_values * view_mask[:, :, None, None, None]
+        return Batch(
+            studies=torch.from_numpy(studies),
+            pixel_values=pixel_values,
+            view_ids=view_ids,
+            view_mask=view_mask,
+            **self._hidden_patches(studies, epoch, view_mask, view_ids.shape[1], joint),
+            **self._text(studies, epoch, joint),
+        )
+
+    def _augment(self, pixels: Tensor, studies: NDArray[np.int64], epoch: int) -> Tensor:
+        """Random shift, zoom, brightness and contrast, drawn for each image."""
+        count, width, size, _ = pixels.shape
+        draws = uniforms(self.seed, epoch, studies, "augment", 5 * width)
+        signed = torch.from_numpy(2 * draws - 1).float().reshape(count * width, 5)
+        zoom = 1 + self.data.scale * signed[:, 0]
+        theta = torch.zeros(count * width, 2, 3)
+        theta[:, 0, 0] = theta[:, 1, 1] = zoom
+        theta[:, :, 2] = 2 * self.data.shift * signed[:, 1:3]
+        images = pixels.reshape(count * width, 1, size, size).float()
+        grid = affine_grid(theta, [count * width, 1, size, size], align_corners=False)
+        images = grid_sample(images, grid, padding_mode="border", align_corners=False)
+        contrast = 1 + self.data.contrast * signed[:, 3, None, None, None]
+        brightness = 255 * self.data.brightness * signed[:, 4, None, None, None]
+        images = (images - 128) * contrast + 128 + brightness
+        return images.clamp_(0, 255).reshape(count, width, size, size)
+
+    def _hidden_patches(
+        self,
+        studies: NDArray[np.int64],
+        epoch: int,
+        view_mask: Tensor | None,
+        width: int,
+        joint: bool,
+    ) -> dict[str, Tensor | None]:
+        if not joint or not self.tasks.mim.weight:
+            return {"image_mask": None, "hidden_patches": None}
+        draws = uniforms(self.seed, epoch, studies, "mim", width * self.patches)
+        hidden = general_image_mask(
+            draws.reshape(len(studies), width, self.patches), self.tasks.mim.p_total
+        )
+        if view_mask is not None:
+            hidden &= view_mask.numpy()[:, :, None]
+        return {
+            "image_mask": torch.from_numpy(hidden),
+            "hidden_patches": torch.from_numpy(np.flatnonzero(hidden)),
+        }
+
+    def _text(
+        self, studies: NDArray[np.int64], epoch: int, joint: bool
+    ) -> dict[str, Tensor | None]:
+        reports = [self.dataset.study(int(study)).report for study in studies]
+        ids, real = self.token_rows(reports)
+        follows = real[:, 1:]
+        ahead = np.pad(follows, ((0, 0), (0, 1)))
+        text: dict[str, Tensor | None] = {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(real),
+            "next_positions": torch.from_numpy(np.flatnonzero(ahead)),
+            "next_targets": torch.from_numpy(ids[:, 1:][follows]),
+            "report_ids": torch.from_numpy(report_numbers(reports)),
+            "masked_input_ids": None,
+            "masked_positions": None,
+            "masked_targets": None,
+        }
+        if joint and self.tasks.mlm.weight:
+            draws = uniforms(self.seed, epoch, studies, "mlm", 3 * ids.shape[1])
+            maskable = real & ~np.isin(ids, self.processor.tokenizer.all_special_ids)
+            masked, chosen = general_text_mask(
+                ids,
+                maskable,
+                draws.reshape(len(studies), 3, -1).transpose(1, 0, 2),
+                p_mask=self.tasks.mlm.p_mask,
+                mask_id=self.processor.token_id("[MASK]"),
+                ordinary_ids=self.ordinary_ids,
+            )
+            text["masked_input_ids"] = torch.from_numpy(masked)
+            text["masked_positions"] = torch.from_numpy(np.flatnonzero(chosen))
+            text["masked_targets"] = torch.from_numpy(ids[chosen])
+        return text
+
+    def lengths(self, studies: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Words of the studies' reports, as far as the model reads them."""
+        if self._lengths is None:
+            words = [len(study.report.split()) for study in self.dataset.studies()]
+            self._lengths = np.minimum(np.array(words, np.int64), self.data.max_words)
+        return self._lengths[studies]
+
+    def token_rows(self, reports: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Rows [CLS] … [SEP] padded to the longest: ids (B, T), and True on tokens (B, T)."""
+        encoded = self.processor.encode(
+            reports, max_words=self.data.max_words, max_tokens=self.max_tokens - 2
+        )
+        first, last = self.processor.token_id("[CLS]"), self.processor.token_id("[SEP]")
+        rows = [[first, *ids, last] for ids in encoded]
+        longest = max(len(row) for row in rows)
+        ids = np.full((len(rows), longest), self.processor.token_id("[PAD]"), np.int64)
+        real = np.arange(longest) < np.array([len(row) for row in rows])[:, None]
+        ids[real] = np.concatenate(rows)
+        return ids, real
+
+
+class EpochBatches(Dataset[Batch]):
+    """The batches of one epoch in its own order, for a torch DataLoader."""
+
+    def __init__(
+        self,
+        builder: BatchBuilder,
+        studies: NDArray[np.int64],
+        *,
+        batch_size: int,
+        epoch: int,
+        first: int = 0,
+        train: bool = True,
+        joint: bool = True,
+    ) -> None:
+        """Cuts `studies` into batches.
+
+        Args:
+            builder: Of the data set.
+            studies: (n,) numbers in the data set.
+            batch_size: Studies a batch; the last may be smaller.
+            epoch: Decides order, masks and augmentation.
+            first: Batches to leave out at the start (already trained on before a restart).
+            train: Shuffle and augment.
+            joint: Whether MIM and MLM need their masks.
+        """
+        self.builder, self.epoch, self.train, self.joint = builder, epoch, train, joint
+        if train:
+            batches = shuffled_batches(
+                studies, builder.lengths(studies), batch_size, (builder.seed, epoch)
+            )
+        else:
+            batches = [studies[i : i + batch_size] for i in range(0, len(studies), batch_size)]
+        self.batches = batches[first:]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> Batch:
+        """The batch with this number, counted from `first`."""
+        return self.builder.build(
+            self.batches[number], self.epoch, augment=self.train, joint=self.joint
+        )
+
+
+def shuffled_batches(
+    studies: NDArray[np.int64], lengths: NDArray[np.int64], size: int, seed: tuple[int, int]
+) -> list[NDArray[np.int64]]:
+    """Batches in random order of studies with reports of similar length, so that padding is cheap.
+
+    Studies are shuffled, sorted by length within windows of 8 batches, cut, and the batches
+    shuffled; every study comes once.
+
+    Args:
+        studies: (n,) numbers in the data set.
+        lengths: (n,) words of their reports.
+        size: Studies a batch; one batch is smaller if n does not divide.
+        seed: Of this order.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(studies))
+    window = np.arange(len(order)) // (8 * size)
+    order = order[np.lexsort((lengths[order], window))]
+    batches = [studies[order[i : i + size]] for i in range(0, len(order), size)]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def load_images(
+    dataset: PreparedDataset, studies: NDArray[np.int64]
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Images of studies as they lie in the data set.
+
+    Returns:
+        Grey values (B, W, S, S) as uint8, view numbers (B, W), and (B, W) True where a view
+        exists, or None if all do.
+    """
+    views = [dataset.views(int(study)) for study in studies]
+    width = max(len(names) for names in views)
+    size = dataset.image_size
+    pixels = np.zeros((len(studies), width, size, size), np.uint8)
+    view_ids = np.zeros((len(studies), width), np.int64)
+    exists = np.zeros((len(studies), width), bool)
+    for row, (study, names) in enumerate(zip(studies, views, strict=True)):
+        pixels[row, : len(names)] = dataset.pixels(int(study))
+        view_ids[row, : len(names)] = [VIEWS.index(name) for name in names]  # type: ignore[arg-type]
+        exists[row, : len(names)] = True
+    mask = None if exists.all() else torch.from_numpy(exists)
+    return torch.from_numpy(pixels), torch.from_numpy(view_ids), mask
+
+
+def report_numbers(reports: Sequence[str]) -> NDArray[np.int64]:
+    """A 63-bit number for each report, equal for equal words whatever the spacing and case."""
+    digests = (
+        hashlib.blake2b(" ".join(report.lower().split()).encode(), digest_size=8).digest()
+        for report in reports
+    )
+    return np.array([int.from_bytes(d, "little") >> 1 for d in digests], np.int64)

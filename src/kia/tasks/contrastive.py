@@ -1,0 +1,59 @@
+"""Image-report contrastive learning (the field's ITC) with momentum features and queues.
+
+Paper: Sec. 3.3, Eq. 6. Shape letters: B studies, P projection width, K = B + Q candidates.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from kia.config import ContrastiveConfig
+from kia.data.batches import Batch
+from kia.models.momentum import FeatureQueue
+from kia.tasks.shared_features import Loss, SharedFeatures
+
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.001, 0.5
+
+
+class ContrastiveTask(nn.Module):
+    """The loss of Eq. 6 and its learnable temperature τ."""
+
+    def __init__(self, config: ContrastiveConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.temperature = nn.Parameter(torch.tensor(config.temperature))
+
+    def forward(self, batch: Batch, shared: SharedFeatures, queue: FeatureQueue) -> Loss:
+        """Cross-entropy in both directions against momentum features of this batch and queue.
+
+        Filled queue slots are candidates; empty ones are not. The targets are one-hot (Eq. 6),
+        spread over equal reports with `same_report_is_positive`, and mixed with the momentum
+        similarities by `soft_targets`.
+        """
+        assert shared.image_embeds is not None and shared.text_embeds is not None
+        assert shared.momentum_image_embeds is not None
+        assert shared.momentum_text_embeds is not None
+        images = torch.cat([shared.momentum_image_embeds, queue.images])
+        reports = torch.cat([shared.momentum_text_embeds, queue.reports])
+        report_ids = torch.cat([batch.report_ids, queue.report_ids])
+        tau = self.temperature.clamp(LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE)
+        empty = report_ids < 0
+        total = shared.image_embeds.new_zeros(())
+        for ours, slow, candidates in (
+            (shared.image_embeds, shared.momentum_image_embeds, reports),
+            (shared.text_embeds, shared.momentum_text_embeds, images),
+        ):
+            scores = (ours @ candidates.T / tau).masked_fill(empty, -torch.inf)
+            with torch.no_grad():
+                targets = self._targets(batch.report_ids, report_ids)
+                if self.config.soft_targets:
+                    soft = (slow @ candidates.T / tau).masked_fill(empty, -torch.inf).softmax(1)
+                    targets = torch.lerp(targets, soft, self.config.soft_targets)
+            log_p = scores.log_softmax(1).masked_fill(empty, 0.0)
+            total = total - 0.5 * (targets * log_p).sum()
+        return Loss(total, total.new_tensor(float(len(batch.report_ids))))
+
+    def _targets(self, own: Tensor, candidates: Tensor) -> Tensor:
+        if not self.config.same_report_is_positive:
+            return torch.eye(len(own), len(candidates), device=own.device)
+        same = (own[:, None] == candidates[None]).float()
+        return same / same.sum(1, keepdim=True)

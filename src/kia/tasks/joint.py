@@ -1,0 +1,118 @@
+"""The joint objective: five tasks on features that are computed once (Paper: Eq. 9)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kia.config import TasksConfig
+from kia.data.batches import Batch
+from kia.models.kia import KIAForReportGeneration
+from kia.models.momentum import MomentumEncoders
+from kia.tasks.contrastive import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, ContrastiveTask
+from kia.tasks.masked_image import masked_image_loss
+from kia.tasks.masked_language import masked_language_loss, masked_language_rows
+from kia.tasks.matching import Negatives, draw_negatives, matching_loss, matching_rows
+from kia.tasks.report_generation import report_generation_loss, report_generation_rows
+from kia.tasks.shared_features import Loss, SharedFeatures, shared_features
+from kia.tasks.text_rows import TextRows, encode_rows
+
+TASKS = ("mim", "mlm", "irc", "irm", "rg")
+
+
+@dataclass(frozen=True)
+class JointLoss:
+    """The weighted sum and each task's loss by its short name."""
+
+    total: Tensor
+    losses: dict[str, Tensor]
+
+
+def active_tasks(config: TasksConfig) -> list[str]:
+    """Short names of the tasks with a weight above 0, in the paper's order."""
+    return [name for name in TASKS if getattr(config, name).weight > 0]
+
+
+class JointObjective(nn.Module):
+    """The model and all that its training objectives add to it.
+
+    A task of weight 0 is neither built nor computed.
+    """
+
+    def __init__(self, model: KIAForReportGeneration, config: TasksConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        if config.irc.weight:
+            self.contrastive = ContrastiveTask(config.irc)
+            self.momentum = MomentumEncoders(model, config.irc.momentum, config.irc.queue_length)
+
+    def forward(self, batch: Batch, *, joint: bool = True) -> JointLoss:
+        """All losses of a batch, from one set of features.
+
+        Args:
+            batch: The studies.
+            joint: False computes report generation alone (stage 2, Paper: Sec. 4.2).
+        """
+        tasks = set(active_tasks(self.config)) if joint else {"rg"}
+        momentum = self.momentum if "irc" in tasks else None
+        shared = shared_features(self.model, momentum, batch, text=bool({"mim", "irc"} & tasks))
+        temperature = None
+        if "irc" in tasks:
+            temperature = self.contrastive.temperature.detach().clamp(
+                LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE
+            )
+        negatives = draw_negatives(batch, shared, temperature) if "irm" in tasks else None
+        features = encode_rows(self.model, shared.images, self._rows(tasks, batch, negatives))
+        losses = self._losses(tasks, batch, shared, features, negatives)
+        weighted = [getattr(self.config, name).weight * loss.mean for name, loss in losses.items()]
+        if "irc" in tasks and self.training:
+            self._remember(batch, shared)
+        return JointLoss(
+            torch.stack(weighted).sum(), {name: loss.mean for name, loss in losses.items()}
+        )
+
+    def after_step(self) -> None:
+        """Moves the momentum encoders; call it after each optimiser step of stage 1."""
+        if self.config.irc.weight:
+            self.momentum.update(self.model)
+
+    def _rows(
+        self, tasks: set[str], batch: Batch, negatives: Negatives | None
+    ) -> dict[str, TextRows]:
+        rows = {"rg": report_generation_rows(self.model, batch)}
+        if "mlm" in tasks:
+            rows["mlm"] = masked_language_rows(batch)
+        if negatives is not None:
+            rows |= matching_rows(self.model, batch, negatives)
+        return rows
+
+    def _losses(
+        self,
+        tasks: set[str],
+        batch: Batch,
+        shared: SharedFeatures,
+        features: dict[str, Tensor],
+        negatives: Negatives | None,
+    ) -> dict[str, Loss]:
+        model = self.model
+        losses: dict[str, Loss] = {}
+        if "mim" in tasks:
+            losses["mim"] = masked_image_loss(model, batch, shared)
+        if "mlm" in tasks:
+            losses["mlm"] = masked_language_loss(model, batch, features["mlm"])
+        if "irc" in tasks:
+            losses["irc"] = self.contrastive(batch, shared, self.momentum.queue)
+        if negatives is not None:
+            losses["irm"] = matching_loss(model, features, negatives)
+        losses["rg"] = report_generation_loss(
+            model, batch, features["rg"], self.config.rg.label_smoothing
+        )
+        return losses
+
+    def _remember(self, batch: Batch, shared: SharedFeatures) -> None:
+        assert shared.momentum_image_embeds is not None
+        assert shared.momentum_text_embeds is not None
+        self.momentum.queue.push(
+            shared.momentum_image_embeds, shared.momentum_text_embeds, batch.report_ids
+        )

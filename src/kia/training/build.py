@@ -1,0 +1,70 @@
+"""What a run is made of: processor and model from a configuration and the training reports."""
+
+from pathlib import Path
+
+from kia.config import RunConfig
+from kia.data.store import PreparedDataset
+from kia.errors import ConfigError, DataError
+from kia.models import KIAForReportGeneration, model_configuration
+from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer
+from kia.processing import KIAProcessor, train_tokenizer, wrap_tokenizer
+from kia.tasks.joint import active_tasks
+
+
+def check_fit(config: RunConfig, dataset: PreparedDataset) -> None:
+    """Refuses a data set that the configuration cannot be trained on.
+
+    Raises:
+        DataError: Another image size, or no training studies.
+        ConfigError: A batch larger than the training split, or texts longer than positions.
+    """
+    size = config.model.image_size
+    if dataset.image_size != size:
+        raise DataError(
+            f"{dataset.path} holds {dataset.image_size}-pixel images, the configuration wants "
+            f"{size}: prepare it again with --size {size}, or --set model.image_size="
+            f"{dataset.image_size}"
+        )
+    studies = len(dataset.indices("train"))
+    if not studies:
+        raise DataError(f"{dataset.path} has no training studies")
+    if not len(dataset.indices("val")):
+        raise DataError(f"{dataset.path} has no validation studies to select the model on")
+    if config.train.batch_size > studies:
+        raise ConfigError(
+            f"train.batch_size {config.train.batch_size} is larger than the {studies} training "
+            f"studies of {dataset.path}"
+        )
+
+
+def build_processor(config: RunConfig, train_reports: list[str], folder: Path) -> KIAProcessor:
+    """The run's processor: read from `folder` if it is there, else made and saved."""
+    if (folder / KIAProcessor.FILE).is_file():
+        return KIAProcessor.from_pretrained(folder)
+    text = config.model.text_encoder
+    if text.pretrained:
+        tokenizer = wrap_tokenizer(pretrained_tokenizer(text.pretrained))
+    else:
+        tokenizer = train_tokenizer(train_reports, text.vocab_size)
+    processor = KIAProcessor(
+        tokenizer,
+        image_size=config.model.image_size,
+        channels=config.model.image_encoder.channels,
+    )
+    processor.save_pretrained(folder)
+    return processor
+
+
+def build_model(config: RunConfig, processor: KIAProcessor) -> KIAForReportGeneration:
+    """The model with random or pretrained towers; random weights come from torch's generator."""
+    names = ("[PAD]", "[SEP]", "[START]", "[MATCH]")
+    settings = model_configuration(
+        config.model,
+        vocab_size=len(processor.tokenizer),
+        token_ids={name: processor.token_id(name) for name in names},
+        tasks=active_tasks(config.tasks),
+    )
+    settings.generation_defaults = config.generation.model_dump()
+    model = KIAForReportGeneration(settings)
+    load_pretrained_towers(model, config.model)
+    return model

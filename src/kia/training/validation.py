@@ -1,0 +1,116 @@
+"""Validation: reports, their CIDEr, and whether the decoder looks at the image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kia.config import GenerationConfig
+from kia.data.batches import Batch, BatchBuilder, EpochBatches
+from kia.evaluation.language import cider
+from kia.generation import write_dataset_reports
+from kia.models.kia import KIAForReportGeneration
+from kia.models.outputs import ImageFeatures
+from kia.tasks.report_generation import report_generation_loss, report_generation_rows
+from kia.tasks.text_rows import encode_rows
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What one validation found.
+
+    Attributes:
+        cider: Protocol r2gen, against the reports of the split.
+        unique_reports: Different reports among those written.
+        studies: Studies validated.
+        loss: Of report generation, nats a token.
+        image_gain: The loss with another study's image minus `loss`, nats a token: how much
+            the decoder uses the image (0: not at all).
+        reports: The reports written, in study order.
+    """
+
+    cider: float
+    unique_reports: int
+    studies: int
+    loss: float
+    image_gain: float
+    reports: list[str]
+
+
+def validate(
+    model: KIAForReportGeneration,
+    builder: BatchBuilder,
+    studies: NDArray[np.int64],
+    train_reports: list[str],
+    config: GenerationConfig,
+    on_progress: Callable[[int], None],
+) -> Validation:
+    """Writes a report for every study and scores them.
+
+    Args:
+        model: Left in the mode it was in.
+        builder: Of the data set and processor.
+        studies: (n,) numbers in the data set.
+        train_reports: For the vocabulary of the protocol.
+        config: Decoding settings.
+        on_progress: Told the number of studies finished.
+    """
+    was_training = model.training
+    model.eval()
+    loss, gain = image_gain(model, builder, studies, config.batch_size)
+    written = write_dataset_reports(
+        model, builder.processor, builder.dataset, studies, config, on_progress
+    )
+    reports = [report for _, report in written]
+    model.train(was_training)
+    references = [builder.dataset.study(int(study)).report for study in studies]
+    return Validation(
+        cider=cider(reports, references, train_reports),
+        unique_reports=len(set(reports)),
+        studies=len(studies),
+        loss=loss,
+        image_gain=gain,
+        reports=reports,
+    )
+
+
+@torch.no_grad()
+def image_gain(
+    model: KIAForReportGeneration, builder: BatchBuilder, studies: NDArray[np.int64], size: int
+) -> tuple[float, float]:
+    """Report-generation loss, and what it gains by the study's own image (nats a token).
+
+    The other image is that of the next study of the batch with another report, as far as the
+    batch has one.
+    """
+    own = other = tokens = 0.0
+    batches = EpochBatches(builder, studies, batch_size=size, epoch=0, train=False, joint=False)
+    for number in range(len(batches)):
+        batch = batches[number].to(model.device)
+        images = model.encode_images(batch.pixel_values, batch.view_ids, batch.view_mask)
+        count = float(len(batch.next_targets))
+        own += _loss(model, batch, images) * count
+        other += _loss(model, batch, _exchanged(images, batch)) * count
+        tokens += count
+    return own / tokens, (other - own) / tokens
+
+
+def _loss(model: KIAForReportGeneration, batch: Batch, images: ImageFeatures) -> float:
+    rows = {"rg": report_generation_rows(model, batch)}
+    features = encode_rows(model, images, rows)["rg"]
+    return report_generation_loss(model, batch, features).mean.item()
+
+
+def _exchanged(images: ImageFeatures, batch: Batch) -> ImageFeatures:
+    """The image features, each study's replaced by those of a study with another report."""
+    count = len(batch.report_ids)
+    steps = torch.arange(1, count + 1, device=batch.report_ids.device)
+    candidates = (torch.arange(count, device=steps.device)[:, None] + steps) % count
+    different = batch.report_ids[candidates] != batch.report_ids[:, None]
+    chosen = candidates.gather(1, different.int().argmax(1, keepdim=True))[:, 0]
+    mask = None if images.mask is None else images.mask[chosen]
+    return replace(
+        images, sequence=images.sequence[chosen], mask=mask, pooled=images.pooled[chosen]
+    )
