@@ -15,12 +15,21 @@ LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.001, 0.5
 
 
 class ContrastiveTask(nn.Module):
-    """The loss of Eq. 6 and its learnable temperature τ."""
+    """The loss of Eq. 6 and its learnable temperature τ.
+
+    log τ is what is learnt: the gradient by τ itself is 1/τ times larger and would take up
+    nearly all of the norm at which gradients are clipped.
+    """
 
     def __init__(self, config: ContrastiveConfig) -> None:
         super().__init__()
         self.config = config
-        self.temperature = nn.Parameter(torch.tensor(config.temperature))
+        self.log_temperature = nn.Parameter(torch.tensor(config.temperature).log())
+
+    @property
+    def temperature(self) -> Tensor:
+        """τ, kept between 0.001 and 0.5 as in ALBEF."""
+        return self.log_temperature.exp().clamp(LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE)
 
     def forward(self, batch: Batch, shared: SharedFeatures, queue: FeatureQueue) -> Loss:
         """Cross-entropy in both directions against momentum features of this batch and queue.
@@ -35,7 +44,7 @@ class ContrastiveTask(nn.Module):
         images = torch.cat([shared.momentum_image_embeds, queue.images])
         reports = torch.cat([shared.momentum_text_embeds, queue.reports])
         report_ids = torch.cat([batch.report_ids, queue.report_ids])
-        tau = self.temperature.clamp(LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE)
+        tau = self.temperature
         empty = report_ids < 0
         total = shared.image_embeds.new_zeros(())
         for ours, slow, candidates in (

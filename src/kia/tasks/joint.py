@@ -9,7 +9,7 @@ from kia.config import TasksConfig
 from kia.data.batches import Batch
 from kia.models.kia import KIAForReportGeneration
 from kia.models.momentum import MomentumEncoders
-from kia.tasks.contrastive import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, ContrastiveTask
+from kia.tasks.contrastive import ContrastiveTask
 from kia.tasks.masked_image import masked_image_loss
 from kia.tasks.masked_language import masked_language_loss, masked_language_rows
 from kia.tasks.matching import Negatives, draw_negatives, matching_loss, matching_rows
@@ -57,11 +57,7 @@ class JointObjective(nn.Module):
         tasks = set(active_tasks(self.config)) if joint else {"rg"}
         momentum = self.momentum if "irc" in tasks else None
         shared = shared_features(self.model, momentum, batch, text=bool({"mim", "irc"} & tasks))
-        temperature = None
-        if "irc" in tasks:
-            temperature = self.contrastive.temperature.detach().clamp(
-                LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE
-            )
+        temperature = self.contrastive.temperature.detach() if "irc" in tasks else None
         negatives = draw_negatives(batch, shared, temperature) if "irm" in tasks else None
         features = encode_rows(self.model, shared.images, self._rows(tasks, batch, negatives))
         losses = self._losses(tasks, batch, shared, features, negatives)
