@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from kia.data.images import Resize, read_image, resize_square
 from kia.errors import DataError, ModelError
 from kia.knowledge.chexpert import label_report
 from kia.studies import VIEWS
@@ -29,7 +30,7 @@ def train_tokenizer(reports: Sequence[str], vocab_size: int) -> PreTrainedTokeni
         reports: Raw training reports.
         vocab_size: Entries at most, special tokens included.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # type: ignore[call-arg]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix="##")
@@ -76,7 +77,7 @@ class KIAProcessor:
         *,
         image_size: int,
         channels: int = 1,
-        resize: str = "squash",
+        resize: Resize = "squash",
     ) -> None:
         self.tokenizer = tokenizer
         self.image_size = image_size
@@ -85,7 +86,9 @@ class KIAProcessor:
 
     def token_id(self, token: str) -> int:
         """Id of a special token such as "[MATCH]"."""
-        return int(self.tokenizer.convert_tokens_to_ids(token))
+        found = self.tokenizer.convert_tokens_to_ids(token)
+        assert isinstance(found, int)
+        return found
 
     def encode(self, reports: Sequence[str], *, max_words: int, max_tokens: int) -> list[list[int]]:
         """Word pieces of reports, without special tokens.
@@ -135,12 +138,10 @@ class KIAProcessor:
         pixels = np.stack([self._square(image) for image in images])
         return {
             "pixel_values": self.normalise(torch.from_numpy(pixels))[None],
-            "view_ids": torch.tensor([[VIEWS.index(view) for view in views]]),  # type: ignore[arg-type]
+            "view_ids": torch.tensor([[VIEWS.index(view) for view in views]]),
         }
 
     def _square(self, image: Any) -> NDArray[np.uint8]:
-        from kia.data.images import read_image, resize_square
-
         array = image if isinstance(image, np.ndarray) else read_image(image)
         return resize_square(array, self.image_size, mode=self.resize)
 

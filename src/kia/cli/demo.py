@@ -1,5 +1,88 @@
-"""placeholder"""
+"""`kia demo`: phantoms in, a trained model out, its scores and a report with its picture."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kia.cli import console
+from kia.errors import UsageError
+
+STUDIES = 1000
+PATIENT = 8  # of the test split; has a large finding
 
 
-def demo() -> None:
-    """Phantom data, training, evaluation and a report, in a few minutes."""
+def demo(
+    out: Annotated[Path, typer.Option(help="folder for everything the demo makes")] = Path("demo"),
+    studies: Annotated[int, typer.Option(min=100, help="phantom studies to make")] = STUDIES,
+    epochs: Annotated[int, typer.Option(min=1, help="joint epochs to train")] = 5,
+) -> None:
+    """Make phantom X-rays, train a tiny model on them, score it, and show a report."""
+    from kia.cli.data import phantom
+    from kia.cli.evaluate import evaluate
+    from kia.cli.generate import generate
+    from kia.cli.train import train
+
+    if (out / "run" / "run.yaml").exists():
+        raise UsageError(f"{out} holds a demo; remove it, or choose another folder with --out")
+    data, run = out / "data", out / "run"
+    _say(1, f"{studies} phantom chest X-rays, each with its report, in {data}")
+    phantom(studies=studies, seed=0, out=data, size=128, overwrite=True)
+    _say(2, "train: five tasks together, then report generation alone")
+    overrides = [f"train.joint.epochs={epochs}", "train.validate_every=2"]
+    train("tiny", data=data, out=run, overrides=overrides, resume=False)
+    _say(3, "write reports for the test studies and score them, beside the baselines")
+    predictions = run / "predictions-test.jsonl"
+    generate(str(run), data=data, split="test", out=predictions)
+    evaluate(predictions, data=data, split="test", json_file=run / "results.json")
+    _findings(data, predictions)
+    _say(4, "one unseen X-ray and its report")
+    _show(run, data, out)
+
+
+def _say(number: int, text: str) -> None:
+    console.out.print(f"\n[bold]{number} of 4[/bold]  {text}")
+
+
+def _findings(data: Path, predictions: Path) -> None:
+    """Phantoms know the truth of every sentence, so findings can be counted exactly."""
+    from kia.data.phantom_scores import finding_scores
+    from kia.data.store import PreparedDataset
+    from kia.evaluation.baselines import most_frequent
+    from kia.evaluation.predictions import read_reports
+
+    dataset = PreparedDataset.open(data)
+    written = read_reports(predictions)
+    truth = [dataset.study(dataset.index_of(id)).labels or {} for id in written]
+    constant = most_frequent(dataset.reports("train")).report
+    rows = []
+    for name, reports in (
+        ("this model", list(written.values())),
+        ("most frequent report", [constant] * len(truth)),
+    ):
+        scores = finding_scores(reports, truth)
+        rows.append([name, scores["precision"], scores["recall"], scores["f1"]])
+    columns = ["findings present", "precision", "recall", "micro F1"]
+    console.table(columns, rows, title="agreement with what was drawn")
+
+
+def _show(run: Path, data: Path, out: Path) -> None:
+    from kia.config import GenerationConfig
+    from kia.data.picture import study_picture
+    from kia.data.store import PreparedDataset
+    from kia.generation import dataset_inputs, load_model, write_reports
+
+    model, processor = load_model(run)
+    dataset = PreparedDataset.open(data)
+    test = dataset.indices("test")
+    chosen = test[PATIENT % len(test) :][:1]
+    settings = GenerationConfig(**(model.config.generation_defaults or {}))
+    report = write_reports(model, processor, dataset_inputs(dataset, processor, chosen), settings)[
+        0
+    ]
+    study = dataset.study(int(chosen[0]))
+    picture = out / "report.png"
+    study_picture(study, dataset.pixels(int(chosen[0]))).save(picture)
+    console.out.print(f"picture    {picture}", soft_wrap=True)
+    console.out.print(f"the model  {report}", soft_wrap=True, markup=False)
+    console.out.print(f"the truth  {study.report}", soft_wrap=True, markup=False)

@@ -1,7 +1,7 @@
 """`kia info`: the parameters of a preset or model, by component, with the arithmetic."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -17,13 +17,15 @@ def info(
 ) -> None:
     """Show the parameter count by component, with towers shared and not."""
     from kia.config import load_config
+    from kia.models.configuration import KIAConfig
     from kia.models.sizes import model_sizes, preset_configuration
 
+    configuration: KIAConfig
     folder = Path(what)
     if (folder / "run.yaml").is_file() or (folder / "config.json").is_file():
         from kia.generation import load_model
 
-        configuration = load_model(what)[0].config
+        configuration = cast(KIAConfig, load_model(what)[0].config)
     else:
         configuration = preset_configuration(load_config(what, overrides or []))
     shared, separate = (model_sizes(configuration, shared=value) for value in (True, False))
@@ -33,7 +35,7 @@ def info(
         [[name, shared.get(name), separate.get(name)] for name in names],
         title=f"parameters of {what}",
     )
-    image, text = configuration.image_tower, configuration.text_tower
+    image, text = configuration.image_tower or {}, configuration.text_tower or {}
     console.out.print(
         f"image tower: {image['depth']} layers, width {image['width']}, "
         f"{configuration.grid}×{configuration.grid} patches; text tower: {text['depth']} layers, "

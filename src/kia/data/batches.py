@@ -6,7 +6,7 @@ Shape letters: B studies, W views, N patches of a view, S side, T tokens.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -62,10 +62,11 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on a device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(
-            **{k: v if v is None else v.to(device, non_blocking=True) for k, v in moved.items()}
-        )
+        moved: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            moved[field.name] = None if value is None else value.to(device, non_blocking=True)
+        return type(self)(**moved)
 
 
 class BatchBuilder:
@@ -145,7 +146,7 @@ class BatchBuilder:
         view_mask: Tensor | None,
         width: int,
         joint: bool,
-    ) -> dict[str, Tensor | None]:
+    ) -> dict[str, Any]:
         if not joint or not self.tasks.mim.weight:
             return {"image_mask": None, "hidden_patches": None}
         draws = uniforms(self.seed, epoch, studies, "mim", width * self.patches)
@@ -159,14 +160,12 @@ class BatchBuilder:
             "hidden_patches": torch.from_numpy(np.flatnonzero(hidden)),
         }
 
-    def _text(
-        self, studies: NDArray[np.int64], epoch: int, joint: bool
-    ) -> dict[str, Tensor | None]:
+    def _text(self, studies: NDArray[np.int64], epoch: int, joint: bool) -> dict[str, Any]:
         reports = [self.dataset.study(int(study)).report for study in studies]
         ids, real = self.token_rows(reports)
         follows = real[:, 1:]
         ahead = np.pad(follows, ((0, 0), (0, 1)))
-        text: dict[str, Tensor | None] = {
+        text: dict[str, Any] = {
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(real),
             "next_positions": torch.from_numpy(np.flatnonzero(ahead)),
@@ -296,7 +295,7 @@ def load_images(
     exists = np.zeros((len(studies), width), bool)
     for row, (study, names) in enumerate(zip(studies, views, strict=True)):
         pixels[row, : len(names)] = dataset.pixels(int(study))
-        view_ids[row, : len(names)] = [VIEWS.index(name) for name in names]  # type: ignore[arg-type]
+        view_ids[row, : len(names)] = [VIEWS.index(name) for name in names]
         exists[row, : len(names)] = True
     mask = None if exists.all() else torch.from_numpy(exists)
     return torch.from_numpy(pixels), torch.from_numpy(view_ids), mask

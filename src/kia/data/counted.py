@@ -39,4 +39,4 @@ def uniforms(
         rows = _scramble((key + studies.astype(np.uint64)) * _WEYL + _WEYL)
         steps = np.arange(1, count + 1, dtype=np.uint64) * _WEYL
         bits = _scramble(rows[:, None] + steps)
-    return (bits >> np.uint64(11)) * 2.0**-53
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53

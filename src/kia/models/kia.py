@@ -35,7 +35,7 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
     config_class = KIAConfig
     base_model_prefix = "kia"
     main_input_name = "pixel_values"
-    _no_split_modules = ("TransformerBlock",)
+    _no_split_modules = ["TransformerBlock"]  # noqa: RUF012
     _supports_sdpa = True
 
     def __init__(self, config: KIAConfig) -> None:
@@ -152,7 +152,7 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
         return ReportOutput(logits=logits)
 
     @torch.no_grad()
-    def generate(  # type: ignore[override]
+    def generate(
         self,
         pixel_values: Tensor,
         view_ids: Tensor,

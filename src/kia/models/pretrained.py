@@ -53,7 +53,7 @@ def load_pretrained_towers(model: KIAForReportGeneration, config: ModelConfig) -
         ModelError: A checkpoint cannot be had or read.
         ConfigError: Its sizes differ from the configuration's.
     """
-    towers = {
+    towers: dict[str, list[Any]] = {
         "image": [model.image_encoder, model.image_cross_encoder],
         "text": [model.text_encoder, model.text_cross_encoder, model.text_decoder],
     }

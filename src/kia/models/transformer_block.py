@@ -6,7 +6,7 @@ d = D / H.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -202,7 +202,8 @@ class BlockStack(nn.Module):
         self, features: Tensor, mask: Tensor | None = None, chosen: Tensor | None = None
     ) -> Context:
         """Prepares features (B, N, D_context) of the other modality for `forward`."""
-        layers = tuple(block.cross_attention.keys_values(features) for block in self.blocks)
+        blocks = [cast(TransformerBlock, block) for block in self.blocks]
+        layers = tuple(block.cross_attention.keys_values(features) for block in blocks)
         return Context(layers, mask, chosen)
 
     def forward(self, x: Tensor, **modes: Any) -> Tensor:

@@ -16,7 +16,8 @@ def build_optimizer(
         config: Weight decay.
         stage: Initial learning rate.
     """
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             is_plain = parameter.ndim < 2 or "position" in name or name.endswith("_token")
