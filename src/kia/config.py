@@ -190,6 +190,12 @@ class TrainConfig(Part):
     decay_per_epoch: float = Field(0.98, gt=0, le=1, description="learning-rate factor an epoch")
     warmup_steps: int = Field(0, ge=0, description="linear warm-up at the start of a stage, steps")
     weight_decay: float = Field(0.05, ge=0, description="decoupled; none on biases and norms")
+    beta2: float = Field(
+        0.999,
+        gt=0.9,
+        lt=1,
+        description="RAdam's memory of squared gradients; it warms up over about 2 / (1 − β2) steps",
+    )
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="autocast; auto: bfloat16 where the device has it"

@@ -35,35 +35,12 @@ def demo(
     predictions = run / "predictions-test.jsonl"
     generate(str(run), data=data, split="test", out=predictions)
     evaluate(predictions, data=data, split="test", json_file=run / "results.json")
-    _findings(data, predictions)
     _say(4, "one unseen X-ray and its report")
     _show(run, data, out)
 
 
 def _say(number: int, text: str) -> None:
     console.out.print(f"\n[bold]{number} of 4[/bold]  {text}")
-
-
-def _findings(data: Path, predictions: Path) -> None:
-    """Phantoms know the truth of every sentence, so findings can be counted exactly."""
-    from kia.data.phantom_scores import finding_scores
-    from kia.data.store import PreparedDataset
-    from kia.evaluation.baselines import most_frequent
-    from kia.evaluation.predictions import read_reports
-
-    dataset = PreparedDataset.open(data)
-    written = read_reports(predictions)
-    truth = [dataset.study(dataset.index_of(id)).labels or {} for id in written]
-    constant = most_frequent(dataset.reports("train")).report
-    rows = []
-    for name, reports in (
-        ("this model", list(written.values())),
-        ("most frequent report", [constant] * len(truth)),
-    ):
-        scores = finding_scores(reports, truth)
-        rows.append([name, scores["precision"], scores["recall"], scores["f1"]])
-    columns = ["findings present", "precision", "recall", "micro F1"]
-    console.table(columns, rows, title="agreement with what was drawn")
 
 
 def _show(run: Path, data: Path, out: Path) -> None:

@@ -51,9 +51,14 @@ def evaluate(
             embeddings=read_embeddings(predictions),
             seed=seed,
         )
+    findings = None if data is None else _phantom_findings(data, reports)
+    if findings is not None:
+        result["phantom_findings"] = findings
     if json_file is not None:
         write_json(json_file, result)
     out.print(render(result))
+    if findings is not None:
+        _print_findings(findings)
 
 
 def _check_options(
@@ -88,6 +93,32 @@ def _from_dataset(folder: Path, split: Split) -> dict[str, Any]:
         "val_reports": prepared.reports("val") if split == "test" else None,
         "origin": {"hash": prepared.info["content_hash"], "split": split},
     }
+
+
+def _phantom_findings(folder: Path, reports: dict[str, str]) -> dict[str, dict[str, float]] | None:
+    """Findings that reports of phantoms call present, against what was drawn; None for others."""
+    from kia.data.phantom_scores import finding_scores
+    from kia.data.store import PreparedDataset
+    from kia.evaluation.baselines import most_frequent
+
+    prepared = PreparedDataset.open(folder)
+    if not str(prepared.info["source"]).startswith("phantom"):
+        return None
+    truth = [prepared.study(prepared.index_of(id)).labels or {} for id in reports]
+    constant = most_frequent(prepared.reports("train")).report
+    return {
+        "predictions": finding_scores(list(reports.values()), truth),
+        "most_frequent": finding_scores([constant] * len(truth), truth),
+    }
+
+
+def _print_findings(findings: dict[str, dict[str, float]]) -> None:
+    from kia.cli.console import table
+
+    rows = [[name, *scores.values()] for name, scores in findings.items()]
+    names = list(findings["predictions"])
+    title = "findings called present against those drawn (micro; then F1 of each)"
+    table(["reports", *names], rows, title=title)
 
 
 def _from_files(references: Path, train_references: Path | None) -> dict[str, Any]:

@@ -27,7 +27,11 @@ def build_optimizer(
         {"params": plain, "weight_decay": 0.0},
     ]
     return torch.optim.RAdam(
-        groups, lr=stage.learning_rate, decoupled_weight_decay=True, foreach=True
+        groups,
+        lr=stage.learning_rate,
+        betas=(0.9, config.beta2),
+        decoupled_weight_decay=True,
+        foreach=True,
     )
 
 
