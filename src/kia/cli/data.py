@@ -32,7 +32,7 @@ def phantom(
     out: Out,
     studies: Annotated[int, typer.Option("--studies", min=1, help="how many")] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="other seed, other studies")] = 0,
-    size: Annotated[int, typer.Option("--size", min=32, max=2048, help="pixels a side")] = 192,
+    size: Annotated[int, typer.Option("--size", min=32, max=2048, help="pixels a side")] = 128,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
