@@ -3,6 +3,8 @@
 Paper: Sec. 3.3, Eq. 6. Shape letters: B studies, P projection width, K = B + Q candidates.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -25,11 +27,18 @@ class ContrastiveTask(nn.Module):
         super().__init__()
         self.config = config
         self.log_temperature = nn.Parameter(torch.tensor(config.temperature).log())
+        self.clamp_temperature()
 
     @property
     def temperature(self) -> Tensor:
         """τ, kept between 0.001 and 0.5 as in ALBEF."""
-        return self.log_temperature.exp().clamp(LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE)
+        lowest, highest = math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE)
+        return self.log_temperature.clamp(lowest, highest).exp()
+
+    @torch.no_grad()
+    def clamp_temperature(self) -> None:
+        """Takes τ back into its range after a step; outside it has no gradient to return by."""
+        self.log_temperature.clamp_(math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE))
 
     def forward(self, batch: Batch, shared: SharedFeatures, queue: FeatureQueue) -> Loss:
         """Cross-entropy in both directions against momentum features of this batch and queue.

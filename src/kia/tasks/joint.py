@@ -71,6 +71,7 @@ class JointObjective(nn.Module):
     def after_step(self) -> None:
         """Moves the momentum encoders; call it after each optimiser step of stage 1."""
         if self.config.irc.weight:
+            self.contrastive.clamp_temperature()
             self.momentum.update(self.model)
 
     def _rows(
