@@ -30,15 +30,22 @@ def load_model(source: str | Path) -> tuple[KIAForReportGeneration, KIAProcessor
         folder = folder / "model"
     if not (folder / "config.json").is_file():
         raise ModelError(f"{source} is no model: name a run folder or a model folder (config.json)")
+    loaded: Any
     try:
         processor = KIAProcessor.from_pretrained(folder)
-        model = KIAForReportGeneration.from_pretrained(folder)
+        loaded = KIAForReportGeneration.from_pretrained(folder, output_loading_info=True)
     except ModelError:
         raise
     except Exception as error:
         # transformers, safetensors and the hub raise many kinds; all mean an unusable folder
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"cannot load a kia model from {source}: {reason}") from error
+    model, loading = loaded
+    if loading["missing_keys"]:
+        raise ModelError(
+            f"{source}: model.safetensors lacks {len(loading['missing_keys'])} weights of "
+            f"config.json, such as {min(loading['missing_keys'])}"
+        )
     if model.config.vocab_size != len(processor.tokenizer):
         raise ModelError(
             f"{source}: the tokenizer has {len(processor.tokenizer)} entries, the model "
@@ -88,16 +95,25 @@ def dataset_inputs(
     Raises:
         ModelError: The data set was prepared for another image size.
     """
-    if dataset.image_size != processor.image_size:
-        raise ModelError(
-            f"the data set holds {dataset.image_size}-pixel images, the model reads "
-            f"{processor.image_size}: prepare it again with --size {processor.image_size}"
-        )
+    check_image_size(dataset, processor)
     pixels, view_ids, view_mask = load_images(dataset, studies)
     pixel_values = processor.normalise(pixels)
     if view_mask is not None:
         pixel_values = pixel_values * view_mask[:, :, None, None, None]
     return {"pixel_values": pixel_values, "view_ids": view_ids, "view_mask": view_mask}
+
+
+def check_image_size(dataset: PreparedDataset, processor: KIAProcessor) -> None:
+    """Refuses a data set that was prepared for another image size.
+
+    Raises:
+        ModelError: Its images have another size than the model reads.
+    """
+    if dataset.image_size != processor.image_size:
+        raise ModelError(
+            f"the data set holds {dataset.image_size}-pixel images, the model reads "
+            f"{processor.image_size}: prepare it again with --size {processor.image_size}"
+        )
 
 
 def write_dataset_reports(

@@ -48,6 +48,14 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
 
 
+def quiet_libraries() -> None:
+    """Switches off the progress bars and warnings of transformers, for commands that use it."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
 def progress() -> Progress:
     """A progress bar on stderr with count, rate and remaining time; use it as a context."""
     return Progress(

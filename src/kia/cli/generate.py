@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,11 +50,16 @@ def generate(
         raise UsageError("name images (or --study), or a data set with --data, and not both")
     if data and not out:
         raise UsageError("--data needs --out, the predictions file to write")
+    if out and not data:
+        raise UsageError("--out goes with --data; the reports of images go to --json FILE")
+    if json_file and data:
+        raise UsageError("--json goes with images; the reports of a data set go to --out FILE")
     from kia.config import GenerationConfig
     from kia.generation import load_model
 
     if split not in SPLITS:
         raise UsageError(f"--split {split}: use train, val or test")
+    console.quiet_libraries()
     loaded, processor = load_model(model)
     given = {
         "beams": beams,
@@ -109,16 +116,16 @@ def _data_set(
 
     from kia.data.store import PreparedDataset
     from kia.evaluation.predictions import TRAIN_EMBEDDINGS
-    from kia.generation import image_embeddings, write_dataset_reports
+    from kia.generation import check_image_size, image_embeddings, write_dataset_reports
 
     dataset = PreparedDataset.open(data)
+    check_image_size(dataset, processor)
     studies = dataset.indices(split)  # type: ignore[arg-type]
     if not len(studies):
         raise UsageError(f"{data} has no {split} studies")
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with console.progress() as bar, partial.open("w", encoding="utf-8") as file:
+    with _whole_files() as whole:
+        with console.progress() as bar, whole(out).open("w", encoding="utf-8") as file:
             task = bar.add_task("reports", total=len(studies))
             for id, report in write_dataset_reports(
                 model, processor, dataset, studies, settings, lambda n: bar.advance(task, n)
@@ -131,8 +138,24 @@ def _data_set(
         for path, chosen in embeddings.items():
             with console.err.status(f"image features for {path.name}"):
                 rows = image_embeddings(model, processor, dataset, chosen)
-            np.save(path, rows, allow_pickle=False)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+            with whole(path).open("wb") as file:
+                np.save(file, rows, allow_pickle=False)
     console.out.print(f"{len(studies)} reports: {out}", soft_wrap=True)
+
+
+@contextmanager
+def _whole_files() -> Iterator[Callable[[Path], Path]]:
+    """Gives hidden names to write under; the files get their own names together, at the end."""
+    hidden: dict[Path, Path] = {}
+
+    def whole(path: Path) -> Path:
+        hidden[path] = path.with_name(f".{path.name}.{os.getpid()}")
+        return hidden[path]
+
+    try:
+        yield whole
+        for path, partial in hidden.items():
+            partial.replace(path)
+    finally:
+        for partial in hidden.values():
+            partial.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ def info(
     if (folder / "run.yaml").is_file() or (folder / "config.json").is_file():
         from kia.generation import load_model
 
+        console.quiet_libraries()
         configuration = cast(KIAConfig, load_model(what)[0].config)
     else:
         configuration = preset_configuration(load_config(what, overrides or []))

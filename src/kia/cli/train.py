@@ -28,6 +28,7 @@ def train(
     config = load_config(configuration, overrides or [])
     from kia.training import train as run
 
+    console.quiet_libraries()
     with console.progress() as bar:
         model = run(config, data, out, resume=resume, reporter=ProgressReporter(bar))
     console.out.print(f"best model: {model}", soft_wrap=True)

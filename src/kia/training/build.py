@@ -1,5 +1,6 @@
 """What a run is made of: processor and model from a configuration and the training reports."""
 
+import shutil
 from pathlib import Path
 
 from kia.config import RunConfig
@@ -51,7 +52,11 @@ def build_processor(config: RunConfig, train_reports: list[str], folder: Path) -
         image_size=config.model.image_size,
         channels=config.model.image_encoder.channels,
     )
-    processor.save_pretrained(folder)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    processor.save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
     return processor
 
 

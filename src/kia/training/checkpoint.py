@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Progress:
         best: Best validation CIDEr so far; None before the first validation.
         best_epoch: Finished epochs when it was reached.
         log_bytes: Length of log.jsonl at this point; later lines belong to a lost future.
+        window: Sums of the losses since the last line of the log (see `LossWindow`).
     """
 
     stage: str = "joint"
@@ -42,6 +43,7 @@ class Progress:
     best: float | None = None
     best_epoch: int = 0
     log_bytes: int = 0
+    window: dict[str, float] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -49,20 +51,23 @@ def save_checkpoint(
 ) -> Path:
     """Writes `folder/step-…` under a hidden name and renames it; keeps the last two.
 
+    A process killed at any moment leaves whole checkpoints and hidden folders, nothing else.
+
     Raises:
         RunError: The disk is full or not writable; the checkpoints before are untouched.
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"step-{progress.step:08d}"
-    partial = folder / f".{final.name}.{os.getpid()}"
+    partial = folder / f".{final.name}.partial"
+    clear_hidden(folder)
     try:
-        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         save_tensors(partial / "module.safetensors", module.state_dict())
         save_tensors(partial / "optimizer.safetensors", optimizer_tensors(optimizer))
         (partial / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
+        _sync(partial / "progress.json")
         if final.exists():
-            shutil.rmtree(final)
+            final.rename(folder / f".{final.name}.replaced")
         partial.rename(final)
         _sync(folder)
     except (OSError, SafetensorError) as error:
@@ -72,8 +77,21 @@ def save_checkpoint(
             "and continue with --resume"
         ) from error
     for old in checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        old.rename(folder / f".{old.name}.old")
+    clear_hidden(folder)
     return final
+
+
+def clear_hidden(folder: Path) -> None:
+    """Removes what a killed process left half-written or half-deleted."""
+    for path in folder.glob(".step-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def set_aside(path: Path) -> None:
+    """Renames a damaged checkpoint, so that it no longer counts as one."""
+    shutil.rmtree(path.with_name(f"damaged-{path.name}"), ignore_errors=True)
+    path.rename(path.with_name(f"damaged-{path.name}"))
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -95,20 +113,30 @@ def load_checkpoint(
             load_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
         return read_progress(path)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RunError(f"checkpoint {path} does not fit this run: {reason}") from error
+        raise _damaged(path, error) from error
 
 
 def read_progress(path: Path) -> Progress:
-    """The progress of a checkpoint."""
-    return Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
+    """The progress of a checkpoint.
+
+    Raises:
+        RunError: The checkpoint is damaged.
+    """
+    try:
+        return Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    reason = " ".join(str(error).split())[:200]
+    return RunError(f"checkpoint {path} is damaged or of another run: {reason}")
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Writes tensors as safetensors, and waits until they are on disk."""
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    _sync(path)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -131,8 +159,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
     optimizer.load_state_dict({"state": state, "param_groups": tree["param_groups"]})
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,28 +8,34 @@ equals the uninterrupted one bit for bit on CPU.
 
 import math
 import signal
-import time
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kia.config import RunConfig, StageConfig
 from kia.data.batches import Batch, BatchBuilder, EpochBatches
 from kia.data.store import PreparedDataset
 from kia.errors import RunError
-from kia.tasks.joint import JointObjective
+from kia.tasks.joint import TASKS, JointObjective
 from kia.training.build import build_model, build_processor, check_fit
-from kia.training.checkpoint import Progress, load_checkpoint, read_progress, save_checkpoint
+from kia.training.checkpoint import (
+    Progress,
+    checkpoints,
+    load_checkpoint,
+    read_progress,
+    save_checkpoint,
+    set_aside,
+)
+from kia.training.loss_window import LossWindow
 from kia.training.optim import build_optimizer, learning_rate
 from kia.training.run_folder import RunFolder
 from kia.training.validation import validate
 
-LOG_EVERY = 20  # steps between lines of the log
+LOG_EVERY = 20  # steps between lines of the log; the end of an epoch has one too
 STAGES = ("joint", "generation", "done")
 
 
@@ -60,7 +66,12 @@ def train(
     check_fit(config, dataset)
     run = RunFolder.open(out, config, dataset, resume)
     try:
-        Trainer(config, dataset, run, reporter).run()
+        try:
+            trainer = Trainer(config, dataset, run, reporter)
+        except BaseException:
+            run.discard_if_new()
+            raise
+        trainer.run()
     finally:
         run.close()
     return run.model_folder
@@ -91,9 +102,8 @@ class Trainer:
             seed=config.train.seed,
         )
         self.progress = Progress()
-        self.sums: dict[str, Tensor] = {}
-        self.counted = 0
-        self.since = time.monotonic()
+        self.window = LossWindow(self.device)
+        self.rate = 0.0
         self.stopped_by: int | None = None
 
     def run(self) -> None:
@@ -111,16 +121,33 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _restore(self) -> None:
-        last = self.run_folder.last_checkpoint
-        self.progress = read_progress(last) if last else Progress()
+        """Continues from the newest checkpoint that can be read, or starts."""
+        self.run_folder.tidy()
+        reasons: list[tuple[Path, RunError]] = []
+        found = checkpoints(self.run_folder.checkpoint_folder)
+        for path in reversed(found):
+            try:
+                self._load(path)
+                break
+            except RunError as error:
+                reasons.append((path, error))
+        else:
+            if reasons:
+                raise reasons[0][1]
+            self.optimizer = self._optimizer()
+        for path, reason in reasons:
+            self.reporter.note(f"{reason}; continuing from the checkpoint before it")
+            set_aside(path)
+        self.run_folder.cut_log(self.progress.log_bytes)
+
+    def _load(self, path: Path) -> None:
+        self.progress = read_progress(path)
         if self.progress.stage == "done":
             self.reporter.note(f"{self.run_folder.path} is finished")
             return
         self.optimizer = self._optimizer()
-        if last:
-            load_checkpoint(last, self.objective, self.optimizer)
-            self.reporter.note(f"continuing at step {self.progress.step}")
-        self.run_folder.cut_log(self.progress.log_bytes)
+        load_checkpoint(path, self.objective, self.optimizer)
+        self.reporter.note(f"continuing at step {self.progress.step}")
 
     def _optimizer(self) -> torch.optim.Optimizer:
         stage: StageConfig = getattr(self.config.train, self.progress.stage)
@@ -156,21 +183,21 @@ class Trainer:
         what = f"{progress.stage} {progress.stage_epoch + 1}/{stage.epochs}"
         self.reporter.begin(what, len(studies), min(progress.batch * size, len(studies)))
         self.objective.train()
-        self.since, self.counted, self.sums = time.monotonic(), 0, {}
+        last = progress.batch + len(batches)
+        self.window = LossWindow(self.device, progress.window)
         for batch in DataLoader(batches, batch_size=None, num_workers=self.config.data.workers):
             self._step(batch, stage, joint)
-            if self.stopped_by is not None:
-                self._save()
-                raise RunError(f"stopped at step {progress.step}; continue with --resume")
+            if progress.batch % LOG_EVERY == 0 or progress.batch == last:
+                self._log_window()
+            self._leave_if_stopped()
             if progress.stage_step % self.config.train.checkpoint_every == 0:
                 self._save()
+        epochs = progress.stage_epoch + 1
+        if epochs % self.config.train.validate_every == 0 or epochs == stage.epochs:
+            self._validate()
         progress.epoch += 1
         progress.stage_epoch += 1
         progress.batch = 0
-        if progress.stage_epoch % self.config.train.validate_every == 0 or (
-            progress.stage_epoch == stage.epochs
-        ):
-            self._validate()
         self._save()
 
     def _step(self, batch: Batch, stage: StageConfig, joint: bool) -> None:
@@ -193,25 +220,14 @@ class Trainer:
         progress.batch += 1
         progress.step += 1
         progress.stage_step += 1
-        self._account(result.losses | {"gradient_norm": norm}, len(batch.studies), rate)
+        self.rate = rate
+        self.window.add(result.losses | {"gradient_norm": norm}, len(batch.studies))
+        self.reporter.advance(len(batch.studies))
 
-    def _account(self, values: dict[str, Tensor], studies: int, rate: float) -> None:
-        """Adds up losses on the device; reads them every LOG_EVERY steps only."""
-        for name, value in values.items():
-            self.sums[name] = (
-                self.sums.get(name, torch.zeros((), device=self.device)) + value.detach()
-            )
-        self.counted += studies
-        if self.progress.step % LOG_EVERY:
-            self.reporter.advance(studies)
-            return
+    def _log_window(self) -> None:
+        """Logs the mean losses since the last line; the device is read here and on saving only."""
         steps = (self.progress.batch - 1) % LOG_EVERY + 1
-        means = {name: total.item() / steps for name, total in self.sums.items()}
-        if not all(math.isfinite(mean) for mean in means.values()):
-            raise RunError(
-                f"the loss is not finite at step {self.progress.step} ({means}); lower "
-                "train.joint.learning_rate or use --set train.precision=float32"
-            )
+        means = {name: total / steps for name, total in self._finite_sums().items()}
         if "irc" in means:
             means["temperature"] = self.objective.contrastive.temperature.item()
         self.run_folder.log(
@@ -219,15 +235,23 @@ class Trainer:
             stage=self.progress.stage,
             epoch=self.progress.epoch + 1,
             step=self.progress.step,
-            learning_rate=rate,
-            studies_per_second=self.counted / (time.monotonic() - self.since),
+            learning_rate=self.rate,
+            studies_per_second=self.window.studies_per_second,
             **means,
         )
-        self.reporter.advance(studies, {k: v for k, v in means.items() if k in self._names()})
-        self.since, self.counted, self.sums = time.monotonic(), 0, {}
+        self.reporter.advance(0, {k: v for k, v in means.items() if k in TASKS})
+        self.window = LossWindow(self.device)
 
-    def _names(self) -> tuple[str, ...]:
-        return ("mim", "mlm", "irc", "irm", "rg")
+    def _finite_sums(self) -> dict[str, float]:
+        """The sums of the window; a run that has diverged ends here, before it is saved."""
+        sums = self.window.sums()
+        if not all(math.isfinite(total) for total in sums.values()):
+            shown = ", ".join(f"{name} {total}" for name, total in sums.items())
+            raise RunError(
+                f"the loss is not finite at step {self.progress.step} ({shown}); lower "
+                f"train.{self.progress.stage}.learning_rate or use --set train.precision=float32"
+            )
+        return sums
 
     def _validate(self) -> None:
         studies = self.dataset.indices("val")[: self.config.train.validation_studies]
@@ -240,17 +264,18 @@ class Trainer:
             studies,
             self.train_reports,
             self.config.generation,
-            self.reporter.advance,
+            self._validated,
         )
         progress = self.progress
+        epoch = progress.epoch + 1
         is_best = progress.best is None or found.cider > progress.best
         if is_best:
-            progress.best, progress.best_epoch = found.cider, progress.epoch
+            progress.best, progress.best_epoch = found.cider, epoch
             self.run_folder.save_model(self.objective.model, self.processor)
         self.run_folder.log(
             kind="validation",
             stage=progress.stage,
-            epoch=progress.epoch,
+            epoch=epoch,
             step=progress.step,
             cider=found.cider,
             unique_reports=found.unique_reports,
@@ -260,12 +285,13 @@ class Trainer:
             best=is_best,
         )
         self.reporter.note(
-            f"epoch {progress.epoch}: CIDEr {found.cider:.3f}{' (best)' if is_best else ''}, "
+            f"epoch {epoch}: CIDEr {found.cider:.3f}{' (best)' if is_best else ''}, "
             f"{found.unique_reports} different reports for {found.studies} studies, "
             f"loss {found.loss:.3f}, image gain {found.image_gain:.3f} nats a token"
         )
 
     def _save(self) -> None:
+        self.progress.window = self._finite_sums()
         self.progress.log_bytes = self.run_folder.log_size()
         save_checkpoint(
             self.run_folder.checkpoint_folder, self.objective, self.optimizer, self.progress
@@ -273,6 +299,16 @@ class Trainer:
 
     def _stop(self, number: int, _: Any) -> None:
         self.stopped_by = number
+
+    def _leave_if_stopped(self) -> None:
+        if self.stopped_by is not None:
+            self._save()
+            raise RunError(f"stopped at step {self.progress.step}; continue with --resume")
+
+    def _validated(self, studies: int) -> None:
+        """Between two batches of a validation."""
+        self.reporter.advance(studies)
+        self._leave_if_stopped()
 
 
 def autocast_mode(precision: str) -> str:

@@ -1,12 +1,13 @@
 """The run folder: configuration, lock, log, checkpoints and the best model."""
 
+import errno
 import fcntl
 import json
 import os
 import platform
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 import transformers
@@ -18,11 +19,14 @@ from kia.data.store import PreparedDataset
 from kia.errors import RunError
 from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
-from kia.training.checkpoint import checkpoints
+from kia.training.checkpoint import clear_hidden
+
+LOCK = "run.lock"
+HALF = ".run.yaml"  # run.yaml while it is written
 
 
 class RunFolder:
-    """A run on disk; open it with `create` or `resume`, and it stays locked until `close`."""
+    """A run on disk; it stays locked from `open` to `close`."""
 
     def __init__(self, path: Path) -> None:
         """Locks the folder.
@@ -31,17 +35,22 @@ class RunFolder:
             RunError: Another process works in it, or it cannot be written.
         """
         self.path = path
+        self._is_new = False
+        self._made_folder = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = (path / "run.lock").open("a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"{path} is in use by another process; choose another --out") from error
+            self._lock = (path / LOCK).open("a")
+            # a POSIX lock: loader processes that outlive a killed run do not inherit it
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES) and path.is_dir():
+                raise RunError(
+                    f"{path} is in use by another process; wait for it, or choose another --out"
+                ) from error
             raise RunError(f"cannot write the run folder {path}: {error}") from error
 
     @classmethod
-    def open(cls, path: Path, config: RunConfig, dataset: PreparedDataset, resume: bool) -> Any:
+    def open(cls, path: Path, config: RunConfig, dataset: PreparedDataset, resume: bool) -> Self:
         """Starts a run folder, or continues one.
 
         Raises:
@@ -53,14 +62,40 @@ class RunFolder:
             raise RunError(
                 f"{path} holds a run: continue it with --resume, or choose another --out"
             )
-        if not started and path.is_dir() and any(p.name != "run.lock" for p in path.iterdir()):
+        # a process killed before it wrote run.yaml may leave the lock and a hidden file
+        if not started and path.is_dir() and {p.name for p in path.iterdir()} - {LOCK, HALF}:
             raise RunError(f"{path} is not empty and no run; choose another --out")
         run = cls(path)
-        if started:
-            run._check(config, dataset)
-        else:
-            run._describe(config, dataset)
+        try:
+            if started:
+                run._check(config, dataset)
+            else:
+                run._is_new = True
+                run._describe(config, dataset)
+        except BaseException:
+            run.discard_if_new()
+            run.close()
+            raise
         return run
+
+    def discard_if_new(self) -> None:
+        """Removes what a run that could not even start has written."""
+        if not self._is_new:
+            return
+        for name in ("processor", ".processor.partial"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in ("run.yaml", HALF, LOCK):
+            (self.path / name).unlink(missing_ok=True)
+        if self._made_folder:
+            self.path.rmdir()
+
+    def tidy(self) -> None:
+        """Repairs what a killed process left half-done."""
+        clear_hidden(self.checkpoint_folder)
+        old = self.path / ".model.old"
+        if old.exists() and not self.model_folder.exists():
+            old.rename(self.model_folder)
+        shutil.rmtree(self.path / ".model.partial", ignore_errors=True)
 
     @property
     def checkpoint_folder(self) -> Path:
@@ -76,12 +111,6 @@ class RunFolder:
     def log_file(self) -> Path:
         """One JSON object a line."""
         return self.path / "log.jsonl"
-
-    @property
-    def last_checkpoint(self) -> Path | None:
-        """The newest finished checkpoint."""
-        found = checkpoints(self.checkpoint_folder)
-        return found[-1] if found else None
 
     @property
     def threads(self) -> int:
@@ -113,6 +142,7 @@ class RunFolder:
         try:
             shutil.rmtree(partial, ignore_errors=True)
             model.save_pretrained(partial)
+            (partial / "model.safetensors").chmod(0o644)  # safetensors writes for the owner alone
             processor.save_pretrained(partial)
             shutil.rmtree(old, ignore_errors=True)
             if self.model_folder.exists():
@@ -142,15 +172,19 @@ class RunFolder:
                 "threads": config.train.threads or torch.get_num_threads(),
             },
         }
-        partial = self.path / ".run.yaml"
+        partial = self.path / HALF
         partial.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
         partial.rename(self.path / "run.yaml")
 
     def _described(self) -> dict[str, Any]:
+        file = self.path / "run.yaml"
         try:
-            return yaml.safe_load((self.path / "run.yaml").read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise RunError(f"{self.path / 'run.yaml'} cannot be read: {error}") from error
+            record = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise RunError(f"{file} cannot be read: {error}") from error
+        if not isinstance(record, dict) or {"config", "data", "environment"} - record.keys():
+            raise RunError(f"{file} is damaged; choose another --out")
+        return record
 
     def _check(self, config: RunConfig, dataset: PreparedDataset) -> None:
         before = self._described()

@@ -1,0 +1,148 @@
+"""Checkpoints: whole or absent, without pickles, exact."""
+
+import errno
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from kia.config import StageConfig, TrainConfig
+from kia.errors import RunError
+from kia.training import checkpoint
+from kia.training.checkpoint import (
+    Progress,
+    checkpoints,
+    load_checkpoint,
+    read_progress,
+    save_checkpoint,
+)
+from kia.training.optim import build_optimizer
+
+
+def made(seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(seed)
+    module = nn.Sequential(nn.Linear(5, 7), nn.LayerNorm(7), nn.Linear(7, 2))
+    stage = StageConfig(epochs=1, learning_rate=1e-2)
+    return module, build_optimizer(module, TrainConfig(), stage)
+
+
+def learn(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int, seed: int = 0) -> None:
+    torch.manual_seed(seed)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        module(torch.randn(3, 5)).square().sum().backward()
+        optimizer.step()
+
+
+def test_module_optimizer_and_progress_come_back_bit_for_bit(tmp_path):
+    module, optimizer = made()
+    learn(module, optimizer, 8)
+    progress = Progress("generation", 3, 4, 55, 1, 22, 0.1 + 0.2, 2, 777, {"rg": 1 / 3})
+    path = save_checkpoint(tmp_path, module, optimizer, progress)
+    other, its_optimizer = made(seed=1)
+    assert load_checkpoint(path, other, its_optimizer) == progress
+    learn(module, optimizer, 5, seed=2)
+    learn(other, its_optimizer, 5, seed=2)
+    assert all(map(torch.equal, module.state_dict().values(), other.state_dict().values()))
+    states = optimizer.state_dict()["state"], its_optimizer.state_dict()["state"]
+    for number, slots in states[0].items():
+        assert slots.keys() == states[1][number].keys()
+        assert all(torch.equal(slots[name], states[1][number][name]) for name in slots)
+
+
+def test_a_checkpoint_holds_safetensors_and_json_only(tmp_path):
+    path = save_checkpoint(tmp_path, *made(), Progress(step=3))
+    assert {file.suffix for file in path.iterdir()} == {".safetensors", ".json"}
+
+
+def test_the_last_two_are_kept_and_nothing_else(tmp_path):
+    parts = made()
+    for step in (2, 4, 6, 6, 8):
+        save_checkpoint(tmp_path, *parts, Progress(step=step))
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000006", "step-00000008"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_same_step_is_replaced(tmp_path):
+    parts = made()
+    save_checkpoint(tmp_path, *parts, Progress(step=2, stage="joint"))
+    save_checkpoint(tmp_path, *parts, Progress(step=2, stage="generation"))
+    assert [read_progress(path).stage for path in checkpoints(tmp_path)] == ["generation"]
+
+
+@pytest.mark.parametrize("call", ["mkdir", "rename", "rmtree", "save_tensors"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_killed_at_any_point_every_checkpoint_in_sight_is_whole(
+    tmp_path, monkeypatch, call, number
+):
+    """A kill is played by an exception that nothing catches, at each change of the disk."""
+
+    class Killed(BaseException):
+        pass
+
+    parts = made()
+    for step in (2, 4):
+        save_checkpoint(tmp_path, *parts, Progress(step=step))
+    home = {"mkdir": checkpoint.Path, "rename": checkpoint.Path, "rmtree": shutil}
+    place = home.get(call, checkpoint)
+    real, calls = getattr(place, call), []
+
+    def killing(*args, **options):
+        calls.append(args)
+        if len(calls) == number:
+            if call == "rmtree":  # it dies half-way through
+                next(checkpoint.Path(args[0]).glob("*.safetensors"), args[0]).unlink()
+            raise Killed
+        return real(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, call, killing)
+        with pytest.raises(Killed):
+            save_checkpoint(tmp_path, *parts, Progress(step=4, epoch=1))
+            save_checkpoint(tmp_path, *parts, Progress(step=6))
+    assert checkpoints(tmp_path)
+    for path in checkpoints(tmp_path):
+        load_checkpoint(path, *made())
+    save_checkpoint(tmp_path, *parts, Progress(step=8))
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, monkeypatch):
+    parts = made()
+    before = save_checkpoint(tmp_path, *parts, Progress(step=2))
+    real, calls = checkpoint.save_file, []
+
+    def full(tensors, path):
+        calls.append(path)
+        if len(calls) == 2:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(RunError, match=r"No space left on device.*--resume") as raised:
+        save_checkpoint(tmp_path, *parts, Progress(step=4))
+    assert "\n" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == [before]
+    load_checkpoint(before, *made())
+
+
+@pytest.mark.parametrize("file", ["module.safetensors", "optimizer.safetensors", "progress.json"])
+@pytest.mark.parametrize("damage", ["cut", "absent", "empty"])
+def test_a_damaged_checkpoint_is_one_line(tmp_path, file, damage):
+    path = save_checkpoint(tmp_path, *made(), Progress(step=2))
+    content = (path / file).read_bytes()
+    (path / file).unlink()
+    if damage != "absent":
+        (path / file).write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
+    with pytest.raises(RunError, match="damaged") as raised:
+        load_checkpoint(path, *made())
+    assert "\n" not in str(raised.value) and str(path) in str(raised.value)
+
+
+def test_a_checkpoint_of_another_module_is_refused(tmp_path):
+    path = save_checkpoint(tmp_path, *made(), Progress(step=2))
+    with pytest.raises(RunError, match="of another run"):
+        load_checkpoint(path, nn.Linear(5, 8), None)
