@@ -181,7 +181,8 @@ class BatchBuilder:
             masked, chosen = general_text_mask(
                 ids,
                 maskable,
-                draws.reshape(len(studies), 3, -1).transpose(1, 0, 2),
+                # token by token, so that the padding of a batch does not shift them
+                draws.reshape(len(studies), -1, 3).transpose(2, 0, 1),
                 p_mask=self.tasks.mlm.p_mask,
                 mask_id=self.processor.token_id("[MASK]"),
                 ordinary_ids=self.ordinary_ids,
