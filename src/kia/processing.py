@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from kia.data.images import Resize, read_image, resize_square
-from kia.errors import DataError, ModelError
+from kia.errors import ConfigError, DataError, ModelError
 from kia.knowledge.chexpert import label_report
 from kia.studies import VIEWS
 
@@ -23,26 +23,50 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[MATCH]", "[STA
 def train_tokenizer(reports: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Trains a lower-casing WordPiece vocabulary on the training reports.
 
-    Every word of the label report, "present" and "absent" among them, is a whole entry: it is
-    added to the text often enough to be merged first.
+    The same reports give the same vocabulary. Every word of the label report, "present" and
+    "absent" among them, is a whole entry, whatever the reports say.
 
     Args:
         reports: Raw training reports.
         vocab_size: Entries at most, special tokens included.
+
+    Raises:
+        ConfigError: The letters and the words of the label report alone need more entries.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    tokenizer = _word_pieces({"[UNK]": 0})
+    normalise, split = tokenizer.normalizer.normalize_str, tokenizer.pre_tokenizer.pre_tokenize_str
+    texts = [normalise(report) for report in [*reports, label_report({})]]
+    letters = sorted(set().union(*texts) - {" "})
+    # named here, because the trainer numbers letters inside words in an order of its own each time
+    inside = [f"##{letter}" for letter in letters if len(split(f"a{letter}")) == 1]
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
-        special_tokens=list(SPECIAL_TOKENS),
+        special_tokens=[*SPECIAL_TOKENS, *inside],
         show_progress=False,
     )
-    label_words = [label_report({})] * (10 * len(reports)) + ["present"] * (10 * len(reports))
-    tokenizer.train_from_iterator([*reports, *label_words], trainer)
-    return wrap_tokenizer(tokenizer)
+    tokenizer.train_from_iterator(texts, trainer)
+    learnt = tokenizer.get_vocab(with_added_tokens=True)
+    entries = sorted(learnt, key=learnt.__getitem__)
+    missing = [word for word, _ in split(label_report({}) + " present") if word not in learnt]
+    missing = list(dict.fromkeys(missing))
+    room = vocab_size - len(missing)
+    needed = len(SPECIAL_TOKENS) + len(inside) + len(letters)
+    if room < needed:
+        raise ConfigError(
+            f"a vocabulary of {vocab_size} word pieces is too small: set model.text_encoder."
+            f"vocab_size to {needed + len(missing)} or more"
+        )
+    vocabulary = [*entries[:room], *missing]
+    return wrap_tokenizer(_word_pieces({entry: i for i, entry in enumerate(vocabulary)}))
+
+
+def _word_pieces(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    return tokenizer
 
 
 def wrap_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
@@ -112,7 +136,7 @@ class KIAProcessor:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Grey values 0 to 255 (…, S, S) → (…, C, S, S) in −1 to 1."""
-        scaled = pixels.float().div_(127.5).sub_(1.0).unsqueeze(-3)
+        scaled = pixels.to(torch.float32, copy=True).div_(127.5).sub_(1.0).unsqueeze(-3)
         shape = (*scaled.shape[:-3], self.channels, *scaled.shape[-2:])
         return scaled.expand(shape)
 
@@ -126,9 +150,11 @@ class KIAProcessor:
             views: "frontal" or "lateral" for each; frontal, then lateral by default.
 
         Raises:
-            DataError: No image, or an unknown view.
+            DataError: No image, an array that is not grey, or an unknown view.
             ImageError: An image cannot be read.
         """
+        if isinstance(images, str | bytes | Path | np.ndarray):
+            raise DataError("give the images of a study as a list, one a view")
         if not images:
             raise DataError("a study needs at least one image")
         views = views or [VIEWS[min(i, 1)] for i in range(len(images))]
@@ -143,6 +169,8 @@ class KIAProcessor:
 
     def _square(self, image: Any) -> NDArray[np.uint8]:
         array = image if isinstance(image, np.ndarray) else read_image(image)
+        if array.ndim != 2 or not array.size:
+            raise DataError(f"an image array must be grey (H, W), not of shape {array.shape}")
         return resize_square(array, self.image_size, mode=self.resize)
 
     def save_pretrained(self, folder: Path | str) -> None:
@@ -171,10 +199,11 @@ class KIAProcessor:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
             return cls(
                 tokenizer,
-                image_size=settings["image_size"],
-                channels=settings["channels"],
+                image_size=int(settings["image_size"]),
+                channels=int(settings["channels"]),
                 resize=settings["resize"],
             )
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except Exception as error:
+            # json, tokenizers and transformers raise many kinds; all mean an unusable folder
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ModelError(f"{folder} has no usable processor: {reason}") from error

@@ -4,6 +4,7 @@ Paper: Sec. 4.2 (ViT-B/16 and a pre-trained BERT). A checkpoint is a hub name or
 transformers format. Cross-attention layers are not in such checkpoints and stay as initialised.
 """
 
+import math
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ from transformers import AutoConfig, AutoTokenizer, BertModel, ViTModel
 
 from kia.config import ModelConfig
 from kia.errors import ConfigError, ModelError
+from kia.models.image_encoder import PatchStem
 from kia.models.kia import KIAForReportGeneration
 
 # transformers renamed the ViT layers within version 5; both spellings map to ours
@@ -74,9 +76,14 @@ def read_backbone(kind: type[Any], source: str) -> nn.Module:
     wanted = kind.config_class.model_type
     try:
         found = AutoConfig.from_pretrained(source).model_type
-        if found not in (wanted, {"vit": "deit"}.get(wanted)):
+        if found != wanted:
             raise ModelError(f"{source} is a '{found}' checkpoint; a '{wanted}' one is needed here")
-        return kind.from_pretrained(source, add_pooling_layer=False)
+        backbone, about = kind.from_pretrained(
+            source, add_pooling_layer=False, output_loading_info=True
+        )
+        if about["missing_keys"]:
+            raise ModelError(f"{source} has no weights for {min(about['missing_keys'])}")
+        return backbone
     except ModelError:
         raise
     except Exception as error:
@@ -103,12 +110,23 @@ def pretrained_tokenizer(source: str) -> Tokenizer:
 
 def load_image_tower(towers: list[Any], backbone: nn.Module, source: str) -> None:
     """Copies a ViT into image towers (the cross-attention layers excepted)."""
+    config: Any = backbone.config
     weights = _fuse(_rename(backbone.state_dict(), _VIT_NAMES))
     for tower in _distinct(towers):
-        stem_width = tower.stem.projection.weight.shape[1]
-        if weights["stem.projection.weight"].shape[1] == 3 and stem_width == 1:
-            raise ConfigError(f"{source} reads colour images: set model.image_encoder.channels=3")
-        _check_norms(tower.final_norm, backbone, source, "model.image_encoder")
+        stem = "patch" if isinstance(tower.stem, PatchStem) else "conv"
+        side = math.isqrt(tower.position.shape[1] - 1) * tower.patch_size
+        channels = next(tower.stem.parameters()).shape[1]
+        _check_sizes(
+            tower,
+            config,
+            source,
+            "model.image_encoder",
+            "pre",
+            ("model.image_size", side, config.image_size),
+            ("model.image_encoder.patch_size", tower.patch_size, config.patch_size),
+            ("model.image_encoder.stem", stem, "patch"),
+            ("model.image_encoder.channels", channels, config.num_channels),
+        )
         _load(tower, weights, source, "model.image_encoder")
 
 
@@ -119,11 +137,20 @@ def load_text_tower(towers: list[Any], backbone: nn.Module, source: str) -> None
     token_types = state.pop("embeddings.token_type_embeddings.weight")
     weights = _fuse(_rename(state, _BERT_NAMES))
     weights["position.weight"] = weights["position.weight"] + token_types[0]
+    config: Any = backbone.config
     for tower in _distinct(towers):
-        _check_norms(tower.norm, backbone, source, "model.text_encoder")
+        positions, longest = tower.position.num_embeddings, config.max_position_embeddings
+        _check_sizes(
+            tower,
+            config,
+            source,
+            "model.text_encoder",
+            "post",
+            ("model.text_encoder.max_positions", positions, min(positions, longest)),
+        )
         own = dict(weights)
         for name in ("word.weight", "position.weight"):
-            own[name] = _first_rows(tower.get_parameter(name), weights[name], source)
+            own[name] = _first_rows(tower.get_parameter(name), weights[name])
         _load(tower, own, source, "model.text_encoder")
 
 
@@ -157,24 +184,47 @@ def _fuse(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return fused
 
 
-def _first_rows(own: Tensor, theirs: Tensor, source: str) -> Tensor:
+def _first_rows(own: Tensor, theirs: Tensor) -> Tensor:
     """A table whose first rows are the checkpoint's (new special tokens keep their own rows)."""
-    if own.shape[1] != theirs.shape[1]:
-        raise ConfigError(
-            f"{source} is {theirs.shape[1]} wide; set model.text_encoder.width={theirs.shape[1]}"
-        )
     table = own.detach().clone()
     rows = min(len(own), len(theirs))
     table[:rows] = theirs[:rows]
     return table
 
 
-def _check_norms(norm: nn.Module, backbone: nn.Module, source: str, key: str) -> None:
-    config: Any = backbone.config
+def _check_sizes(
+    tower: Any,
+    config: Any,
+    source: str,
+    key: str,
+    norm_position: str,
+    *more: tuple[str, object, object],
+) -> None:
+    """Names every setting that must change; heads and epsilons would fit and compute wrongly.
+
+    Args:
+        tower: Ours.
+        config: The checkpoint's.
+        source: Name of the checkpoint.
+        key: Dotted path of the tower's settings.
+        norm_position: The checkpoint's.
+        more: (setting, ours, theirs) of the tower's kind.
+    """
     if config.hidden_act != "gelu":
         raise ConfigError(f"{source} uses '{config.hidden_act}'; only 'gelu' towers are supported")
-    if isinstance(norm, nn.LayerNorm) and norm.eps != config.layer_norm_eps:
-        raise ConfigError(f"set {key}.layer_norm_eps={config.layer_norm_eps} for {source}")
+    block = tower.stack.blocks[0]
+    settings = (
+        (f"{key}.width", block.feed_forward.expand.in_features, config.hidden_size),
+        (f"{key}.depth", len(tower.stack.blocks), config.num_hidden_layers),
+        (f"{key}.heads", block.self_attention.heads, config.num_attention_heads),
+        (f"{key}.ffn_width", block.feed_forward.expand.out_features, config.intermediate_size),
+        (f"{key}.norm_position", "pre" if block.pre_norm else "post", norm_position),
+        (f"{key}.layer_norm_eps", block.self_norm.eps, config.layer_norm_eps),
+        *more,
+    )
+    wrong = [f"{name}={theirs}" for name, ours, theirs in settings if ours != theirs]
+    if wrong:
+        raise ConfigError(f"{source} has other sizes: set {', '.join(wrong)}")
 
 
 def _load(tower: nn.Module, weights: dict[str, Tensor], source: str, key: str) -> None:
@@ -183,10 +233,9 @@ def _load(tower: nn.Module, weights: dict[str, Tensor], source: str, key: str) -
         if name not in own or own[name].shape != tensor.shape:
             wanted = tuple(own[name].shape) if name in own else "absent"
             raise ConfigError(
-                f"{source} does not fit {key}: {name} is {tuple(tensor.shape)} there and {wanted} "
-                "here; set width, depth, heads, ffn_width, patch_size and image_size to its own"
+                f"{source} does not fit {key}: {name} is {tuple(tensor.shape)} there, {wanted} here"
             )
     missing = [n for n in own if n not in weights and "cross" not in n and n != "mask_token"]
     if missing:
-        raise ConfigError(f"{source} does not fit {key}: it has no {missing[0]} (fewer layers?)")
+        raise ConfigError(f"{source} does not fit {key}: it has no {missing[0]}")
     tower.load_state_dict(weights, strict=False)
