@@ -1,0 +1,264 @@
+"""KIAProcessor: the vocabulary, texts and images to tensors and back, save and load."""
+
+import hashlib
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from kia.errors import ConfigError, DataError, ImageError, ModelError
+from kia.knowledge.chexpert import OBSERVATIONS, label_report
+from kia.processing import SPECIAL_TOKENS, KIAProcessor, train_tokenizer
+
+REPORTS = [
+    "The heart is normal in size. The lungs are clear.",
+    "No pleural effusion, pneumothorax or focal consolidation is seen.",
+    "Stable cardiomegaly; the left costophrenic angle is blunted.",
+]
+LABEL_WORDS = [*re.findall(r"[a-z]+|[.,]", label_report({})), "present", "absent"]
+
+
+@pytest.fixture(scope="module")
+def processor() -> KIAProcessor:
+    return KIAProcessor(train_tokenizer(REPORTS, 1000), image_size=24)
+
+
+def encode(processor: KIAProcessor, report: str) -> list[int]:
+    return processor.encode([report], max_words=999, max_tokens=999)[0]
+
+
+@pytest.mark.parametrize(
+    "reports",
+    [
+        [],
+        [""],
+        ["x"],
+        REPORTS[:1],
+        ["the the the " * 500] * 20,
+        ["absentee presentation airspace"] * 50,
+        ["Ärztlicher Befund: Herzgröße normal. 肺野清晰。"],
+        [f"{number} mm nodule" for number in range(3000)],
+    ],
+    ids=["none", "empty", "letter", "one", "repeated", "similar", "unicode", "numbers"],
+)
+@pytest.mark.parametrize("vocab_size", [180, 2000])
+def test_label_report_words_are_one_id_each_in_any_vocabulary(
+    reports: list[str], vocab_size: int
+) -> None:
+    processor = KIAProcessor(train_tokenizer(reports, vocab_size), image_size=24)
+    assert len(processor.tokenizer) <= vocab_size
+    unknown = processor.token_id("[UNK]")
+    for word in LABEL_WORDS:
+        ids = encode(processor, word)
+        assert len(ids) == 1, word
+        assert ids != [unknown], word
+    assert len({encode(processor, word)[0] for word in LABEL_WORDS}) == len(set(LABEL_WORDS))
+    positive = dict.fromkeys(OBSERVATIONS, 1)
+    for text in (label_report({}), label_report(positive)):
+        assert len(encode(processor, text)) == len(re.findall(r"[a-z]+|[.,]", text))
+
+
+def test_vocabulary_too_small_for_the_label_report_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"set model\.text_encoder\.vocab_size to (\d+)"
+    ) as caught:
+        train_tokenizer(REPORTS, 60)
+    enough = int(re.findall(r"to (\d+) or more", str(caught.value))[0])
+    assert len(train_tokenizer(REPORTS, enough)) == enough
+    with pytest.raises(ConfigError):
+        train_tokenizer(REPORTS, enough - 1)
+
+
+def test_the_same_reports_give_the_same_vocabulary_in_another_process() -> None:
+    reports = [f"word{i % 7}ab{i % 5}cd effusion opacity{i % 3}" for i in range(200)]
+    code = (
+        "import hashlib, json, sys; from kia.processing import train_tokenizer\n"
+        "vocabulary = train_tokenizer(json.loads(sys.argv[1]), 300).get_vocab()\n"
+        "text = json.dumps(sorted(vocabulary.items()))\n"
+        "print(hashlib.sha256(text.encode()).hexdigest())"
+    )
+    command = [sys.executable, "-c", code, json.dumps(reports)]
+    there = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    hashes = {there.stdout.strip()}
+    for _ in range(3):
+        text = json.dumps(sorted(train_tokenizer(reports, 300).get_vocab().items()))
+        hashes.add(hashlib.sha256(text.encode()).hexdigest())
+    assert len(hashes) == 1
+
+
+def test_special_tokens_have_one_id_each(processor: KIAProcessor) -> None:
+    numbers = [processor.token_id(token) for token in SPECIAL_TOKENS]
+    assert numbers == list(range(len(SPECIAL_TOKENS)))
+    assert set(processor.tokenizer.all_special_tokens) == set(SPECIAL_TOKENS)
+    for token, number in zip(SPECIAL_TOKENS, numbers, strict=True):
+        assert encode(processor, token) == [number]
+    assert sorted(processor.tokenizer.get_vocab().values()) == list(range(len(processor.tokenizer)))
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_decoded_reports_read_like_the_originals(processor: KIAProcessor, report: str) -> None:
+    start, end, pad = (processor.token_id(t) for t in ("[START]", "[SEP]", "[PAD]"))
+    row = [start, *encode(processor, report), end, pad, pad]
+    (text,) = processor.decode(torch.tensor([row]))
+    # lower case, as the vocabulary is, and punctuation but "." and "," stands alone
+    assert text == report.lower().replace(";", " ;")
+
+
+def test_decoding_stops_at_the_first_end(processor: KIAProcessor) -> None:
+    end, pad = processor.token_id("[SEP]"), processor.token_id("[PAD]")
+    clear, heart = encode(processor, "the lungs are clear."), encode(processor, "the heart")
+    rows = [[*clear, end, *heart], [*heart, end] + [pad] * (len(clear) - 1)]
+    rows.append([end] * len(rows[0]))
+    width = max(map(len, rows))
+    padded = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
+    assert processor.decode(padded) == ["the lungs are clear.", "the heart", ""]
+
+
+def test_reports_are_cut_after_words_and_after_word_pieces(processor: KIAProcessor) -> None:
+    report = "The heart is normal in size. The lungs are clear."
+    six = processor.encode([report], max_words=6, max_tokens=99)[0]
+    assert processor.decode(torch.tensor([six])) == ["the heart is normal in size."]
+    whole = encode(processor, report)
+    assert processor.encode([report], max_words=99, max_tokens=4)[0] == whole[:4]
+    assert processor.encode(["", " \n "], max_words=9, max_tokens=9) == [[], []]
+
+
+def test_a_saved_processor_is_the_same(processor: KIAProcessor, tmp_path: Path) -> None:
+    made = KIAProcessor(processor.tokenizer, image_size=40, channels=3, resize="pad")
+    made.save_pretrained(tmp_path / "new" / "folder")
+    again = KIAProcessor.from_pretrained(tmp_path / "new" / "folder")
+    assert (again.image_size, again.channels, again.resize) == (40, 3, "pad")
+    assert again.tokenizer.get_vocab() == made.tokenizer.get_vocab()
+    assert set(again.tokenizer.all_special_tokens) == set(SPECIAL_TOKENS)
+    for report in [*REPORTS, "[MATCH] unseen wörds, [START]"]:
+        ids = encode(made, report)
+        assert encode(again, report) == ids
+        assert again.decode(torch.tensor([ids])) == made.decode(torch.tensor([ids]))
+    picture = np.arange(30 * 50, dtype=np.uint8).reshape(30, 50)
+    assert torch.equal(again([picture])["pixel_values"], made([picture])["pixel_values"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("processor_config.json", None),
+        ("processor_config.json", "{"),
+        ("processor_config.json", "[]"),
+        ("processor_config.json", "{}"),
+        ("processor_config.json", '{"image_size": "x", "channels": 1, "resize": "squash"}'),
+        ("tokenizer.json", None),
+        ("tokenizer.json", "{"),
+        ("tokenizer.json", "{}"),
+    ],
+)
+def test_a_damaged_processor_is_one_clear_error(
+    name: str, content: str | None, processor: KIAProcessor, tmp_path: Path
+) -> None:
+    processor.save_pretrained(tmp_path)
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError) as caught:
+        KIAProcessor.from_pretrained(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+class Trap:
+    """A pickle that writes a file when it is read."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.file,)
+
+
+def test_pickles_in_the_folder_are_ignored(processor: KIAProcessor, tmp_path: Path) -> None:
+    folder, sprung = tmp_path / "model", tmp_path / "sprung"
+    processor.save_pretrained(folder)
+    for name in ("tokenizer.pkl", "processor.pkl", "pytorch_model.bin", "vocab.pkl"):
+        (folder / name).write_bytes(pickle.dumps(Trap(sprung), protocol=2))
+    again = KIAProcessor.from_pretrained(folder)
+    assert again.tokenizer.get_vocab() == processor.tokenizer.get_vocab()
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_values_become_minus_one_to_one(processor: KIAProcessor, channels: int) -> None:
+    made = KIAProcessor(processor.tokenizer, image_size=2, channels=channels)
+    grey = torch.tensor([[0, 255], [51, 204]], dtype=torch.uint8)
+    expected = torch.tensor([[-1.0, 1.0], [-0.6, 0.6]])
+    for pixels in (grey, grey.float()):
+        before = pixels.clone()
+        pixel_values = made.normalise(pixels)
+        assert torch.allclose(pixel_values, expected.expand(channels, 2, 2), atol=1e-6)
+        assert torch.equal(pixels, before), "the caller's pixels were changed"
+    assert made.normalise(torch.zeros(5, 2, 2, 2)).shape == (5, 2, channels, 2, 2)
+
+
+def test_arrays_paths_and_bytes_give_the_same_tensors(
+    processor: KIAProcessor, tmp_path: Path
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (24, 24), dtype=np.uint8)
+    file = tmp_path / "frontal.png"
+    Image.fromarray(picture).save(file)
+    made = [processor([source]) for source in (picture, file, str(file), file.read_bytes())]
+    for inputs in made:
+        assert set(inputs) == {"pixel_values", "view_ids"}
+        assert inputs["pixel_values"].shape == (1, 1, 1, 24, 24)
+        expected = torch.from_numpy(picture.astype(np.float32) / 127.5 - 1)
+        assert torch.allclose(inputs["pixel_values"][0, 0, 0], expected, atol=1e-6)
+
+
+def test_views_are_frontal_then_lateral_unless_named(processor: KIAProcessor) -> None:
+    pictures = [np.full((10, 20), value, np.uint8) for value in (10, 20, 30)]
+    assert processor(pictures[:1])["view_ids"].tolist() == [[0]]
+    assert processor(pictures)["view_ids"].tolist() == [[0, 1, 1]]
+    named = processor(pictures[:2], views=["lateral", "frontal"])
+    assert named["view_ids"].tolist() == [[1, 0]]
+    assert named["pixel_values"].shape == (1, 2, 1, 24, 24)
+    means = named["pixel_values"].mean((0, 2, 3, 4))
+    assert torch.allclose(means, torch.tensor([10.0, 20.0]) / 127.5 - 1, atol=1e-5)
+
+
+def test_deep_arrays_are_taken_in_their_own_range(processor: KIAProcessor) -> None:
+    square = np.linspace(0, 255, 24 * 24).reshape(24, 24)
+    for dtype in (np.float32, np.float64, np.int64):
+        pixel_values = processor([square.astype(dtype)])["pixel_values"][0, 0, 0]
+        expected = torch.from_numpy(np.rint(square.astype(dtype)) / 127.5 - 1).float()
+        assert torch.allclose(pixel_values, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "views", "error"),
+    [
+        ([], None, DataError),
+        ("chest.png", None, DataError),
+        (np.zeros((8, 8), np.uint8), None, DataError),
+        ([np.zeros((8, 8, 3), np.uint8)], None, DataError),
+        ([np.zeros((0, 8), np.uint8)], None, DataError),
+        ([np.zeros((8, 8), np.uint8)], ["oblique"], DataError),
+        ([np.zeros((8, 8), np.uint8)], ["frontal", "lateral"], DataError),
+        (["missing.png"], None, ImageError),
+        ([b"no image"], None, ImageError),
+        ([None], None, ImageError),
+    ],
+)
+def test_input_that_cannot_work_is_one_clear_error(
+    images: Any, views: Any, error: type[Exception], processor: KIAProcessor
+) -> None:
+    with pytest.raises(error) as caught:
+        processor(images, views)
+    assert str(caught.value)
+    assert "\n" not in str(caught.value)
