@@ -111,6 +111,44 @@ def test_stage_2_computes_report_generation_alone(make_objective, make_batch, ca
     assert (objective.momentum.queue.report_ids == -1).all()
 
 
+def test_negatives_are_drawn_by_the_contrastive_similarities(
+    make_objective, make_batch, monkeypatch
+):
+    seen = []
+    draw = joint.draw_negatives
+    monkeypatch.setattr(joint, "draw_negatives", lambda *args: seen.append(args) or draw(*args))
+    batch = make_batch(4)
+    objective = make_objective(irc={"temperature": 0.2})
+    objective(batch)
+    make_objective(irc=0.0)(batch)
+    (_, shared, tau), (_, without, no_tau) = seen
+    assert tau == pytest.approx(0.2) and not tau.requires_grad
+    model = objective.model
+    images = model.encode_images(batch.pixel_values, batch.view_ids)
+    torch.testing.assert_close(shared.image_embeds, model.image_projection(images.pooled))
+    assert no_tau is None and without.image_embeds is None
+
+
+def test_after_a_step_the_momentum_encoders_move_by_their_share(make_objective):
+    objective = make_objective(irc={"momentum": 0.75})
+    word = objective.model.text_tower.word.weight
+    before = word.detach().clone()
+    with torch.no_grad():
+        word.add_(1.0)
+    objective.after_step()
+    torch.testing.assert_close(objective.momentum.text_tower.word.weight, before + 0.25)
+
+
+def test_label_smoothing_is_that_of_the_configuration(make_objective, make_batch):
+    batch = make_batch(3)
+    plain = make_objective()(batch, joint=False).losses["rg"]
+    smooth = make_objective(rg={"label_smoothing": 0.2})(batch, joint=False).losses["rg"]
+    even = make_objective(rg={"label_smoothing": 0.99})(batch, joint=False).losses["rg"]
+    # linear in the smoothing share: at 0.99 nearly the cross-entropy with an even distribution
+    torch.testing.assert_close(smooth - plain, (even - plain) * (0.2 / 0.99))
+    assert abs(smooth - plain) > 1e-2
+
+
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "separate"])
 def test_every_parameter_gets_a_gradient(make_objective, make_batch, share):
     objective = make_objective(share=share)
