@@ -1,5 +1,6 @@
 """A tiny phantom data set and configuration, runs in this process and in real ones."""
 
+import hashlib
 import json
 import os
 import signal
@@ -31,7 +32,7 @@ CONFIG = {
     "train": {
         "batch_size": 8,
         "joint": {"epochs": 2, "learning_rate": 1e-3},
-        "generation": {"epochs": 2, "learning_rate": 5e-4},
+        "generation": {"epochs": 1, "learning_rate": 5e-4},
         "checkpoint_every": 2,
         "precision": "float32",
         "threads": 1,
@@ -97,21 +98,31 @@ class Listener:
         self.notes.append(text)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def listener() -> type[Listener]:
     return Listener
 
 
-def outcome(run: Path) -> tuple[bytes, list[dict]]:
-    """What a run has produced: the best model's bytes, and the log without the rate."""
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    for line in lines:
-        line.pop("studies_per_second", None)
-    return (run / "model" / "model.safetensors").read_bytes(), lines
+class Killed(BaseException):
+    """Plays a kill inside this process: nothing catches it."""
 
 
 @pytest.fixture(scope="session")
-def outcome_of() -> Callable[[Path], tuple[bytes, list[dict]]]:
+def killed() -> type[Killed]:
+    return Killed
+
+
+def outcome(run: Path) -> tuple[str, list[dict]]:
+    """What a run has produced: the hash of the best model, and the log without the rate."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    for line in lines:
+        line.pop("studies_per_second", None)
+    digest = hashlib.sha256((run / "model" / "model.safetensors").read_bytes())
+    return digest.hexdigest(), lines
+
+
+@pytest.fixture(scope="session")
+def outcome_of() -> Callable[[Path], tuple[str, list[dict]]]:
     return outcome
 
 
@@ -123,10 +134,23 @@ class Processes:
         self.yaml = folder / "tiny.yaml"
         self.yaml.write_text(yaml.safe_dump(CONFIG))
 
+    def words(self, run: Path, *options: str) -> list[str]:
+        """The command."""
+        kia = [sys.executable, "-m", "kia.cli.main"]
+        return [
+            *kia,
+            "train",
+            str(self.yaml),
+            "--data",
+            str(self.data),
+            "--out",
+            str(run),
+            *options,
+        ]
+
     def start(self, run: Path, *options: str) -> subprocess.Popen[str]:
-        words = [str(self.yaml), "--data", str(self.data), "--out", str(run), *options]
         return subprocess.Popen(
-            [sys.executable, "-m", "kia.cli.main", "train", *words],
+            self.words(run, *options),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -20,7 +20,7 @@ from kia.config import RunConfig, StageConfig
 from kia.data.batches import Batch, BatchBuilder, EpochBatches
 from kia.data.store import PreparedDataset
 from kia.errors import RunError
-from kia.tasks.joint import TASKS, JointObjective
+from kia.tasks.joint import TASKS, JointLoss, JointObjective
 from kia.training.build import build_model, build_processor, check_fit
 from kia.training.checkpoint import (
     Progress,
@@ -206,10 +206,9 @@ class Trainer:
         rate = learning_rate(settings, stage, progress.stage_epoch, progress.stage_step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        batch = batch.to(self.device)
-        with self.accelerator.autocast():
-            result = self.objective(batch, joint=joint)
-        self.optimizer.zero_grad(set_to_none=True)
+        result = self._losses(batch.to(self.device), joint)
+        # of the whole objective: what stage 1 left would take up stage 2's clipping norm
+        self.objective.zero_grad(set_to_none=True)
         self.accelerator.backward(result.total)
         norm = torch.nn.utils.clip_grad_norm_(
             self.objective.parameters(), settings.gradient_clip, foreach=True
@@ -223,6 +222,14 @@ class Trainer:
         self.rate = rate
         self.window.add(result.losses | {"gradient_norm": norm}, len(batch.studies))
         self.reporter.advance(len(batch.studies))
+
+    def _losses(self, batch: Batch, joint: bool) -> JointLoss:
+        try:
+            with self.accelerator.autocast():
+                return self.objective(batch, joint=joint)
+        except RuntimeError:
+            self._finite_sums()  # torch refuses to draw negatives by scores that are not finite
+            raise
 
     def _log_window(self) -> None:
         """Logs the mean losses since the last line; the device is read here and on saving only."""

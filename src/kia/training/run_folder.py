@@ -40,14 +40,18 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = (path / LOCK).open("a")
+        except OSError as error:
+            raise RunError(f"cannot write the run folder {path}: {error}") from error
+        try:
             # a POSIX lock: loader processes that outlive a killed run do not inherit it
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES) and path.is_dir():
-                raise RunError(
-                    f"{path} is in use by another process; wait for it, or choose another --out"
-                ) from error
-            raise RunError(f"cannot write the run folder {path}: {error}") from error
+            self._lock.close()
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise RunError(f"cannot lock the run folder {path}: {error}") from error
+            raise RunError(
+                f"{path} is in use by another process; wait for it, or choose another --out"
+            ) from error
 
     @classmethod
     def open(cls, path: Path, config: RunConfig, dataset: PreparedDataset, resume: bool) -> Self:
