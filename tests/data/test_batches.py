@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from kia.config import DataConfig, TasksConfig
 from kia.data.batches import BatchBuilder, EpochBatches, report_numbers, shuffled_batches
+from kia.data.counted import uniforms
 from kia.data.store import DatasetWriter, PreparedDataset
 from kia.processing import KIAProcessor, train_tokenizer
 from kia.studies import Study, StudyImage
@@ -161,6 +162,16 @@ def test_another_epoch_or_seed_gives_other_masks_and_pixels(builder, make_builde
         assert not torch.equal(first.pixel_values, other.pixel_values)
         assert not torch.equal(first.masked_input_ids, other.masked_input_ids)
         assert torch.equal(first.input_ids, other.input_ids)
+
+
+def test_augmentation_and_masks_use_numbers_of_their_own(builder, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "kia.data.batches.uniforms", lambda *args: drawn.append(args) or uniforms(*args)
+    )
+    build(builder, [1, 2], 6)
+    assert len({purpose for _, _, _, purpose, _ in drawn}) == len(drawn) == 3
+    assert {(seed, epoch) for seed, epoch, *_ in drawn} == {(builder.seed, 6)}
 
 
 def test_loader_processes_change_nothing(builder):
