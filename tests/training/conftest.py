@@ -59,6 +59,12 @@ def dataset(phantoms: Path) -> PreparedDataset:
     return PreparedDataset.open(phantoms)
 
 
+@pytest.fixture(scope="session")
+def prepare() -> Callable[..., PreparedDataset]:
+    """Makes another data set: `prepare(folder, studies, size=…, seed=…)`."""
+    return lambda *words, **named: PreparedDataset.open(prepare_phantoms(*words, **named))
+
+
 def tiny(**changes: object) -> RunConfig:
     """The configuration of these tests with `a__b=value` changes."""
     tree = json.loads(json.dumps(CONFIG))
