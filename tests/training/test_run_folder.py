@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kia.data.phantom_store import write_phantoms
+from kia.data.store import DatasetWriter
 from kia.errors import ConfigError, DataError, KIAError, ModelError, RunError
+from kia.processing import KIAProcessor
 from kia.training import loop, train
 from kia.training.run_folder import RunFolder, first_difference
 
@@ -140,3 +143,12 @@ def test_first_difference_names_added_removed_and_nested_keys():
     assert first_difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b: 1 (now 2)"
     assert first_difference({}, {"c": 3}) == "c: None (now 3)"
     assert first_difference({"c": 3}, {}) == "c: 3 (now None)"
+
+
+def test_the_processor_resizes_as_the_data_set_was_made(tmp_path, configured, listener):
+    """Files must become what the model was trained on."""
+    with DatasetWriter(tmp_path / "data", image_size=64, source="padded", resize="pad") as writer:
+        write_phantoms(writer, 24, seed=0)
+    config = configured(train__joint__epochs=0, train__generation__epochs=1)
+    model = train(config, tmp_path / "data", tmp_path / "run", reporter=listener())
+    assert KIAProcessor.from_pretrained(model).resize == "pad"

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from kia.config import RunConfig
+from kia.data.images import Resize
 from kia.data.store import PreparedDataset
 from kia.errors import ConfigError, DataError
 from kia.models import KIAForReportGeneration, model_configuration
@@ -38,8 +39,17 @@ def check_fit(config: RunConfig, dataset: PreparedDataset) -> None:
         )
 
 
-def build_processor(config: RunConfig, train_reports: list[str], folder: Path) -> KIAProcessor:
-    """The run's processor: read from `folder` if it is there, else made and saved."""
+def build_processor(
+    config: RunConfig, train_reports: list[str], folder: Path, resize: Resize = "squash"
+) -> KIAProcessor:
+    """The run's processor: read from `folder` if it is there, else made and saved.
+
+    Args:
+        config: Tokenizer, image size and channels.
+        train_reports: Raw texts to train a tokenizer on.
+        folder: Of the processor.
+        resize: How the images of the data set became square.
+    """
     if (folder / KIAProcessor.FILE).is_file():
         return KIAProcessor.from_pretrained(folder)
     text = config.model.text_encoder
@@ -51,6 +61,7 @@ def build_processor(config: RunConfig, train_reports: list[str], folder: Path) -
         tokenizer,
         image_size=config.model.image_size,
         channels=config.model.image_encoder.channels,
+        resize=resize,
     )
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

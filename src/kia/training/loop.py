@@ -88,7 +88,8 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=autocast_mode(config.train.precision))
         self.device = self.accelerator.device
         self.train_reports = dataset.reports("train")
-        self.processor = build_processor(config, self.train_reports, run.path / "processor")
+        resize = dataset.info.get("resize", "squash")
+        self.processor = build_processor(config, self.train_reports, run.path / "processor", resize)
         torch.manual_seed(config.train.seed)
         self.objective = JointObjective(build_model(config, self.processor), config.tasks)
         self.objective.to(self.device)
