@@ -1,0 +1,95 @@
+"""`kia train` as a user meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+def words(yaml_file, data, run, *more) -> list[str]:
+    return ["train", yaml_file, "--data", str(data), "--out", str(run), *more]
+
+
+@pytest.fixture(scope="module")
+def finished(yaml_file, data, tmp_path_factory) -> Path:
+    from kia.cli.main import main
+
+    run = tmp_path_factory.mktemp("train") / "run"
+    assert main(words(yaml_file, data, run, "--resume")) == 0
+    return run
+
+
+def test_resume_starts_a_run_that_is_absent(finished):
+    assert {path.name for path in finished.iterdir()} == {
+        *("run.yaml", "run.lock", "log.jsonl", "checkpoints", "model", "processor")
+    }
+    kinds = [json.loads(line)["kind"] for line in (finished / "log.jsonl").open()]
+    assert kinds == ["train", "validation"] * 2
+
+
+def test_resume_of_a_finished_run_ends_well_and_changes_nothing(
+    finished, yaml_file, data, kia_command
+):
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.name != "run.lock"}
+    code, out, err = kia_command(*words(yaml_file, data, finished, "--resume"))
+    assert code == 0
+    assert "is finished" in err and f"best model: {finished / 'model'}" in out
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_no_library_writes_on_the_screen(yaml_file, data, tmp_path, kia_command):
+    code, out, err = kia_command(
+        *words(yaml_file, data, tmp_path / "run", "--set", "train.joint.epochs=0")
+    )
+    assert code == 0
+    assert out.splitlines() == [f"best model: {tmp_path / 'run' / 'model'}"]
+    assert "Writing" not in err and "shards" not in err and "arning" not in err
+    assert "epoch 1: CIDEr" in err
+
+
+def test_a_run_is_not_started_twice(finished, yaml_file, data, one_line):
+    assert "--resume" in one_line(1, *words(yaml_file, data, finished))
+
+
+def test_another_configuration_is_refused_by_its_key(finished, yaml_file, data, one_line):
+    line = one_line(1, *words(yaml_file, data, finished, "--resume", "--set", "train.seed=4"))
+    assert "train.seed: 0 (now 4)" in line
+
+
+def test_other_data_are_refused(finished, yaml_file, tmp_path, make_phantoms, one_line):
+    other = make_phantoms(tmp_path / "other", 30)
+    assert "other data" in one_line(1, *words(yaml_file, other, finished, "--resume"))
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "said"),
+    [
+        (2, {"config": "smal"}, "did you mean 'small'?"),
+        (2, {"config": "absent.yaml"}, "absent.yaml"),
+        (2, {"set": "train.batchsize=3"}, "train.batch_size"),
+        (2, {"set": "train.batch_size=999"}, "larger than the"),
+        (2, {"set": "train.batch_size=0"}, "train.batch_size"),
+        (1, {"data": "nowhere"}, "nowhere"),
+        (1, {"set": "model.image_size=96"}, "--size 96"),
+        (1, {"set": "model.text_encoder.pretrained=/nowhere"}, "/nowhere"),
+    ],
+)
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_what_cannot_be_trained_is_one_line_and_writes_nothing(
+    code, changes, said, resume, yaml_file, data, tmp_path, one_line
+):
+    more = ["--set", changes["set"]] if "set" in changes else []
+    source, place = changes.get("config", yaml_file), changes.get("data", data)
+    assert said in one_line(code, *words(source, place, tmp_path / "run", *more, *resume))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_folder_is_refused_and_left(yaml_file, data, tmp_path, one_line):
+    (tmp_path / "letter.txt").write_text("dear")
+    assert "not empty" in one_line(1, *words(yaml_file, data, tmp_path, "--resume"))
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_run_folder_that_cannot_be_written(yaml_file, data, tmp_path, one_line):
+    (tmp_path / "file").write_text("")
+    assert "cannot write" in one_line(1, *words(yaml_file, data, tmp_path / "file" / "run"))
