@@ -73,7 +73,8 @@ def test_every_preset_builds_without_memory(preset: str, shared: bool) -> None:
     sizes = model_sizes(configuration, shared=shared)
     assert sizes["total"] == sum(p.numel() for p in parameters)
     assert sizes["total"] == sum(v for k, v in sizes.items() if k != "total")
-    assert configuration.share_parameters is shared  # model_sizes works on a copy
+    model_sizes(configuration, shared=not shared)
+    assert configuration.share_parameters is shared, "the caller's configuration was changed"
 
 
 def test_counts_of_a_model_in_memory_are_the_same(build: Any) -> None:
