@@ -24,7 +24,7 @@ from kia.errors import ConfigError, ModelError
 from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer, read_backbone
 from kia.training.build import build_model, build_processor
 
-VIT = {
+VIT: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
@@ -33,7 +33,7 @@ VIT = {
     "patch_size": 8,
     "num_channels": 3,
 }
-BERT = {
+BERT: dict[str, Any] = {
     "hidden_size": 24,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -241,7 +241,8 @@ def test_real_weights_give_the_embeddings_of_transformers(minilm: Path, tmp_path
         ours = model.text_encoder(batch["input_ids"], mask[:, None, None, :])
     assert (ours - expected)[mask].abs().max() < 1e-5
     again = build_processor(config, [], tmp_path / "processor")  # read from the folder
-    for reports, length in ((sentences, None), (["heart " * 200], 200)):
+    cases: list[tuple[list[str], int | None]] = [(sentences, None), (["heart " * 200], 200)]
+    for reports, length in cases:
         both = [p.encode(reports, max_words=300, max_tokens=300) for p in (processor, again)]
         assert both[0] == both[1]
         assert length in (None, len(both[0][0])), "the checkpoint's own truncation is on"
