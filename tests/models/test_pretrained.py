@@ -242,10 +242,10 @@ def test_real_weights_give_the_embeddings_of_transformers(minilm: Path, tmp_path
     assert (ours - expected)[mask].abs().max() < 1e-5
     again = build_processor(config, [], tmp_path / "processor")  # read from the folder
     cases: list[tuple[list[str], int | None]] = [(sentences, None), (["heart " * 200], 200)]
-    for reports, length in cases:
+    for reports, pieces in cases:
         both = [p.encode(reports, max_words=300, max_tokens=300) for p in (processor, again)]
         assert both[0] == both[1]
-        assert length in (None, len(both[0][0])), "the checkpoint's own truncation is on"
+        assert pieces in (None, len(both[0][0])), "the checkpoint's own truncation is on"
     # kia's own tokens come after the checkpoint's entries, which keep their numbers
     assert len(processor.tokenizer) == len(theirs) + 2 == model.config.vocab_size
     assert {processor.token_id(t) for t in ("[MATCH]", "[START]")} == {len(theirs), len(theirs) + 1}
