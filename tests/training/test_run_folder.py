@@ -1,7 +1,10 @@
 """The run folder: its lock, what it refuses, and what a refusal leaves behind."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,22 @@ def test_a_folder_in_use_is_refused_and_that_of_a_dead_process_taken_over(
         holder.kill()
         holder.communicate()
     RunFolder.open(started, configured(), dataset, resume=True).close()
+
+
+def test_loader_processes_that_outlive_their_run_do_not_hold_its_folder(
+    started, configured, dataset
+):
+    run = RunFolder.open(started, configured(), dataset, resume=True)
+    loader = os.fork()
+    if not loader:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        run.close()  # as the death of the run would
+        RunFolder.open(started, configured(), dataset, resume=True).close()
+    finally:
+        os.kill(loader, signal.SIGKILL)
+        os.waitpid(loader, 0)
 
 
 @pytest.mark.parametrize(
