@@ -36,6 +36,9 @@ class ImageEncoderConfig(Part):
     stem: Literal["patch", "conv"] = Field(
         "patch", description="patch: one strided projection (ViT); conv: four stride-2 3x3 layers"
     )
+    pooling: Literal["cls", "max"] = Field(
+        "cls", description="global feature: [CLS] (paper), or [CLS] plus the maximum over patches"
+    )
     norm_position: Literal["pre", "post"] = Field(
         "pre", description="layer norm before (ViT) or after (Eq. 1, BERT) each sublayer"
     )
@@ -194,7 +197,7 @@ class TrainConfig(Part):
         0.999,
         gt=0.9,
         lt=1,
-        description="RAdam's memory of squared gradients; it warms up over about 2 / (1 − β2) steps",
+        description="memory of squared gradients; RAdam warms up over about 2 / (1 − β2) steps",
     )
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

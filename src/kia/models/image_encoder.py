@@ -51,6 +51,7 @@ class ImageEncoder(nn.Module):
         tower, text = config.image_tower or {}, config.text_tower or {}
         width = tower["width"]
         self.patch_size = tower["patch_size"]
+        self.max_pooling = tower["pooling"] == "max"
         if tower["stem"] == "conv":
             self.stem: nn.Module = ConvStem(tower["channels"], width)
         else:
@@ -86,14 +87,19 @@ class ImageEncoder(nn.Module):
             context: Report features from `stack.context`; given, this is I-CMEnc.
 
         Returns:
-            (R, 1 + N, D), the [CLS] feature first.
+            (R, 1 + N, D), the global feature first: [CLS], with max pooling plus the largest
+            value of each feature over the patches (docs/decisions/0009).
         """
         x = self.stem(self._blank(pixel_values, image_mask))
         if image_mask is not None:
             x = torch.where(image_mask[..., None], self.mask_token.to(x.dtype), x)
         x = torch.cat([self.class_token.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
         x = self.dropout(x + self.position)
-        return self.final_norm(self.stack(x, context=context))
+        x = self.final_norm(self.stack(x, context=context))
+        if self.max_pooling:
+            whole = x[:, :1] + x[:, 1:].amax(dim=1, keepdim=True)
+            x = torch.cat([whole, x[:, 1:]], dim=1)
+        return x
 
     def _blank(self, pixel_values: Tensor, image_mask: Tensor | None) -> Tensor:
         """Blanks hidden patches before a stem whose receptive field crosses patch borders."""

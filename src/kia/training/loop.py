@@ -32,6 +32,7 @@ from kia.training.checkpoint import (
 )
 from kia.training.loss_window import LossWindow
 from kia.training.optim import build_optimizer, learning_rate
+from kia.training.precision import autocast_mode
 from kia.training.run_folder import RunFolder
 from kia.training.validation import validate
 
@@ -317,17 +318,3 @@ class Trainer:
         """Between two batches of a validation."""
         self.reporter.advance(studies)
         self._leave_if_stopped()
-
-
-def autocast_mode(precision: str) -> str:
-    """accelerate's name of the precision; "auto" is bfloat16 where the device computes in it."""
-    if precision == "auto":
-        precision = "bfloat16" if computes_bfloat16() else "float32"
-    return {"bfloat16": "bf16", "float32": "no"}[precision]
-
-
-def computes_bfloat16() -> bool:
-    """Whether the device multiplies in bfloat16; a CPU that only emulates it is slower with it."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

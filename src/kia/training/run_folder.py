@@ -20,6 +20,7 @@ from kia.errors import RunError
 from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
 from kia.training.checkpoint import clear_hidden
+from kia.training.precision import autocast_mode
 
 LOCK = "run.lock"
 HALF = ".run.yaml"  # run.yaml while it is written
@@ -173,6 +174,7 @@ class RunFolder:
                 "torch": str(torch.__version__),
                 "transformers": transformers.__version__,
                 "python": platform.python_version(),
+                "precision": autocast_mode(config.train.precision),
                 "threads": config.train.threads or torch.get_num_threads(),
             },
         }
