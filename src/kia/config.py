@@ -82,6 +82,9 @@ class ModelConfig(Part):
         True, description="one image and one text tower in all modes, or five towers (Table 4)"
     )
     projection_width: int = Field(256, gt=0, description="width P of the contrastive embeddings")
+    standardise_projections: bool = Field(
+        False, description="take the mean of all studies out of global features before IRC compares"
+    )
     initializer_range: float = Field(0.02, gt=0, description="standard deviation of new weights")
 
     @model_validator(mode="after")

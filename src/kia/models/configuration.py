@@ -27,6 +27,7 @@ class KIAConfig(PretrainedConfig):
     image_size: int = 224
     share_parameters: bool = True
     projection_width: int = 256
+    standardise_projections: bool = False
     initializer_range: float = 0.02
     tasks: list[str] | None = None
     vocab_size: int = 30522
@@ -70,6 +71,7 @@ def model_configuration(
         image_size=model.image_size,
         share_parameters=model.share_parameters,
         projection_width=model.projection_width,
+        standardise_projections=model.standardise_projections,
         initializer_range=model.initializer_range,
         tasks=list(tasks),
         vocab_size=vocab_size,

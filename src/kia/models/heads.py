@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, linear, normalize
+from torch.nn.functional import batch_norm, gelu, linear, normalize
 
 
 class PixelPrediction(nn.Module):
@@ -47,13 +47,34 @@ class MatchPrediction(nn.Module):
         return self.classifier(features)
 
 
-class ContrastiveProjection(nn.Module):
-    """A linear map to the unit sphere of the contrastive space (Paper: Sec. 3.3)."""
+class Standardise(nn.BatchNorm1d):
+    """Zero mean and unit deviation for each feature: over the batch in training, running after.
 
-    def __init__(self, width: int, projection_width: int) -> None:
+    A batch of one is standardised by the running statistics, also in training.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, affine=False, momentum=0.05)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D) → (B, D)."""
+        if features.shape[0] > 1 or not self.training:
+            return super().forward(features.float())
+        return batch_norm(features.float(), self.running_mean, self.running_var, eps=self.eps)
+
+
+class ContrastiveProjection(nn.Module):
+    """A linear map to the unit sphere of the contrastive space (Paper: Sec. 3.3).
+
+    `standardise` takes the mean of the batch out first and leaves out the bias, so that no
+    direction is common to all embeddings (docs/decisions/0010).
+    """
+
+    def __init__(self, width: int, projection_width: int, *, standardise: bool = False) -> None:
         super().__init__()
-        self.projection = nn.Linear(width, projection_width)
+        self.standardise = Standardise(width) if standardise else nn.Identity()
+        self.projection = nn.Linear(width, projection_width, bias=not standardise)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D) → (B, P), each of length 1."""
-        return normalize(self.projection(features).float(), dim=-1)
+        return normalize(self.projection(self.standardise(features)).float(), dim=-1)

@@ -59,8 +59,13 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
         if "irm" in tasks:
             self.match_prediction = MatchPrediction(text["width"])
         if "irc" in tasks:
-            self.image_projection = ContrastiveProjection(image["width"], config.projection_width)
-            self.text_projection = ContrastiveProjection(text["width"], config.projection_width)
+            width, standardise = config.projection_width, config.standardise_projections
+            self.image_projection = ContrastiveProjection(
+                image["width"], width, standardise=standardise
+            )
+            self.text_projection = ContrastiveProjection(
+                text["width"], width, standardise=standardise
+            )
         self.post_init()
         self.generation_config.pad_token_id = config.pad_token_id
         self.generation_config.eos_token_id = config.eos_token_id

@@ -8,6 +8,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from kia.models.heads import Standardise
 from kia.models.kia import KIAForReportGeneration
 from kia.models.outputs import ImageFeatures
 
@@ -62,11 +63,18 @@ class MomentumEncoders(nn.Module):
         self.text_projection = copy.deepcopy(model.text_projection)
         self.queue = FeatureQueue(queue, model.config.projection_width)
         self.requires_grad_(False)
-        self.train(False)
+        self.train()
 
     def train(self, mode: bool = True) -> "MomentumEncoders":
-        """Stays in evaluation mode: momentum features carry no dropout."""
-        return super().train(False)
+        """Stays in evaluation mode: momentum features carry no dropout.
+
+        Standardisation follows the momentum features themselves, as the model's follows its own.
+        """
+        super().train(False)
+        for module in self.modules():
+            if isinstance(module, Standardise):
+                module.train(mode)
+        return self
 
     @torch.no_grad()
     def update(self, model: KIAForReportGeneration) -> None:
