@@ -102,7 +102,7 @@ def _phantom_findings(folder: Path, reports: dict[str, str]) -> dict[str, dict[s
     from kia.evaluation.baselines import most_frequent
 
     prepared = PreparedDataset.open(folder)
-    if not str(prepared.info["source"]).startswith("phantom"):
+    if not str(prepared.info.get("source", "")).startswith("phantom"):
         return None
     truth = [prepared.study(prepared.index_of(id)).labels or {} for id in reports]
     constant = most_frequent(prepared.reports("train")).report
