@@ -115,10 +115,10 @@ def _phantom_findings(folder: Path, reports: dict[str, str]) -> dict[str, dict[s
 def _print_findings(findings: dict[str, dict[str, float]]) -> None:
     from kia.cli.console import table
 
-    rows = [[name, *scores.values()] for name, scores in findings.items()]
-    names = list(findings["predictions"])
-    title = "findings called present against those drawn (micro; then F1 of each)"
-    table(["reports", *names], rows, title=title)
+    columns = [name.replace("_", " ") for name in findings]
+    rows = [[name, *(s[name] for s in findings.values())] for name in findings["predictions"]]
+    title = "findings called present against those drawn: micro, then F1 of each"
+    table(["", *columns], rows, title=title)
 
 
 def _from_files(references: Path, train_references: Path | None) -> dict[str, Any]:
