@@ -18,7 +18,7 @@ from kia.processing import KIAProcessor
 
 
 def load_model(source: str | Path) -> tuple[KIAForReportGeneration, KIAProcessor]:
-    """Loads a model for use from a run folder, a model folder or a hub name.
+    """Loads a model for use from a run folder or a model folder.
 
     Raises:
         ModelError: The folder is not there, not a kia model, or its weights are damaged.

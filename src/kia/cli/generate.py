@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def generate(
-    model: Annotated[str, typer.Argument(help="run folder, model folder or hub name")],
+    model: Annotated[str, typer.Argument(help="run folder or model folder")],
     images: Annotated[
         list[Path] | None, typer.Argument(help="PNG, JPEG or DICOM files, one study each")
     ] = None,
