@@ -7,7 +7,8 @@ import pytest
 
 from kia.data.phantom import _sample, parse_findings, parse_statements
 from kia.data.phantom_findings import Finding
-from kia.data.phantom_reports import CHEXPERT, Report, write_report
+from kia.data.phantom_reports import Report, write_report
+from kia.knowledge.chexpert import OBSERVATIONS
 
 STUDIES = 2000
 
@@ -48,7 +49,7 @@ def test_every_finding_is_stated_and_nothing_else():
 
 def test_no_finding_means_nothing_but_devices():
     for findings, report in reports():
-        assert tuple(report.labels) == CHEXPERT
+        assert tuple(report.labels) == OBSERVATIONS
         only_devices = all(f.observation == "Support Devices" for f in findings)
         assert report.labels["No Finding"] == (1 if only_devices else 0)
 

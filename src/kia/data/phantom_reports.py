@@ -9,24 +9,7 @@ import numpy as np
 
 from kia.data import phantom_phrases as phrases
 from kia.data.phantom_findings import Finding
-
-CHEXPERT = (
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-    "No Finding",
-)
-"""The 14 observations of CheXpert."""
+from kia.knowledge.chexpert import OBSERVATIONS
 
 MAX_WORDS = 60
 _SPAN = re.compile(r"\[([^\]]*)\]\(([oasmd])(\d?)\)")
@@ -70,7 +53,7 @@ def write_report(findings: Sequence[Finding], rng: np.random.Generator) -> Repor
     sentences = _compose(findings, rng)
     while sum(len(_words(s.marked)) for s in sentences) > MAX_WORDS:
         sentences.remove([s for s in sentences if s.optional][-1])
-    labels: dict[str, int | None] = dict.fromkeys(CHEXPERT)
+    labels: dict[str, int | None] = dict.fromkeys(OBSERVATIONS)
     for sentence in sentences:
         for observation, value in sentence.truth.items():
             labels[observation] = max(value, labels[observation] or 0)

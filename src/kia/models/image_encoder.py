@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kia.models.configuration import KIAConfig
-from kia.models.transformer_block import BlockStack, Context
+from kia.models.transformer_block import BlockStack, Context, final_norm
 
 
 class PatchStem(nn.Module):
@@ -60,18 +60,8 @@ class ImageEncoder(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
         self.position = nn.Parameter(torch.zeros(1, config.grid**2 + 1, width))
         self.dropout = nn.Dropout(tower["dropout"])
-        self.stack = BlockStack(
-            tower["depth"],
-            width=width,
-            heads=tower["heads"],
-            ffn_width=tower["ffn_width"],
-            context_width=text["width"] if with_context else None,
-            norm_position=tower["norm_position"],
-            norm_eps=tower["layer_norm_eps"],
-            dropout=tower["dropout"],
-        )
-        pre = tower["norm_position"] == "pre"
-        self.final_norm = nn.LayerNorm(width, eps=tower["layer_norm_eps"]) if pre else nn.Identity()
+        self.stack = BlockStack.of_tower(tower, text["width"] if with_context else None)
+        self.final_norm = final_norm(tower)
 
     def forward(
         self,

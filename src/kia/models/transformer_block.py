@@ -5,8 +5,9 @@ context, E rows with a context of their own choice, T tokens, N context tokens, 
 d = D / H.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -198,6 +199,20 @@ class BlockStack(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(TransformerBlock(**block) for _ in range(depth))
 
+    @classmethod
+    def of_tower(cls, tower: Mapping[str, Any], context_width: int | None) -> Self:
+        """The blocks of a tower of `KIAConfig`; `context_width` None: without cross-attention."""
+        return cls(
+            tower["depth"],
+            width=tower["width"],
+            heads=tower["heads"],
+            ffn_width=tower["ffn_width"],
+            context_width=context_width,
+            norm_position=tower["norm_position"],
+            norm_eps=tower["layer_norm_eps"],
+            dropout=tower["dropout"],
+        )
+
     def context(
         self, features: Tensor, mask: Tensor | None = None, chosen: Tensor | None = None
     ) -> Context:
@@ -211,3 +226,10 @@ class BlockStack(nn.Module):
         for layer, block in enumerate(self.blocks):
             x = block(x, layer=layer, **modes)
         return x
+
+
+def final_norm(tower: Mapping[str, Any]) -> nn.Module:
+    """The norm after the last block: only pre-norm towers still need one."""
+    if tower["norm_position"] == "pre":
+        return nn.LayerNorm(tower["width"], eps=tower["layer_norm_eps"])
+    return nn.Identity()
