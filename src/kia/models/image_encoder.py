@@ -8,6 +8,7 @@ import itertools
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from kia.models.configuration import KIAConfig
 from kia.models.transformer_block import BlockStack, Context, final_norm
@@ -25,22 +26,47 @@ class PatchStem(nn.Module):
         return self.projection(pixel_values).flatten(2).transpose(1, 2)
 
 
+class StemLayer(nn.Module):
+    """A 3x3 convolution, batch norm and ReLU."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(after)
+
+    def forward(self, x: Tensor, *, whole: bool) -> Tensor:
+        """(R, C, S, S) → (R, C', S/stride, S/stride).
+
+        Images that are not `whole` (patches blanked) leave the statistics alone and are
+        normalised by those of whole images, in training as after it.
+        """
+        x, norm = self.convolution(x), self.norm
+        if whole:
+            return norm(x).relu()
+        return batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+        ).relu()
+
+
 class ConvStem(nn.Module):
-    """Four stride-2 3x3 convolutions in place of the 16x16 projection (docs/decisions/0002)."""
+    """Four stride-2 convolutions and one of stride 1 in place of the 16x16 projection.
+
+    Why batch norm and the fifth layer: docs/decisions/0002.
+    """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         widths = [channels, width // 8, width // 4, width // 2, width]
-        layers: list[nn.Module] = []
-        for before, after in itertools.pairwise(widths):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
-            layers += [nn.GroupNorm(1, after), nn.GELU()]
-        self.layers = nn.Sequential(*layers)
+        layers = [StemLayer(*pair, stride=2) for pair in itertools.pairwise(widths)]
+        self.layers = nn.ModuleList([*layers, StemLayer(width, width, stride=1)])
         self.projection = nn.Conv2d(width, width, 1)
 
-    def forward(self, pixel_values: Tensor) -> Tensor:
+    def forward(self, pixel_values: Tensor, *, whole: bool = True) -> Tensor:
         """(R, C, S, S) → (R, N, D) on the same patch grid as `PatchStem`."""
-        return self.projection(self.layers(pixel_values)).flatten(2).transpose(1, 2)
+        x = pixel_values
+        for layer in self.layers:
+            x = layer(x, whole=whole)
+        return self.projection(x).flatten(2).transpose(1, 2)
 
 
 class ImageEncoder(nn.Module):
@@ -80,7 +106,7 @@ class ImageEncoder(nn.Module):
             (R, 1 + N, D), the global feature first: [CLS], with max pooling plus the largest
             value of each feature over the patches (docs/decisions/0009).
         """
-        x = self.stem(self._blank(pixel_values, image_mask))
+        x = self._patches(pixel_values, image_mask)
         if image_mask is not None:
             x = torch.where(image_mask[..., None], self.mask_token.to(x.dtype), x)
         x = torch.cat([self.class_token.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
@@ -91,14 +117,14 @@ class ImageEncoder(nn.Module):
             x = torch.cat([whole, x[:, 1:]], dim=1)
         return x
 
-    def _blank(self, pixel_values: Tensor, image_mask: Tensor | None) -> Tensor:
-        """Blanks hidden patches before a stem whose receptive field crosses patch borders."""
+    def _patches(self, pixel_values: Tensor, image_mask: Tensor | None) -> Tensor:
+        """(R, N, D); hidden patches are blanked before a stem that looks across patch borders."""
         if image_mask is None or isinstance(self.stem, PatchStem):
-            return pixel_values
+            return self.stem(pixel_values)
         grid = pixel_values.shape[-1] // self.patch_size
         hidden = image_mask.unflatten(1, (1, grid, grid))
         hidden = hidden.repeat_interleave(self.patch_size, 2).repeat_interleave(self.patch_size, 3)
-        return pixel_values.masked_fill(hidden, 0.0)
+        return self.stem(pixel_values.masked_fill(hidden, 0.0), whole=False)
 
 
 def patches_to_pixels(pixel_values: Tensor, patch_size: int) -> Tensor:

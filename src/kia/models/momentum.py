@@ -8,7 +8,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from kia.models.heads import Standardise
 from kia.models.kia import KIAForReportGeneration
 from kia.models.outputs import ImageFeatures
 
@@ -68,11 +67,11 @@ class MomentumEncoders(nn.Module):
     def train(self, mode: bool = True) -> "MomentumEncoders":
         """Stays in evaluation mode: momentum features carry no dropout.
 
-        Standardisation follows the momentum features themselves, as the model's follows its own.
+        Batch statistics follow the momentum features themselves, as the model's follow its own.
         """
         super().train(False)
         for module in self.modules():
-            if isinstance(module, Standardise):
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.train(mode)
         return self
 
