@@ -14,12 +14,24 @@ from kia.cli.config import app as config_app
 from kia.cli.data import app as data_app
 from kia.cli.demo import demo
 from kia.cli.evaluate import evaluate
+from kia.cli.explain import app as explain_app
 from kia.cli.generate import generate
 from kia.cli.info import info
+from kia.cli.knowledge import app as knowledge_app
 from kia.cli.train import train
 from kia.errors import KIAError
 
-ORDER = ("demo", "generate", "data", "train", "evaluate", "info", "config")
+ORDER = (
+    "demo",
+    "generate",
+    "data",
+    "knowledge",
+    "train",
+    "evaluate",
+    "explain",
+    "info",
+    "config",
+)
 
 
 class InOrder(TyperGroup):
@@ -62,8 +74,10 @@ def options(
 app.command()(demo)
 app.command()(generate)
 app.add_typer(data_app, name="data")
+app.add_typer(knowledge_app, name="knowledge")
 app.command()(train)
 app.command()(evaluate)
+app.add_typer(explain_app, name="explain")
 app.command()(info)
 app.add_typer(config_app, name="config")
 

@@ -1,0 +1,5 @@
+"""`kia explain`: the paper's figures."""
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="See what the model and its knowledge look at.")
