@@ -182,6 +182,23 @@ def test_hidden_patches_never_reach_the_output(image: Any, build: Any) -> None:
     assert (model.image_tower(pixels, ~mask) - seen).abs().max() > 1e-2
 
 
+@SHARING
+def test_blanked_images_leave_the_statistics_of_whole_ones_alone(shared: bool, build: Any) -> None:
+    model = build(share_parameters=shared, image={"stem": "conv", "patch_size": 16}).train()
+    norm = model.image_cross_encoder.stem.layers[0].norm
+    pixels = torch.randn(6, 1, 32, 32, generator=torch.Generator().manual_seed(6))
+    hidden = torch.tensor([[True, False, True, True]]).expand(6, -1)
+    before = norm.running_mean.clone()
+    masked = model.image_cross_encoder(pixels, hidden)
+    # a tower of its own sees nothing but blanked images, so these are its statistics
+    assert torch.equal(norm.running_mean, before) == shared
+    if shared:  # and a study's features do not depend on its batch
+        alone = model.image_cross_encoder(pixels[:2], hidden[:2])
+        torch.testing.assert_close(alone, masked[:2], atol=1e-5, rtol=0)
+        model.image_encoder(pixels)
+        assert not torch.equal(norm.running_mean, before)
+
+
 def test_mask_token_stands_in_for_hidden_patches(build: Any) -> None:
     model = build()
     tower = model.image_tower

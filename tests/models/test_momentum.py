@@ -60,6 +60,18 @@ def test_momentum_features_start_as_the_model_and_carry_no_dropout(build: Any) -
         assert torch.allclose(embeds.norm(dim=1), torch.ones(3), atol=1e-5)
 
 
+def test_momentum_features_are_normalised_by_their_own_batch(build: Any) -> None:
+    parts = {"stem": "conv", "patch_size": 16, "dropout": 0.0}
+    model = build(image=parts, text={"dropout": 0.0}).train()
+    momentum = MomentumEncoders(model, 0.9, queue=4)
+    pixels, views = torch.randn(3, 2, 1, 32, 32), torch.tensor([[0, 1]] * 3)
+    ids = torch.randint(4, 50, (3, 6))
+    images, _ = momentum.embed(pixels, views, None, ids, torch.ones(3, 6, dtype=torch.bool))
+    with torch.no_grad():  # weights are still equal, so must be what batch norm makes of a batch
+        expected = model.image_projection(model.encode_images(pixels, views).pooled)
+    assert torch.allclose(images, expected, atol=1e-6)
+
+
 def pushed(queue: FeatureQueue, numbers: list[int]) -> None:
     """Pushes studies whose features and report number are all their own number."""
     values = torch.tensor(numbers)

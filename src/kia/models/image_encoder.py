@@ -34,14 +34,14 @@ class StemLayer(nn.Module):
         self.convolution = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(after)
 
-    def forward(self, x: Tensor, *, whole: bool) -> Tensor:
+    def forward(self, x: Tensor, *, own_statistics: bool) -> Tensor:
         """(R, C, S, S) → (R, C', S/stride, S/stride).
 
-        Images that are not `whole` (patches blanked) leave the statistics alone and are
-        normalised by those of whole images, in training as after it.
+        Without `own_statistics` images leave the running statistics alone and are normalised
+        by them, in training as after it: so are blanked images by those of whole ones.
         """
         x, norm = self.convolution(x), self.norm
-        if whole:
+        if own_statistics:
             return norm(x).relu()
         return batch_norm(
             x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
@@ -61,11 +61,11 @@ class ConvStem(nn.Module):
         self.layers = nn.ModuleList([*layers, StemLayer(width, width, stride=1)])
         self.projection = nn.Conv2d(width, width, 1)
 
-    def forward(self, pixel_values: Tensor, *, whole: bool = True) -> Tensor:
+    def forward(self, pixel_values: Tensor, *, own_statistics: bool = True) -> Tensor:
         """(R, C, S, S) → (R, N, D) on the same patch grid as `PatchStem`."""
         x = pixel_values
         for layer in self.layers:
-            x = layer(x, whole=whole)
+            x = layer(x, own_statistics=own_statistics)
         return self.projection(x).flatten(2).transpose(1, 2)
 
 
@@ -78,6 +78,7 @@ class ImageEncoder(nn.Module):
         width = tower["width"]
         self.patch_size = tower["patch_size"]
         self.max_pooling = tower["pooling"] == "max"
+        self.masked_images_only = with_context and not config.share_parameters
         if tower["stem"] == "conv":
             self.stem: nn.Module = ConvStem(tower["channels"], width)
         else:
@@ -124,7 +125,8 @@ class ImageEncoder(nn.Module):
         grid = pixel_values.shape[-1] // self.patch_size
         hidden = image_mask.unflatten(1, (1, grid, grid))
         hidden = hidden.repeat_interleave(self.patch_size, 2).repeat_interleave(self.patch_size, 3)
-        return self.stem(pixel_values.masked_fill(hidden, 0.0), whole=False)
+        blanked = pixel_values.masked_fill(hidden, 0.0)
+        return self.stem(blanked, own_statistics=self.masked_images_only)
 
 
 def patches_to_pixels(pixel_values: Tensor, patch_size: int) -> Tensor:
