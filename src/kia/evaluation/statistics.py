@@ -5,6 +5,7 @@ sufficient statistics; the score is computed anew from their sums (Koehn, EMNLP 
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,29 @@ _CELLS_AT_ONCE = 4_000_000  # resamples × studies held in memory at a time
 
 Interval = tuple[float, float]
 Formula = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Scores that are formulas of summed statistics, so that studies can be resampled.
+
+    Attributes:
+        statistics: One row a study, (n, k).
+        formula: Summed statistics (R, k) → name of a score → (R,).
+    """
+
+    statistics: np.ndarray
+    formula: Callable[[np.ndarray], dict[str, np.ndarray]]
+
+    def values(self) -> dict[str, float]:
+        """The scores of all studies together."""
+        found = self.formula(self.statistics.sum(axis=0, keepdims=True))
+        return {name: float(value[0]) for name, value in found.items()}
+
+    def intervals(self, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Interval]:
+        """95 % bootstrap intervals over studies."""
+        sums = resampled_sums(self.statistics, resamples=resamples, seed=seed)
+        return {name: percentile_interval(found) for name, found in self.formula(sums).items()}
 
 
 def resampled_sums(
@@ -152,15 +176,43 @@ def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.zeros_like(above), where=below != 0)
 
 
+def language_measure(statistics: Mapping[str, np.ndarray]) -> Measure:
+    """The language metrics of one protocol, from the statistics of its families.
+
+    CIDEr's idf stays that of all references: a study's score is its part of the printed mean.
+
+    Args:
+        statistics: As in `kia.evaluation.language.LanguageScores.statistics`, at least one.
+
+    Returns:
+        A measure whose values are named as in `kia.evaluation.language.METRICS`.
+    """
+    families = list(statistics)
+    studies = len(statistics[families[0]])
+    edges = np.cumsum([statistics[name].shape[1] for name in families])[:-1]
+
+    def formula(sums: np.ndarray) -> dict[str, np.ndarray]:
+        values: dict[str, np.ndarray] = {}
+        for name, summed in zip(families, np.split(sums, edges, axis=1), strict=True):
+            if name == "bleu":
+                columns = bleu_from_sums(summed).T
+                values |= {f"bleu_{n}": column for n, column in enumerate(columns, 1)}
+            elif name == "meteor":
+                values[name] = meteor_from_sums(summed)
+            else:
+                values[name] = summed[:, 0] / studies
+        return values
+
+    return Measure(np.concatenate([statistics[name] for name in families], axis=1), formula)
+
+
 def language_intervals(
     statistics: Mapping[str, np.ndarray], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
     """95 % intervals of the language metrics, from the same draws of studies.
 
-    CIDEr's idf stays that of all references: a study's score is its part of the printed mean.
-
     Args:
-        statistics: As in `kia.evaluation.language.LanguageScores.statistics`.
+        statistics: As for `language_measure`; may be empty.
         resamples: Number of draws.
         seed: Seed of the draws.
 
@@ -169,17 +221,4 @@ def language_intervals(
     """
     if not statistics:
         return {}
-    families = list(statistics)
-    studies = len(statistics[families[0]])
-    edges = np.cumsum([statistics[name].shape[1] for name in families])[:-1]
-    together = np.concatenate([statistics[name] for name in families], axis=1)
-    sums = np.split(resampled_sums(together, resamples=resamples, seed=seed), edges, axis=1)
-    values: dict[str, np.ndarray] = {}
-    for name, summed in zip(families, sums, strict=True):
-        if name == "bleu":
-            values |= {f"bleu_{n}": column for n, column in enumerate(bleu_from_sums(summed).T, 1)}
-        elif name == "meteor":
-            values[name] = meteor_from_sums(summed)
-        else:
-            values[name] = summed[:, 0] / studies
-    return {name: percentile_interval(column) for name, column in values.items()}
+    return language_measure(statistics).intervals(resamples=resamples, seed=seed)
