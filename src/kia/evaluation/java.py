@@ -182,12 +182,12 @@ class MeteorProcess:
 
 
 def _end(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
+    process.kill()  # first, so that a thread that reads an answer lets go of the pipe
+    process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 pipe.close()
-    process.kill()  # it holds nothing that needs saving
-    process.wait()
     errors.close()
 
 

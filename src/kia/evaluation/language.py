@@ -5,12 +5,13 @@
 ``r2gen-full``  both sides cleaned, references whole
 ``coco``        Penn Treebank tokens of the raw text, without punctuation
 
-BLEU, METEOR, ROUGE-L and CIDEr come from pycocoevalcap. What cannot be computed is None and has
-a reason; it is never replaced by something else.
+BLEU, ROUGE-L and CIDEr have the numbers of pycocoevalcap, and METEOR is its jar. What cannot be
+computed is None and has a reason; it is never replaced by something else.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -18,12 +19,14 @@ import numpy as np
 
 from kia.errors import DataError, MissingDependency, UsageError
 from kia.evaluation.java import JavaUnavailable, MeteorProcess, MeteorScores, PTBTokenizer
+from kia.evaluation.ngrams import CiderReferences, bleu_rows, rouge_l
 from kia.evaluation.protocols import (
     DatasetStyle,
     build_vocabulary,
     clean_report,
     map_reference,
 )
+from kia.evaluation.statistics import bleu_from_sums
 
 __all__ = [
     "METRICS",
@@ -98,6 +101,7 @@ class LanguageScorer:
         self.metrics = frozenset(metrics)
         self.tokenize = PTBTokenizer()
         self._vocabulary = build_vocabulary(train_reports, dataset) if train_reports else None
+        self._cider: dict[str, CiderReferences] = {}
         self._meteor: MeteorProcess | None = None
         self._no_meteor = ""
         if "meteor" in self.metrics:
@@ -145,28 +149,44 @@ class LanguageScorer:
         """
         scores: dict[str, dict[str, LanguageScores]] = {name: {} for name in sets}
         known: dict[tuple[str, ...], str] = {}
-        for_meteor: list[tuple[LanguageScores, list[str], list[str]]] = []
         if "coco" in protocols:
             self._tokenize_at_once(sets)
-        for name, hyps in sets.items():
-            if len(hyps) != len(self.refs):
-                raise DataError(f"{len(hyps)} reports for {len(self.refs)} references")
-            if tuple(hyps) in known:  # two baselines may be the same report
-                scores[name] = scores[known[tuple(hyps)]]
-                continue
-            known[tuple(hyps)] = name
-            for protocol in protocols:
-                try:
-                    tokens = self._prepare(hyps, protocol)
-                except JavaUnavailable as error:
-                    scores[name][protocol] = self._nothing(protocol, str(error))
+        with self._meteor_thread() as meteor:
+            for name, hyps in sets.items():
+                if len(hyps) != len(self.refs):
+                    raise DataError(f"{len(hyps)} reports for {len(self.refs)} references")
+                if tuple(hyps) in known:  # two baselines may be the same report
+                    scores[name] = scores[known[tuple(hyps)]]
                     continue
-                scores[name][protocol] = _score_tokens(*tokens, self.metrics, protocol)
-                for_meteor.append((scores[name][protocol], *tokens))
-        if "meteor" in self.metrics:
-            for result, hyp_tokens, ref_tokens in for_meteor:
-                self._add_meteor(result, hyp_tokens, ref_tokens)
+                known[tuple(hyps)] = name
+                for protocol in protocols:
+                    scores[name][protocol] = self._score_set(hyps, protocol, meteor)
         return scores
+
+    @contextlib.contextmanager
+    def _meteor_thread(self) -> Iterator[ThreadPoolExecutor]:
+        """One thread that waits for METEOR, while n-grams are counted here."""
+        pool = ThreadPoolExecutor(1, "meteor")
+        try:
+            yield pool
+        except BaseException:
+            self.close()  # what the thread waits for never comes
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
+
+    def _score_set(
+        self, hyps: Sequence[str], protocol: str, meteor: ThreadPoolExecutor
+    ) -> LanguageScores:
+        try:
+            hyp_tokens, ref_tokens = self._prepare(hyps, protocol)
+        except JavaUnavailable as error:
+            return self._nothing(protocol, str(error))
+        result = LanguageScores(protocol, dict.fromkeys(METRICS), {}, {})
+        if "meteor" in self.metrics:
+            meteor.submit(self._add_meteor, result, hyp_tokens, ref_tokens)
+        self._add_ngrams(result, hyp_tokens, ref_tokens)
+        return result
 
     def _tokenize_at_once(self, sets: Mapping[str, Sequence[str]]) -> None:
         with contextlib.suppress(JavaUnavailable):  # each set then reports it
@@ -189,6 +209,24 @@ class LanguageScorer:
         values: dict[str, float | None] = dict.fromkeys(METRICS)
         return LanguageScores(protocol, values, dict.fromkeys(sorted(self.metrics), reason), {})
 
+    def _add_ngrams(self, scores: LanguageScores, hyps: list[str], refs: list[str]) -> None:
+        """BLEU, ROUGE-L and CIDEr of white-space tokens."""
+        if wanted := [m for m in METRICS if m.startswith("bleu") and m in self.metrics]:
+            rows = scores.statistics["bleu"] = bleu_rows(hyps, refs)
+            bleu = bleu_from_sums(rows.sum(axis=0, keepdims=True))[0]
+            scores.values.update({name: float(bleu[int(name[-1]) - 1]) for name in wanted})
+        if "rouge_l" in self.metrics:
+            self._add_mean(scores, "rouge_l", rouge_l(hyps, refs))
+        if "cider" in self.metrics:
+            if scores.protocol not in self._cider:
+                self._cider[scores.protocol] = CiderReferences(refs)
+            self._add_mean(scores, "cider", self._cider[scores.protocol].score(hyps))
+
+    @staticmethod
+    def _add_mean(scores: LanguageScores, name: str, per_study: np.ndarray) -> None:
+        scores.values[name] = float(per_study.mean())
+        scores.statistics[name] = per_study[:, None]
+
     def _add_meteor(self, scores: LanguageScores, hyps: list[str], refs: list[str]) -> None:
         try:
             if self._meteor is None:
@@ -209,52 +247,6 @@ def _require_pycocoevalcap() -> None:
         raise MissingDependency(
             "scoring reports needs pycocoevalcap: pip install 'kia[evaluation]'"
         ) from None
-
-
-def _score_tokens(
-    hyps: list[str], refs: list[str], metrics: frozenset[str], protocol: str
-) -> LanguageScores:
-    """BLEU, ROUGE-L and CIDEr of white-space tokens."""
-    values: dict[str, float | None] = dict.fromkeys(METRICS)
-    statistics: dict[str, np.ndarray] = {}
-    if wanted := [m for m in METRICS if m.startswith("bleu") and m in metrics]:
-        bleu, statistics["bleu"] = _bleu(hyps, refs)
-        values.update({name: bleu[int(name[-1]) - 1] for name in wanted})
-    for name, scorer in (("rouge_l", _rouge), ("cider", _cider)):
-        if name in metrics:
-            per_study = scorer(hyps, refs)
-            values[name] = float(per_study.mean())
-            statistics[name] = per_study[:, None]
-    return LanguageScores(protocol, values, {}, statistics)
-
-
-def _bleu(hyps: list[str], refs: list[str]) -> tuple[list[float], np.ndarray]:
-    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
-
-    scorer = BleuScorer(n=4)
-    for hyp, ref in zip(hyps, refs, strict=True):
-        scorer += (hyp, [ref])
-    values, _ = scorer.compute_score(option="closest", verbose=0)
-    rows = [[c["reflen"][0], c["testlen"], *c["correct"], *c["guess"]] for c in scorer.ctest]
-    return [float(value) for value in values], np.array(rows, dtype=float)
-
-
-def _rouge(hyps: list[str], refs: list[str]) -> np.ndarray:
-    from pycocoevalcap.rouge.rouge import Rouge
-
-    return np.asarray(Rouge().compute_score(*_as_captions(hyps, refs))[1], dtype=float)
-
-
-def _cider(hyps: list[str], refs: list[str]) -> np.ndarray:
-    from pycocoevalcap.cider.cider import Cider
-
-    if not any(refs):  # pycocoevalcap takes the maximum of an empty table
-        return np.zeros(len(refs))
-    return np.asarray(Cider().compute_score(*_as_captions(hyps, refs))[1], dtype=float)
-
-
-def _as_captions(hyps: list[str], refs: list[str]) -> tuple[Mapping[int, list[str]], ...]:
-    return {i: [ref] for i, ref in enumerate(refs)}, {i: [hyp] for i, hyp in enumerate(hyps)}
 
 
 def score(
