@@ -2,6 +2,10 @@
 
 import typer
 
+from kia.cli.knowledge_atlas import atlas
+
 app = typer.Typer(
     no_args_is_help=True, help="Labels, graphs, landmarks and masks: what a radiologist knows."
 )
+
+app.command()(atlas)

@@ -1,0 +1,1 @@
+"""The figures of the paper: what the model and its knowledge look at."""
