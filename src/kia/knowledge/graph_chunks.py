@@ -6,6 +6,7 @@ from kia.knowledge.graph_lexicon import ANATOMY_ROLES, ENTITY_ROLES, Unit, word_
 
 NORMAL = word_set("normal")
 CHANGE = word_set("change")
+ASPECTS = word_set("aspect")
 _NEEDS_HEAD = frozenset({"prior", "previous", "interval", "one", "two", "three", "few", "first"})
 
 
@@ -24,17 +25,21 @@ class Chunk:
     Attributes:
         units: Its entity words.
         heads: The observations that it is about; empty if it is anatomy alone.
+        bearers: Of these, or of what they narrow, those that sit at the phrase's own anatomy.
         modifies: (observation, the one it narrows) within the phrase.
         places: Its anatomy.
         kind: "finding", "state" (a predicate such as "clear") or "anatomy".
+        placed: Whether a place outside the phrase was found for them.
         label: Of its observations, set when it is read.
     """
 
     units: list[Unit]
     heads: list[Unit] = field(default_factory=list)
+    bearers: list[Unit] = field(default_factory=list)
     modifies: list[tuple[Unit, Unit]] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     kind: str = "anatomy"
+    placed: bool = False
     label: str = "OBS-DP"
 
     @property
@@ -96,8 +101,12 @@ def build(run: list[Unit]) -> Chunk:
         chunk.kind = "finding"
         head = findings[-1]
         chunk.heads = [head]
+        if head[3] in ASPECTS and len(findings) > 1:  # "catheter tip": the tip is the catheter's
+            head = findings[-2]
+            chunk.modifies.append((chunk.heads[0], head))
+        chunk.bearers = [head]
         for index, unit in enumerate(observed):
-            if unit is not head:
+            if unit is not head and unit not in chunk.heads:
                 chunk.modifies.append((unit, _narrowed(unit, observed, index, head)))
         return chunk
     chunk.kind = "state"

@@ -29,6 +29,16 @@ def sits_elsewhere(chunk: Chunk) -> bool:
     return own and chunk.heads[-1][3] not in SELF_LOCATED
 
 
+def shares_head(chunk: Chunk, after: Item, following: Chunk) -> bool:
+    """Whether an adjective narrows the head after it: "bony and soft tissue structures"."""
+    masked = after.unit[0] != chunk.units[-1][1] + 1 if isinstance(after, Cue) else True
+    if masked or not following.places or following.kind == "finding":
+        return False
+    place = following.places[0]
+    roles = [unit[2] for unit in place.narrowing]
+    return place.head[2] == "organ" and "attribute" not in roles and "adjective" in roles
+
+
 def joined(found: list[Item], index: int) -> Chunk | None:
     """The chunk that a join or "to" links to the one at `index`."""
     position = index + 1

@@ -19,9 +19,9 @@ _FINDING_ENDINGS = re.compile(
     r"|penia|stenosis|thorax|thoraces|emia|rrhage|oses|pexy)$"
 )
 _MODIFIER_ENDINGS = re.compile(r"(?:form|oid|ular|eous|ated|otic|itic|like|atous|atic)$")
-_DEGREE_ENDING = re.compile(r"(?:fold)$")
 _ORDINAL = re.compile(r"\d{1,2}(?:st|nd|rd|th)$")
 _VERTEBRA = re.compile(r"[tlc]\d{1,2}$")
+_MAX_HEADER = 3  # words
 _MAX_WORD = 30  # characters; nothing longer is a word
 
 Unit = tuple[int, int, str, str]
@@ -110,10 +110,13 @@ def sentences(text: str, tokens: list[str]) -> list[tuple[int, int]]:
     start, skipped = 0, False
     for position, token in enumerate(tokens):
         last = position + 1 == len(tokens)
-        if token[0] == ":" and position - start <= 4:
-            header = " ".join(tokens[start:position]).lower()
-            if header in _HEADERS:
-                start, skipped = position + 1, _HEADERS[header]
+        if token[0] == ":":
+            header = _header(tokens, start, position)
+            if header is not None:
+                first, skips = header
+                if first > start and not skipped:
+                    found.append((start, first))
+                start, skipped = position + 1, skips
                 continue
         between = "" if last else text[spans[position][1] : spans[position + 1][0]]
         ends = _is_stop(token, between, tokens, position) or between.count("\n") > 1
@@ -122,6 +125,16 @@ def sentences(text: str, tokens: list[str]) -> list[tuple[int, int]]:
                 found.append((start, position + 1))
             start = position + 1
     return found
+
+
+def _header(tokens: list[str], start: int, colon: int) -> tuple[int, bool] | None:
+    """First token of the header before a colon, and whether its section is skipped."""
+    for first in range(max(start, colon - _MAX_HEADER), colon):
+        words = tokens[first:colon]
+        name = " ".join(words).lower()
+        if name in _HEADERS and (first == start or all(word.isupper() for word in words)):
+            return first, _HEADERS[name]
+    return None
 
 
 def _is_stop(token: str, between: str, tokens: list[str], position: int) -> bool:
@@ -160,6 +173,9 @@ def units(words: list[str], start: int, stop: int) -> list[Unit]:
 def _settle(found: list[Unit]) -> list[Unit]:
     """Decides the roles that depend on the neighbours: ordinals, and unknown adjectives."""
     for index, (first, last, role, word) in enumerate(found):
+        if word == "lower" and index and found[index - 1][2] == "is":  # "volumes are lower"
+            after = found[index + 1][2] if index + 1 < len(found) else ""
+            found[index] = (first, last, "side" if after in ANATOMY_ROLES else "modifier", word)
         if role not in ("ordinal", "maybe"):
             continue
         following = next((u[2] for u in found[index + 1 : index + 4] if u[2] != "ordinal"), "")

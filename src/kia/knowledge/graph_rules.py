@@ -34,7 +34,9 @@ def _graph(text: str) -> ReportGraph:
         for unit in found:
             first, last, *_ = unit
             relations = [
-                (relation, keys[target]) for relation, target in sentence.relations.get(unit, ())
+                (relation, keys[target])
+                for relation, target in sentence.relations.get(unit, ())
+                if target in keys
             ]
             entities[keys[unit]] = Entity(
                 " ".join(tokens[first : last + 1]),

@@ -1,27 +1,25 @@
 """One sentence read left to right: which words are entities, and how they stand to each other."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from kia.knowledge.graph_chunks import CHANGE, NORMAL, Chunk, Cue, Item
+from kia.knowledge.graph_chunks import ASPECTS, CHANGE, NORMAL, Chunk, Cue, Item, Place
 from kia.knowledge.graph_clauses import (
     joined,
     leads,
     may_sit_apart,
     place_follows,
     says_normal,
+    shares_head,
     sits_elsewhere,
     without_examination,
 )
+from kia.knowledge.graph_cues import MAX_LIST, Clause
 from kia.knowledge.graph_lexicon import ANATOMY_ROLES, Unit, word_set
 
 CHANGE_NOUNS = word_set("change_noun")
-ASPECTS = word_set("aspect")
-
-MAX_LIST = 12
-"""Members of a list that relations reach; keeps the time linear in the length of a sentence."""
 
 
-class SentenceGraph:
+class SentenceGraph(Clause):
     """Entities and relations of one sentence.
 
     Attributes:
@@ -30,19 +28,12 @@ class SentenceGraph:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.labels: dict[Unit, str] = {}
-        self.relations: dict[Unit, list[tuple[str, Unit]]] = {}
         self._chunks: list[Chunk] = []
-        self._links: set[str] = set()  # roles of the cues since the last chunk
-        self._polarity = "OBS-DP"
-        self._topic: list[Chunk] = []  # what the clause speaks of: all anatomy, or all observations
-        self._recent: list[Chunk] = []  # the observations that a place or a denial would refer to
-        self._states: list[Unit] = []  # what was last said of the topic
-        self._list = ""  # role of the list that a join would go on with
-        self._sources: list[Chunk] = []  # what the members of that list relate to
+        self._sources: list[Chunk] = []  # what the members of the list at hand relate to
         self._at_topic = False  # whether they sit at the topic
         self._waiting: list[Chunk] = []  # narrowing words whose head is still to come
-        self._last: Chunk | None = None
         self._last_leads = False
 
     def read(self, found: list[Item]) -> None:
@@ -51,75 +42,27 @@ class SentenceGraph:
         subjects = leads(found)
         for index, item in enumerate(found):
             if isinstance(item, Cue):
-                self._cue(item, found, index)
+                self.hear(item, found, index)
             else:
                 self._chunk(item, found, index, subjects[index])
         for chunk in self._chunks:
             for unit in chunk.units:
                 self.labels[unit] = "ANAT-DP" if unit[2] in ANATOMY_ROLES else chunk.label
 
-    # cues
-
-    def _cue(self, cue: Cue, found: list[Item], index: int) -> None:
-        role = cue.role
-        self._links.add(role)
-        if role == "negation":
-            self._polarity = "OBS-DA"
-        elif role in ("hedge", "suggests_hedged"):
-            if self._polarity != "OBS-DA":
-                self._polarity = "OBS-U"
-        elif role == "denied":
-            self._relabel("OBS-DA")
-        elif role == "hedged":
-            self._relabel("OBS-U")
-        elif role == "turn":
-            self._polarity = "OBS-DP"
-        elif role == "there":
-            self._polarity = "OBS-DP"
-            self._topic, self._recent, self._states = [], [], []
-            self._list = ""
-        elif role == "along_with" and self._last is not None:
-            self._polarity = "OBS-DP"
-        elif cue.unit[3] == "of" and self._last is not None and self._last is found[index - 1]:
-            if self._last.kind == "state" and self._last.heads[-1][3] == "clear":
-                self._polarity = "OBS-DA"  # "clear of infiltrates"
-                self._links.add("negation")
-        elif role == "versus" or (role == "join" and cue.unit[3] == "or"):
-            self._alternatives(found, index)
-
-    def _alternatives(self, found: list[Item], index: int) -> None:
-        """Of alternatives under no negation each is uncertain."""
-        if self._polarity == "OBS-DA" or self._last is None or self._last.kind != "finding":
-            return
-        following = next((i for i in found[index + 1 : index + 4] if isinstance(i, Chunk)), None)
-        if following is not None and following.kind == "finding":
-            self._relabel("OBS-U", self._recent if self._list == "finding" else [self._last])
-            self._polarity = "OBS-U"
-            if not following.modifies:  # "minimal scar or atelectasis"
-                for source, head in self._last.modifies:
-                    if head in self._last.heads:
-                        self._each([source], "modify", following.heads)
-
-    def _relabel(self, label: str, chunks: list[Chunk] | None = None) -> None:
-        for chunk in self._recent if chunks is None else chunks:
-            if chunk.label != "OBS-DA":
-                chunk.label = label
-
-    # chunks
-
     def _chunk(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
-        links = self._links
+        links = self.links
+        leads = leads and "place" not in links
         if (leads or says_normal(chunk)) and "negation" not in links:
-            self._polarity = "OBS-DP"
-        chunk.label = self._polarity
+            self.polarity = "OBS-DP"
+        chunk.label = self.polarity
         self._chunks.append(chunk)
         for source, target in chunk.modifies:
-            self._relate(source, "modify", target)
+            self.relate(source, "modify", target)
         if self._waits(chunk, found, index):
             self._waiting.append(chunk)
             return
         for place in chunk.places:
-            self._each(place.narrowing, "modify", [place.head])
+            self.each(place.narrowing, "modify", [place.head])
         self._serve_waiting(chunk)
         read: dict[str, Callable[[Chunk, list[Item], int, bool], None]] = {
             "anatomy": self._anatomy,
@@ -127,8 +70,8 @@ class SentenceGraph:
             "finding": self._finding,
         }
         read[chunk.kind](chunk, found, index, leads)
-        self._last, self._last_leads = chunk, leads
-        self._links = set()
+        self.last, self._last_leads = chunk, leads
+        self.links = set()
 
     def _waits(self, chunk: Chunk, found: list[Item], index: int) -> bool:
         """Whether a chunk narrows the head of a later one: "right and left lungs"."""
@@ -138,172 +81,198 @@ class SentenceGraph:
         if chunk.only == "side":
             return bool(following.places) or following.kind == "finding"
         if chunk.only == "adjective":
-            return following.kind == "finding" and bool(following.places)
+            if following.kind == "finding":
+                return bool(following.places)
+            return shares_head(chunk, found[index + 1], following)
         if chunk.kind == "state" and not chunk.places and following.kind == "finding":
-            return not (self._topic and "is" in self._links)
+            return not (self.topic and "is" in self.links)
         return False
 
     def _serve_waiting(self, chunk: Chunk) -> None:
         for waiting in self._waiting:
             if waiting.kind == "state":
                 waiting.label = chunk.label
-                self._each(waiting.heads, "modify", chunk.heads)
-            elif waiting.only == "side" and chunk.places:
-                self._each(waiting.units, "modify", [chunk.places[0].head])
+                self.each(waiting.heads, "modify", chunk.heads)
+            elif chunk.places and (waiting.only == "side" or chunk.kind != "finding"):
+                self.each(waiting.units, "modify", [chunk.places[0].head])
             else:
-                self._each(chunk.heads, "located_at", [place.head for place in waiting.places])
+                self.each(chunk.heads, "located_at", [place.head for place in waiting.places])
         self._waiting = []
 
     def _anatomy(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
-        links = self._links
+        links = self.links
         heads = [place.head for place in chunk.places]
-        topic = self._topic_heads()
-        listed = "join" in links and not leads
-        if (
-            chunk.only in ("attribute", "side")
-            and topic
-            and not leads
-            and ("place" in links or (listed and self._list == "attribute") or not links)
-        ):
-            self._each(chunk.units, "modify", topic)
-            self._list = "attribute"
-        elif self._recent and not leads and self._locates(links):
-            if self._list != "place":
-                self._sources = self._recent
+        topic = self.topic_heads()
+        if self.topic and not topic and chunk.only == "attribute" and "place" in links:
+            self._measure(chunk, chunk.places)  # "effusion has decreased in size"
+        elif topic and not leads and self._narrows_topic(chunk):
+            self.each(chunk.units, "modify", topic)
+            self.list = "attribute"
+        elif topic and "place" in links and self._topic_is_attribute():
+            self._own_attributes(chunk, topic)  # "normal size of the heart"
+        elif self.recent and not leads and self._locates(links):
+            if self.list != "place":
+                *earlier, last = self.recent
+                self._sources = [*(c for c in earlier if not c.placed), last]
             self._locate(self._sources, chunk)
-            self._list = "place"
-        elif "place" in links and self._last is not None and self._last.kind == "anatomy":
-            first = self._last.places[-1].head
+            self.list = "place"
+        elif "place" in links and self.last is not None and self.last.kind == "anatomy":
+            first = self.last.places[-1].head
             if first[2] == "part":
-                self._each([first], "modify", heads)
+                self.each([first], "modify", heads)
             else:
-                self._each(heads, "modify", [first])
+                self.each(heads, "modify", [first])
         elif self._goes_on(leads):
             self._share_attributes(chunk)
-            self._topic = [*self._topic, chunk][-MAX_LIST:]
-            self._each(self._states, "located_at", heads)
+            self.topic = [*self.topic, chunk][-MAX_LIST:]
+            self.each(self.states, "located_at", heads)
         else:
-            self._topic, self._recent, self._states = [chunk], [], []
-            self._list = "anatomy"
+            self.topic, self.recent, self.states = [chunk], [], []
+            self.list = "anatomy"
+
+    def _topic_is_attribute(self) -> bool:
+        return all(p.head[2] == "attribute" for chunk in self.topic for p in chunk.places)
+
+    def _own_attributes(self, chunk: Chunk, attributes: list[Unit]) -> None:
+        """Moves what was said of attributes alone to the anatomy whose they are."""
+        heads = [place.head for place in chunk.places]
+        self.each(attributes, "modify", heads)
+        for state in self.states:
+            kept = [r for r in self.relations.get(state, ()) if r[1] not in attributes]
+            self.relations[state] = kept
+        self.each(self.states, "located_at", heads)
+        self.topic, self.list = [chunk], "place"
+        self._sources = self.recent
+
+    def _narrows_topic(self, chunk: Chunk) -> bool:
+        """Whether anatomy says what the clause says of its topic: "normal in size and contour"."""
+        listed = "join" in self.links and self.list == "attribute"
+        narrows = chunk.only in ("attribute", "side")
+        return narrows and (listed or "place" in self.links or not self.links)
 
     def _goes_on(self, leads: bool) -> bool:
         """Whether anatomy is one more of what the clause speaks of."""
-        return "join" in self._links and self._list == "anatomy" and leads == self._last_leads
+        joined = "join" in self.links and "other" not in self.links
+        return joined and self.list == "anatomy" and leads == self._last_leads
 
     def _locates(self, links: set[str]) -> bool:
         """Whether anatomy after these cues is the place of the last observations."""
         if "place" in links or "suggests" in links:
             return True
         if "join" in links:
-            return self._list == "place" or (
-                self._list == "finding" and self._last is not None and not self._last.places
+            return self.list == "place" or (
+                self.list == "finding" and self.last is not None and not self.last.places
             )
         return not links - {"passed_over", "other", "transparent"}
 
     def _locate(self, sources: list[Chunk], chunk: Chunk) -> None:
         *earlier, last = sources
+        last.placed = True
         for source in [*(chunk for chunk in earlier if may_sit_apart(chunk)), last]:
-            self._each(source.heads, "located_at", [place.head for place in chunk.places])
+            self.each(source.heads, "located_at", [place.head for place in chunk.places])
 
     def _share_attributes(self, chunk: Chunk) -> None:
         """Gives "contours" of "heart and mediastinal contours" to the heart as well."""
-        attributes = [u for u in chunk.units if u[2] == "attribute"]
-        last = self._topic[-1]
-        if attributes and not any(unit[2] == "attribute" for unit in last.units):
-            self._each(attributes, "modify", [place.head for place in last.places])
+        attributes = [unit for unit in chunk.units if unit[2] == "attribute"]
+        for earlier in reversed(self.topic if attributes else []):
+            if any(unit[2] == "attribute" for unit in earlier.units):
+                break
+            self.each(attributes, "modify", [place.head for place in earlier.places])
+
+    def _measure(self, chunk: Chunk, places: list[Place]) -> None:
+        """Makes size, position and the like of a finding observations that narrow it."""
+        for head in [place.head for place in places]:
+            measure: Unit = (head[0], head[1], "modifier", head[3])
+            chunk.units = [measure if unit == head else unit for unit in chunk.units]
+            chunk.places = [place for place in chunk.places if place.head != head]
+            for finding in self.topic[-MAX_LIST:]:
+                self.each([measure], "modify", finding.heads)
 
     def _state(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
-        topic = self._topic_heads()
+        topic = self.topic_heads()
+        if chunk.places and chunk.only_narrows and self.topic and not topic:
+            self._measure(chunk, [p for p in chunk.places if p.head[2] == "attribute"])
+            for finding in self.topic:  # "effusions, left greater than right"
+                self._locate([finding], chunk)
+                self.each(chunk.heads, "modify", finding.heads)
+            return
+        last = self.last
+        if chunk.places and "place" in self.links and last is not None and last.kind == "finding":
+            self.each(chunk.heads, "located_at", [place.head for place in chunk.places])
+            self._locate(self.recent, chunk)  # "catheter in the low SVC"
+            return
         if chunk.places and not (chunk.only_narrows and topic):
             before = chunk.units[0][2] in ANATOMY_ROLES  # "heart and lungs normal"
-            if before and not self._states and self._goes_on(leads):
+            if before and not self.states and self._goes_on(leads):
                 self._share_attributes(chunk)
-                self._topic = [*self._topic, chunk][-MAX_LIST:]
+                self.topic = [*self.topic, chunk][-MAX_LIST:]
             else:
-                self._topic = [chunk]
-            self._each(chunk.heads, "located_at", self._topic_heads())
-            self._states, self._recent, self._list = chunk.heads, [chunk], "anatomy"
+                self.topic = [chunk]
+            self.each(chunk.heads, "located_at", self.topic_heads())
+            self.states, self.recent, self.list = chunk.heads, [chunk], "anatomy"
             return
         if chunk.places:  # "of normal size", "clear bilaterally"
-            self._each([p.head for p in chunk.places], "modify", topic)
+            self.each([p.head for p in chunk.places], "modify", topic)
         if topic:
-            change = chunk.heads[-1][3] in CHANGE and "is" not in self._links
-            abnormal = self._states and not any(u[3] in NORMAL for u in self._states)
-            if change and abnormal and self._states[-1][3] not in CHANGE:
-                self._each(chunk.heads, "modify", self._states[-1:])
+            change = chunk.heads[-1][3] in CHANGE and "is" not in self.links
+            abnormal = self.states and not any(u[3] in NORMAL for u in self.states)
+            if change and abnormal and self.states[-1][3] not in CHANGE:
+                self.each(chunk.heads, "modify", self.states[-1:])
             else:
-                self._each(chunk.heads, "located_at", topic)
-                self._states = [*self._states, *chunk.heads][-MAX_LIST:]
-            self._recent = [chunk]
-        elif self._topic:
-            for finding in self._topic:
-                self._each(chunk.heads, "modify", finding.heads)
+                self.each(chunk.heads, "located_at", topic)
+                self.states = [*self.states, *chunk.heads][-MAX_LIST:]
+            self.recent = [chunk]
+        elif self.topic:
+            for finding in self.topic:
+                self.each(chunk.heads, "modify", finding.heads)
         else:
-            self._recent = [chunk]
-        self._list = "attribute" if chunk.places else "state"
+            self.recent = [chunk]
+        self.list = "attribute" if chunk.places else "state"
 
     def _finding(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
-        links, last = self._links, self._last
-        self._each(chunk.heads, "located_at", [place.head for place in chunk.places])
+        links, last = self.links, self.last
+        self.each(chunk.bearers, "located_at", [place.head for place in chunk.places])
         explained = self._explained(links, last)
         if explained:
-            if self._list != "target":
+            if self.list != "target":
                 self._sources = explained
             for source in self._sources:
-                self._each(source.heads, "suggestive_of", chunk.heads)
-            self._recent = [*self._recent, chunk][-MAX_LIST:]
-            self._list = "target"
+                self.each(source.heads, "suggestive_of", chunk.heads)
+            self.recent = [*self.recent, chunk][-MAX_LIST:]
+            self.list = "target"
             return
         if "place" in links and last is not None and last.heads and not last.places:
             if last.heads[-1][2] == "quantity":
                 for narrowing in [unit for unit, head in last.modifies if head in last.heads]:
                     self.relations[narrowing] = [("modify", head) for head in chunk.heads]
-                self._each(last.heads, "modify", chunk.heads)
+                self.each(last.heads, "modify", chunk.heads)
             elif last.heads[-1][3] in CHANGE_NOUNS:
-                self._each(last.heads, "modify", chunk.heads)
+                self.each(last.heads, "modify", chunk.heads)
+                if last.label == "OBS-DA":  # "no change in the effusion" denies no effusion
+                    chunk.label = self.polarity = "OBS-DP"
         elif "along_with" in links and chunk.heads[-1][3] in ASPECTS:
-            for finding in [c for c in self._topic if c.kind == "finding"][-1:]:
-                self._each(chunk.heads, "modify", finding.heads)
-            self._recent = [chunk]
+            for finding in [c for c in self.topic if c.kind == "finding"][-1:]:
+                self.each(chunk.heads, "modify", finding.heads)
+            self.recent, self.list = [chunk], "finding"
             return
-        topic = self._topic_heads()
-        listed = "join" in links and self._list == "finding"
+        topic = self.topic_heads()
+        listed = "join" in links and "is" not in links and self.list == "finding"
         said = bool(links & {"has", "negation", "along_with"})
         self._at_topic = self._at_topic if listed and not said else bool(topic) and said
         if self._at_topic and topic and sits_elsewhere(chunk) and not place_follows(found, index):
-            self._each(chunk.heads, "located_at", topic)
-        self._recent = [*self._recent, chunk][-MAX_LIST:] if listed else [chunk]
+            self.each(chunk.heads, "located_at", topic)
+        self.recent = [*self.recent, chunk][-MAX_LIST:] if listed else [chunk]
         if not self._at_topic:
-            self._topic, self._states = self._recent, []
-        self._list = "finding"
+            self.topic, self.states = self.recent, []
+        self.list = "finding"
 
     def _explained(self, links: set[str], last: Chunk | None) -> list[Chunk]:
         """The observations that the one at hand explains."""
-        if "join" in links and self._list == "target" and not links & {"there", "turn"}:
+        if links & {"join", "versus"} and self.list == "target" and not links & {"there", "turn"}:
             return self._sources
         suggests = bool(links & {"suggests", "suggests_hedged"})
         suggests = suggests or ("transparent" in links and "join" in links and last is not None)
-        suggests = suggests or ("hedge" in links and "join" in links)
-        if not suggests or not self._recent or "there" in links:
+        suggests = suggests or ("explains" in links and ("linked" not in links or "is" in links))
+        if not suggests or not self.recent or "there" in links:
             return []
-        return [chunk for chunk in self._recent if chunk.heads]
-
-    # relations
-
-    def _topic_heads(self) -> list[Unit]:
-        """Heads of the anatomy that the clause speaks of; none if it speaks of a finding."""
-        if any(chunk.kind == "finding" for chunk in self._topic):
-            return []
-        return [place.head for chunk in self._topic for place in chunk.places]
-
-    def _each(self, sources: Iterable[Unit], relation: str, targets: Iterable[Unit]) -> None:
-        targets = list(targets)[-MAX_LIST:]
-        for source in sources:
-            for target in targets:
-                self._relate(source, relation, target)
-
-    def _relate(self, source: Unit, relation: str, target: Unit) -> None:
-        anatomy = source[2] in ANATOMY_ROLES, target[2] in ANATOMY_ROLES
-        fits = anatomy == (False, True) if relation == "located_at" else anatomy[0] == anatomy[1]
-        if fits and source != target:
-            self.relations.setdefault(source, []).append((relation, target))
+        return [chunk for chunk in self.recent if chunk.heads]
