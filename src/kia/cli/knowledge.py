@@ -3,9 +3,11 @@
 import typer
 
 from kia.cli.knowledge_atlas import atlas
+from kia.cli.knowledge_graph import graph
 
 app = typer.Typer(
     no_args_is_help=True, help="Labels, graphs, landmarks and masks: what a radiologist knows."
 )
 
 app.command()(atlas)
+app.command()(graph)
