@@ -10,7 +10,7 @@ from kia.evaluation.clinical import (
     POLICIES,
     PUBLISHED_CELLS,
     clinical_grid,
-    clinical_measure,
+    clinical_measures,
     positives,
 )
 from kia.knowledge.chexpert import OBSERVATIONS
@@ -30,8 +30,12 @@ HYPS = [
 ]
 
 
+def grid_of(hyps: list, refs: list) -> dict:
+    return clinical_grid(clinical_measures(hyps, refs))
+
+
 def cell(policy: str, name: str) -> tuple[float, ...]:
-    found = clinical_grid(HYPS, REFS)[policy][name]
+    found = grid_of(HYPS, REFS)[policy][name]
     return found["precision"], found["recall"], found["f1"]
 
 
@@ -66,7 +70,7 @@ def test_example_is_the_mean_over_studies() -> None:
 
 
 def test_every_observation_has_its_row_and_its_support() -> None:
-    rows = clinical_grid(HYPS, REFS)
+    rows = grid_of(HYPS, REFS)
     assert list(rows) == list(POLICIES)
     assert set(rows["uncertain_negative"]["observations"]) == set(OBSERVATIONS)
     edema = [rows[policy]["observations"]["Edema"] for policy in POLICIES]
@@ -85,7 +89,7 @@ def test_all_averages_are_those_of_scikit_learn(policy: str, studies: int) -> No
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(studies)
     hyps, refs = labels(rng, studies), labels(rng, studies)
-    grid = clinical_grid(hyps, refs)[policy]
+    grid = grid_of(hyps, refs)[policy]
     said, true = positives(hyps, policy), positives(refs, policy)
     columns = {
         "14": list(range(14)),
@@ -110,12 +114,18 @@ def test_all_averages_are_those_of_scikit_learn(policy: str, studies: int) -> No
 def test_intervals_hold_the_values_and_an_exact_system_leaves_no_doubt() -> None:
     rng = np.random.default_rng(1)
     hyps, refs = labels(rng, 150), labels(rng, 150)
-    measure = clinical_measure(hyps, refs, "uncertain_negative")
+    measure = clinical_measures(hyps, refs)["uncertain_negative"]
     values = measure.values()
     for name, (low, high) in measure.intervals(resamples=300).items():
         assert low <= values[name] <= high, name
-    exact = clinical_measure(refs, refs, "uncertain_negative")
+    exact = clinical_measures(refs, refs)["uncertain_negative"]
     assert exact.intervals(resamples=300)["micro_14.f1"] == (1.0, 1.0)
+
+
+def test_some_of_the_studies_score_as_if_they_were_alone() -> None:
+    some = clinical_measures(HYPS, REFS)["uncertain_positive"].of(np.array([0, 3]))
+    alone = clinical_measures([HYPS[0], HYPS[3]], [REFS[0], REFS[3]])["uncertain_positive"]
+    assert some.values() == alone.values()
 
 
 def test_names_of_the_published_cells_exist() -> None:
@@ -127,8 +137,8 @@ def test_names_of_the_published_cells_exist() -> None:
 
 def test_malformed_labels_are_refused() -> None:
     with pytest.raises(DataError, match="'Effusion' is none of the 14"):
-        clinical_grid([{"Effusion": 1}], [{}])
+        grid_of([{"Effusion": 1}], [{}])
     with pytest.raises(DataError, match="Edema: a label is 1, 0, -1 or blank, not 2"):
-        clinical_grid([{"Edema": 2}], [{}])
+        grid_of([{"Edema": 2}], [{}])
     with pytest.raises(DataError, match="labels of 2 reports for 1 references"):
-        clinical_grid([{}, {}], [{}])
+        grid_of([{}, {}], [{}])

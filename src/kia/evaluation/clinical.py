@@ -101,28 +101,33 @@ def positives(labels: Sequence[Labels], policy: str) -> np.ndarray:
     return rows
 
 
-def clinical_measure(hyps: Sequence[Labels], refs: Sequence[Labels], policy: str) -> Measure:
-    """The averages of the grid and the F1 of each observation, ready to be resampled.
+def clinical_measures(hyps: Sequence[Labels], refs: Sequence[Labels]) -> dict[str, Measure]:
+    """The averages of the grid and the scores of each observation, ready to be resampled.
 
     Args:
         hyps: Labels of the generated reports.
         refs: Labels of the references, same length and order.
-        policy: One of `POLICIES`.
 
     Returns:
-        A measure whose values are named "micro_14.precision" … and "observations.Edema.f1" ….
+        Policy → a measure whose values are named "micro_14.precision" … and
+        "observations.Edema.f1" ….
 
     Raises:
         DataError: The lengths differ, or a label is malformed.
     """
     if len(hyps) != len(refs):
         raise DataError(f"labels of {len(hyps)} reports for {len(refs)} references")
+    return {policy: _measure(hyps, refs, policy) for policy in POLICIES}
+
+
+def _measure(hyps: Sequence[Labels], refs: Sequence[Labels], policy: str) -> Measure:
     said, true = positives(hyps, policy), positives(refs, policy)
     counts = np.concatenate([said & true, said, true], axis=1).astype(float)
     per_study = [
         _of_studies(said[:, _COLUMNS[size]], true[:, _COLUMNS[size]]) for size in _EXAMPLES
     ]
-    return Measure(np.concatenate([counts, *per_study], axis=1), _Averages(len(refs)))
+    ones = np.ones((len(refs), 1))
+    return Measure(np.concatenate([counts, *per_study, ones], axis=1), _averages)
 
 
 def _of_studies(said: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -140,47 +145,40 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.zeros_like(below), where=below > 0)
 
 
-class _Averages:
-    """Summed statistics of n studies, (R, 48) → every value of the grid, (R,) each."""
-
-    def __init__(self, studies: int) -> None:
-        self.studies = studies
-
-    def __call__(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        hits, calls, truths = sums[:, :_COUNTS].reshape(len(sums), 3, -1).swapaxes(0, 1)
-        examples = sums[:, _COUNTS:].reshape(len(sums), 2, 3) / self.studies
-        each = np.stack(_scores(hits, calls, truths))  # (3, R, 14)
-        values: dict[str, np.ndarray] = {}
-        for cell in CELLS:
-            average, size = cell.split("_")
-            columns = _COLUMNS[size]
-            if average == "micro":
-                found = _scores(*(part[:, columns].sum(1) for part in (hits, calls, truths)))
-            elif average == "macro":
-                found = tuple(each[:, :, columns].mean(axis=2))
-            else:
-                found = tuple(examples[:, _EXAMPLES.index(size)].T)
-            values |= {f"{cell}.{name}": value for name, value in zip(SCORES, found, strict=True)}
-        for column, observation in enumerate(OBSERVATIONS):
-            for name, value in zip(SCORES, each[:, :, column], strict=True):
-                values[f"observations.{observation}.{name}"] = value
-        return values
+def _averages(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Summed statistics, (R, 49) → every value of the grid, (R,) each."""
+    hits, calls, truths = sums[:, :_COUNTS].reshape(len(sums), 3, -1).swapaxes(0, 1)
+    examples = sums[:, _COUNTS:-1].reshape(len(sums), 2, 3) / sums[:, -1:, None]
+    each = np.stack(_scores(hits, calls, truths))  # (3, R, 14)
+    values: dict[str, np.ndarray] = {}
+    for cell in CELLS:
+        average, size = cell.split("_")
+        columns = _COLUMNS[size]
+        if average == "micro":
+            found = _scores(*(part[:, columns].sum(1) for part in (hits, calls, truths)))
+        elif average == "macro":
+            found = tuple(each[:, :, columns].mean(axis=2))
+        else:
+            found = tuple(examples[:, _EXAMPLES.index(size)].T)
+        values |= {f"{cell}.{name}": value for name, value in zip(SCORES, found, strict=True)}
+    for column, observation in enumerate(OBSERVATIONS):
+        for name, value in zip(SCORES, each[:, :, column], strict=True):
+            values[f"observations.{observation}.{name}"] = value
+    return values
 
 
-def clinical_grid(hyps: Sequence[Labels], refs: Sequence[Labels]) -> dict[str, Any]:
+def clinical_grid(measures: Mapping[str, Measure]) -> dict[str, Any]:
     """The whole grid of one system.
 
     Args:
-        hyps: Labels of the generated reports.
-        refs: Labels of the references, same length and order.
+        measures: Policy → measure, from `clinical_measures`.
 
     Returns:
         Policy → cell → "precision", "recall", "f1" (0–1), and under "observations" the same for
         each observation with its "support": how many references have it.
     """
     grid: dict[str, Any] = {}
-    for policy in POLICIES:
-        measure = clinical_measure(hyps, refs, policy)
+    for policy, measure in measures.items():
         grid[policy] = nested(measure.values())
         support = measure.statistics[:, _COUNTS - len(OBSERVATIONS) : _COUNTS].sum(axis=0)
         for observation, count in zip(OBSERVATIONS, support, strict=True):

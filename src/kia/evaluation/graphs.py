@@ -71,7 +71,7 @@ def graph_measure(hyps: Sequence[ReportGraph], refs: Sequence[ReportGraph]) -> M
         refs: Graphs of the references, same length and order.
 
     Returns:
-        A measure with the values of `LEVELS`; its statistics are each study's scores, (n, 3).
+        A measure with the values of `LEVELS`; its statistics are each study's scores and a one.
 
     Raises:
         DataError: The lengths differ or are 0.
@@ -80,9 +80,8 @@ def graph_measure(hyps: Sequence[ReportGraph], refs: Sequence[ReportGraph]) -> M
         raise DataError(f"graphs of {len(hyps)} reports for {len(refs)} references")
     facts = {id(graph): graph_facts(graph) for graph in (*hyps, *refs)}  # a constant occurs often
     rows = [_f1(facts[id(hyp)], facts[id(ref)]) for hyp, ref in zip(hyps, refs, strict=True)]
-    studies = len(rows)
+    return Measure(np.column_stack([rows, np.ones(len(rows))]), _means)
 
-    def formula(sums: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(LEVELS, sums.T / studies, strict=True))
 
-    return Measure(np.array(rows), formula)
+def _means(sums: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(LEVELS, sums[:, :-1].T / sums[:, -1], strict=True))

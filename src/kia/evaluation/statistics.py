@@ -23,7 +23,8 @@ class Measure:
     """Scores that are formulas of summed statistics, so that studies can be resampled.
 
     Attributes:
-        statistics: One row a study, (n, k).
+        statistics: One row a study, (n, k); where a formula needs the number of studies, a column
+            of ones counts them.
         formula: Summed statistics (R, k) → name of a score → (R,).
     """
 
@@ -34,6 +35,10 @@ class Measure:
         """The scores of all studies together."""
         found = self.formula(self.statistics.sum(axis=0, keepdims=True))
         return {name: float(value[0]) for name, value in found.items()}
+
+    def of(self, rows: np.ndarray) -> "Measure":
+        """The same scores of some of the studies."""
+        return Measure(self.statistics[rows], self.formula)
 
     def intervals(self, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Interval]:
         """95 % bootstrap intervals over studies."""
@@ -189,21 +194,23 @@ def language_measure(statistics: Mapping[str, np.ndarray]) -> Measure:
     """
     families = list(statistics)
     studies = len(statistics[families[0]])
-    edges = np.cumsum([statistics[name].shape[1] for name in families])[:-1]
+    edges = np.cumsum([statistics[name].shape[1] for name in families])
 
     def formula(sums: np.ndarray) -> dict[str, np.ndarray]:
         values: dict[str, np.ndarray] = {}
-        for name, summed in zip(families, np.split(sums, edges, axis=1), strict=True):
+        *parts, ones = np.split(sums, edges, axis=1)
+        for name, summed in zip(families, parts, strict=True):
             if name == "bleu":
-                columns = bleu_from_sums(summed).T
-                values |= {f"bleu_{n}": column for n, column in enumerate(columns, 1)}
+                scores = bleu_from_sums(summed).T
+                values |= {f"bleu_{n}": score for n, score in enumerate(scores, 1)}
             elif name == "meteor":
                 values[name] = meteor_from_sums(summed)
             else:
-                values[name] = summed[:, 0] / studies
+                values[name] = summed[:, 0] / ones[:, 0]
         return values
 
-    return Measure(np.concatenate([statistics[name] for name in families], axis=1), formula)
+    columns = [*(statistics[name] for name in families), np.ones((studies, 1))]
+    return Measure(np.concatenate(columns, axis=1), formula)
 
 
 def language_intervals(
