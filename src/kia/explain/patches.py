@@ -9,7 +9,7 @@ from kia.errors import MissingDependency
 from kia.knowledge.atlas import LANDMARKS, Atlas
 
 _COLUMNS = 7
-_PANEL = 1.9  # inches
+_PANEL = 2.0  # inches
 _COLOUR = (1.0, 0.45, 0.1)
 
 
@@ -35,8 +35,9 @@ def draw_key_patches(
             "drawing figures needs matplotlib: pip install 'kia[plots]'"
         ) from None
     rows = -(-len(LANDMARKS) // _COLUMNS)
-    figure = Figure(figsize=(_COLUMNS * _PANEL, rows * (_PANEL + 0.25)), layout="constrained")
-    panels = figure.subplots(rows, _COLUMNS).ravel()
+    figure = Figure(figsize=(_COLUMNS * _PANEL, rows * _PANEL))
+    spacing = {"left": 0.005, "right": 0.995, "bottom": 0.005, "top": 0.97}
+    panels = figure.subplots(rows, _COLUMNS, gridspec_kw={**spacing, "wspace": 0.04}).ravel()
     for panel in panels:
         panel.set_axis_off()
     for panel, name in zip(panels, LANDMARKS, strict=False):

@@ -113,9 +113,9 @@ class _Lung:
             ),
             # The lowest medial corner of the lung, where the heart meets the diaphragm.
             "cardiophrenic angle": box(
-                corner[0] - 0.05 * out,
+                corner[0] - 0.08 * out,
                 corner[1] - 0.1 * h,
-                corner[0] + 0.1 * out,
+                corner[0] + 0.06 * out,
                 corner[1] + 0.05 * h,
             ),
             # The diaphragm is the lower border of the lung, here a band of 2 cm to each side.
