@@ -77,6 +77,7 @@ CASES = [
     ("Opacity in the perihilar right lung.", ["right lung", "right hilar structures"]),
     ("Blunted costophrenic angle on the left.", ["left costophrenic angle"]),
     ("Left effusion with basilar atelectasis.", both("lower lung zone")),
+    ("Left pleural effusion and basilar atelectasis.", both("lower lung zone")),
     ("Bilateral hilar adenopathy.", both("hilar structures")),
     ("Both hemidiaphragms are flat.", both("hemidiaphragm")),
     ("Right paratracheal stripe.", ["trachea"]),
