@@ -66,7 +66,7 @@ def graph(
     graphs = _package(texts) if source == GraphSource.radgraph else _rules(texts)
     write_graphs(out, {key: g for (key, _), g in zip(found, graphs, strict=True)}, labels.value)
     counts = _counts(graphs)
-    table(["", "count"], [[name.replace("_", " "), value] for name, value in counts.items()])
+    table(["", "count"], counts.items())
     stdout.print(f"wrote {out}")
     if json_file is not None:
         write_json(json_file, counts)

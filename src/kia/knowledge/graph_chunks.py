@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 from kia.knowledge.graph_lexicon import ANATOMY_ROLES, ENTITY_ROLES, Unit, word_set
 
-NORMAL = word_set("normal")
+_NORMAL = word_set("normal")
 CHANGE = word_set("change")
 ASPECTS = word_set("aspect")
+MAX_RUN = 24  # words of a phrase; keeps the time linear in the length of a sentence
 _NEEDS_HEAD = frozenset({"prior", "previous", "interval", "one", "two", "three", "few", "first"})
 
 
@@ -65,6 +66,11 @@ class Cue:
 Item = Chunk | Cue
 
 
+def is_normal(unit: Unit) -> bool:
+    """Whether a predicate says that nothing is wrong: "clear", "within normal limits"."""
+    return unit[3] in _NORMAL or "normal" in unit[3].split()
+
+
 def items(found: list[Unit]) -> list[Item]:
     """The chunks and cues of a sentence, in order; words of no role become cues "other"."""
     result: list[Item] = []
@@ -72,6 +78,9 @@ def items(found: list[Unit]) -> list[Item]:
     for unit in found:
         role = unit[2]
         if role in ENTITY_ROLES:
+            if len(run) == MAX_RUN:
+                _close(run, result)
+                run = []
             run.append(unit)
         elif role == "transparent" and run:
             continue

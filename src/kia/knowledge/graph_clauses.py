@@ -1,6 +1,6 @@
 """What stands around a phrase: is it a subject, part of a list, followed by its place?"""
 
-from kia.knowledge.graph_chunks import NORMAL, Chunk, Cue, Item
+from kia.knowledge.graph_chunks import Chunk, Cue, Item, is_normal
 from kia.knowledge.graph_lexicon import ANATOMY_ROLES, word_set
 
 SELF_LOCATED = word_set("self_located")
@@ -11,11 +11,7 @@ VAGUE_PLACES = PLACELESS | {"pleural", "pulmonary"}
 def says_normal(chunk: Chunk) -> bool:
     """Whether a predicate with its anatomy before it says that nothing is wrong."""
     first = chunk.units[0]
-    return (
-        chunk.kind == "state"
-        and first[2] in ANATOMY_ROLES
-        and any(head[3] in NORMAL for head in chunk.heads)
-    )
+    return chunk.kind == "state" and first[2] in ANATOMY_ROLES and any(map(is_normal, chunk.heads))
 
 
 def may_sit_apart(chunk: Chunk) -> bool:

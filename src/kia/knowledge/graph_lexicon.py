@@ -79,8 +79,6 @@ _SINGLE, _PHRASES = _roles()
 @lru_cache(maxsize=1 << 16)
 def role_of(word: str) -> str:
     """The role of a lower-case word; "other" if it has none."""
-    if len(word) > _MAX_WORD:
-        return "other"
     role = _SINGLE.get(word)
     if role is not None:
         return role
@@ -165,7 +163,9 @@ def units(words: list[str], start: int, stop: int) -> list[Unit]:
                 end, role = after, phrase_role
                 word = " ".join(words[position:after])
                 break
-        found.append((position, end - 1, role or role_of(word), word))
+        if not role:
+            role = role_of(word) if len(word) <= _MAX_WORD else "other"
+        found.append((position, end - 1, role, word))
         position = end
     return _settle(found)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from kia.knowledge.graph_chunks import ASPECTS, CHANGE, NORMAL, Chunk, Cue, Item, Place
+from kia.knowledge.graph_chunks import ASPECTS, CHANGE, Chunk, Cue, Item, Place, is_normal
 from kia.knowledge.graph_clauses import (
     joined,
     leads,
@@ -215,7 +215,7 @@ class SentenceGraph(Clause):
             self.each([p.head for p in chunk.places], "modify", topic)
         if topic:
             change = chunk.heads[-1][3] in CHANGE and "is" not in self.links
-            abnormal = self.states and not any(u[3] in NORMAL for u in self.states)
+            abnormal = self.states and not any(map(is_normal, self.states))
             if change and abnormal and self.states[-1][3] not in CHANGE:
                 self.each(chunk.heads, "modify", self.states[-1:])
             else:
@@ -256,7 +256,7 @@ class SentenceGraph(Clause):
             self.recent, self.list = [chunk], "finding"
             return
         topic = self.topic_heads()
-        listed = "join" in links and "is" not in links and self.list == "finding"
+        listed = "join" in links and not links & {"is", "turn"} and self.list == "finding"
         said = bool(links & {"has", "negation", "along_with"})
         self._at_topic = self._at_topic if listed and not said else bool(topic) and said
         if self._at_topic and topic and sits_elsewhere(chunk) and not place_follows(found, index):
