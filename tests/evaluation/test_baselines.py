@@ -6,7 +6,7 @@ import pytest
 from kia.errors import DataError
 from kia.evaluation.baselines import (
     CONSTANT_REPORT,
-    best_constant,
+    best_constants,
     diversity,
     most_frequent,
     nearest_reports,
@@ -32,18 +32,30 @@ def test_the_most_frequent_report_of_iu_xray(iu_reports: dict[str, list[str]]) -
 
 def test_the_best_constant_is_the_one_that_validation_prefers() -> None:
     train = ["lungs are clear today"] * 5 + ["heart is big now"] * 4
-    chosen = best_constant(train, ["heart is big now"] * 3 + ["lungs are clear today"])
-    assert chosen.report == "heart is big now"
-    assert "on 4 validation studies" in chosen.how
+    val = ["heart is big now"] * 3 + ["lungs are clear today"]
+    for chosen in best_constants(train, val).values():
+        assert chosen.report == "heart is big now"
+        assert "on 4 validation studies" in chosen.how
+
+
+def test_cider_and_bleu_4_may_prefer_different_constants() -> None:
+    """CIDEr weighs rare words and forgets word order beyond four; BLEU-4 wants length."""
+    long = "the lungs are clear and there is no effusion or pneumothorax seen today"
+    val = [*["scoliosis noted"] * 2, *[f"{long} {i}" for i in range(6)]]
+    chosen = best_constants(["scoliosis noted", long] * 3, val)
+    assert chosen["bleu_4"].report == long
+    assert "by BLEU-4" in chosen["bleu_4"].how
+    assert "by CIDEr" in chosen["cider"].how
 
 
 def test_without_validation_training_judges_and_it_says_so() -> None:
     train = ["lungs are clear today"] * 600 + ["heart is big now"]
-    assert "on 300 training studies" in best_constant(train).how
+    assert "on 300 training studies" in best_constants(train)["cider"].how
 
 
 def test_the_constant_report_competes() -> None:
-    assert best_constant(["a"], [CONSTANT_REPORT, "b c d"]).report == CONSTANT_REPORT
+    chosen = best_constants(["clear lungs"] * 4 + [CONSTANT_REPORT] * 3, [CONSTANT_REPORT, "b c d"])
+    assert chosen["cider"].report == chosen["bleu_4"].report == CONSTANT_REPORT
 
 
 def test_the_nearest_report_is_the_one_of_the_smallest_angle() -> None:
@@ -76,8 +88,19 @@ def test_embeddings_that_do_not_fit_are_refused(
 
 
 def test_diversity_counts_cleaned_reports_and_words_without_stops() -> None:
-    assert diversity(["Lungs are clear.", "lungs  are clear", "No effusion. Heart big."]) == {
+    reports = ["Lungs are clear.", "lungs  are clear", "No effusion. Heart big."]
+    assert diversity(reports) == {
         "unique_reports": 2,
         "unique_ratio": pytest.approx(2 / 3),
         "mean_length": pytest.approx((3 + 3 + 4) / 3),
+        "length_ratio": None,
+        "copied_ratio": None,
     }
+
+
+def test_length_and_copies_are_measured_against_references_and_training() -> None:
+    reports = ["Lungs are clear.", "No effusion. Heart big."]
+    found = diversity(reports, references=["Clear.", "Lungs clear today."], train_reports=[
+        "LUNGS ARE CLEAR", "no effusion heart bigger"])  # fmt: skip
+    assert found["length_ratio"] == pytest.approx(7 / 4)
+    assert found["copied_ratio"] == 0.5

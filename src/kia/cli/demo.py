@@ -34,7 +34,7 @@ def demo(
     _say(3, "write reports for the test studies and score them, beside the baselines")
     predictions = run / "predictions-test.jsonl"
     generate(str(run), data=data, split="test", out=predictions)
-    evaluate(predictions, data=data, split="test", json_file=run / "results.json")
+    evaluate([predictions], data=data, split="test", json_file=run / "results.json")
     _say(4, "one unseen X-ray and its report")
     _show(run, data, out)
 

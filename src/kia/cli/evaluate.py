@@ -1,64 +1,115 @@
-"""`kia evaluate`: the scoreboard of a file of reports, from kia or any other system."""
+"""`kia evaluate`: the scoreboard of files of reports, from kia or any other system."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kia.errors import DataError, UsageError
-from kia.studies import SPLITS, Split
+from kia.errors import UsageError
+from kia.studies import SPLITS
 
 if TYPE_CHECKING:
-    from kia.evaluation.protocols import DatasetStyle
+    from kia.evaluation.scoreboard import Evaluation
 
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDS.jsonl", help='one {"id", "report"} line a study')
+        list[Path],
+        typer.Argument(
+            metavar="PREDS...",
+            help="reports to score: JSON lines, .csv or .txt; several files are runs of one system",
+        ),
     ],
     data: Annotated[Path | None, typer.Option(help="prepared data set with the references")] = None,
     split: Annotated[str, typer.Option(help="split of the data set")] = "test",
     references: Annotated[
-        Path | None, typer.Option(help="references as JSON lines, instead of --data")
+        Path | None, typer.Option(help="file of references, instead of --data")
     ] = None,
     train_references: Annotated[
-        Path | None, typer.Option(help="training reports as JSON lines, to go with --references")
+        Path | None, typer.Option(help="file of training reports, to go with --references")
     ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="reports of another system: paired differences, p-values")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="COLUMNS", help="split the results: view,sex,age")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV of labels of the reports, instead of the labeler")
+    ] = None,
+    reference_labels: Annotated[
+        Path | None, typer.Option(help="CSV of labels of the references")
+    ] = None,
+    graphs: Annotated[
+        Path | None, typer.Option(help="RadGraph JSON of the reports, instead of the extractor")
+    ] = None,
+    reference_graphs: Annotated[
+        Path | None, typer.Option(help="RadGraph JSON of the references")
+    ] = None,
+    with_: Annotated[
+        str | None,
+        typer.Option("--with", metavar="TOOLS", help="also score by radgraph,chexbert,radeval"),
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="score the studies that both sides have")
+    ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="write the result there too")
+        Path | None, typer.Option("--json", metavar="FILE", help="write the result as JSON")
+    ] = None,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="write it as Markdown")
+    ] = None,
+    latex_file: Annotated[
+        Path | None, typer.Option("--latex", metavar="FILE", help="write it as LaTeX tables")
+    ] = None,
+    html_file: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="write a page with the worst cases"),
     ] = None,
     dataset: Annotated[str, typer.Option(metavar="iu|mimic", help="style of cleaning")] = "iu",
-    seed: Annotated[int, typer.Option(min=0, help="seed of the intervals")] = 0,
+    resamples: Annotated[
+        int, typer.Option(min=100, help="resamples of intervals and p-values")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="seed of intervals and p-values")] = 0,
 ) -> None:
-    """Score reports against references: three protocols, baselines, intervals."""
-    from kia.cli.console import err, out, write_json
-    from kia.evaluation.predictions import read_embeddings, read_reports
-    from kia.evaluation.scoreboard import evaluate_predictions, render
+    """Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals."""
+    from kia.cli import evaluate_inputs as inputs
+    from kia.cli.console import err, out
+    from kia.cli.evaluate_tools import check_tools, scores_by_tools
+    from kia.evaluation.rendering import render
+    from kia.evaluation.scoreboard import Evaluation, Settings
+    from kia.evaluation.seeds import over_seeds
 
     _check_options(data, split, references, train_references, dataset)
-    if json_file is not None and json_file.is_dir():
-        raise UsageError(f"--json {json_file} is a folder; name a file")
-    reports = read_reports(predictions)
-    if data is not None:
-        sources = _from_dataset(data, cast(Split, split))
-    else:
-        sources = _from_files(cast(Path, references), train_references)
-    with err.status(f"Scoring {len(reports)} reports…"):
-        result = evaluate_predictions(
-            reports,
-            **sources,
-            dataset=cast("DatasetStyle", dataset),
-            embeddings=read_embeddings(predictions),
-            seed=seed,
-        )
-    findings = None if data is None else _phantom_findings(data, reports)
-    if findings is not None:
+    _check_files(json_file, markdown_file, latex_file, html_file)
+    if labels and len(predictions) > 1:
+        raise UsageError("--labels are those of one file of predictions; name one")
+    if graphs and len(predictions) > 1:
+        raise UsageError("--graphs are those of one file of predictions; name one")
+    tools = check_tools(with_)
+    systems = [inputs.read_system(path, labels, graphs) for path in predictions]
+    refs = inputs.read_references(
+        data, split, references, train_references, dataset, by, reference_labels, reference_graphs
+    )
+    other = None if against is None else inputs.read_system(against, None, None)
+    settings = Settings(allow_missing=allow_missing, resamples=resamples, seed=seed)
+    reports = sum(len(system.reports) for system in systems)
+    with err.status(f"Scoring {reports} reports…"):
+        evaluation = Evaluation(systems, refs, settings, other)
+        for system, result in zip(systems, evaluation.results, strict=True):
+            result |= scores_by_tools(tools, *evaluation.pairs(system.name))
+    results = evaluation.results
+    result = results[0] if len(results) == 1 else over_seeds(results)
+    findings = inputs.phantom_findings(data, *evaluation.pairs(systems[0].name), evaluation.ids)
+    if findings is not None and len(results) == 1:
         result["phantom_findings"] = findings
-    if json_file is not None:
-        write_json(json_file, result)
+    _write(result, json_file, markdown_file, latex_file)
+    if html_file is not None:
+        _write_page(html_file, result, evaluation if len(results) == 1 else None, data)
     out.print(render(result))
-    if findings is not None:
-        _print_findings(findings)
+    if "phantom_findings" in result:
+        _print_findings(result["phantom_findings"])
 
 
 def _check_options(
@@ -78,52 +129,52 @@ def _check_options(
         raise UsageError(f"--dataset is iu or mimic, not {dataset!r}")
 
 
-def _from_dataset(folder: Path, split: Split) -> dict[str, Any]:
-    """Arguments of `evaluate_predictions` from a prepared data set."""
-    from kia.data.store import PreparedDataset
-
-    prepared = PreparedDataset.open(folder)
-    references = dict(zip(prepared.ids(split), prepared.reports(split), strict=True))
-    if not references:
-        raise DataError(f"{folder}: split {split} has no studies")
-    return {
-        "references": references,
-        "train_reports": prepared.reports("train"),
-        # the best constant must not be chosen on what is scored
-        "val_reports": prepared.reports("val") if split == "test" else None,
-        "origin": {"hash": prepared.info["content_hash"], "split": split},
-    }
+def _check_files(*files: Path | None) -> None:
+    """Nobody should learn after minutes of scoring that the result cannot be written."""
+    options = ("--json", "--markdown", "--latex", "--html")
+    for option, file in zip(options, files, strict=True):
+        if file is not None and file.is_dir():
+            raise UsageError(f"{option} {file} is a folder; name a file")
 
 
-def _phantom_findings(folder: Path, reports: dict[str, str]) -> dict[str, dict[str, float]] | None:
-    """Findings that reports of phantoms call present, against what was drawn; None for others."""
-    from kia.data.phantom_scores import finding_scores
-    from kia.data.store import PreparedDataset
-    from kia.evaluation.baselines import most_frequent
+def _write(
+    result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, latex: Path | None
+) -> None:
+    from kia.cli.console import write_json
+    from kia.evaluation import rendering
 
-    prepared = PreparedDataset.open(folder)
-    if not str(prepared.info.get("source", "")).startswith("phantom"):
-        return None
-    truth = [prepared.study(prepared.index_of(id)).labels or {} for id in reports]
-    constant = most_frequent(prepared.reports("train")).report
-    return {
-        "predictions": finding_scores(list(reports.values()), truth),
-        "most_frequent": finding_scores([constant] * len(truth), truth),
-    }
+    if json_file is not None:
+        write_json(json_file, result)
+    if markdown_file is not None:
+        _write_text(markdown_file, rendering.markdown(result))
+    if latex is not None:
+        _write_text(latex, rendering.latex(result))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_page(
+    path: Path, result: dict[str, Any], evaluation: "Evaluation | None", data: Path | None
+) -> None:
+    from kia.cli.evaluate_inputs import study_images
+    from kia.evaluation.html_report import html_report
+
+    if evaluation is None:
+        _write_text(path, html_report(result))
+        return
+    images = None if data is None else study_images(data)
+    _write_text(path, html_report(result, evaluation.worst_cases(result["name"]), images))
 
 
 def _print_findings(findings: dict[str, dict[str, float]]) -> None:
     from kia.cli.console import table
 
     columns = [name.replace("_", " ") for name in findings]
-    rows = [[name, *(s[name] for s in findings.values())] for name in findings["predictions"]]
+    rows: Sequence[Sequence[object]] = [
+        [name, *(scores[name] for scores in findings.values())] for name in findings["predictions"]
+    ]
     title = "findings called present against those drawn: micro, then F1 of each"
     table(["", *columns], rows, title=title)
-
-
-def _from_files(references: Path, train_references: Path | None) -> dict[str, Any]:
-    """Arguments of `evaluate_predictions` from files of reports."""
-    from kia.evaluation.predictions import read_reports
-
-    train = None if train_references is None else list(read_reports(train_references).values())
-    return {"references": read_reports(references), "train_reports": train}

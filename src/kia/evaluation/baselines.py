@@ -12,6 +12,7 @@ import numpy as np
 from kia.errors import DataError
 from kia.evaluation.language import LanguageScorer
 from kia.evaluation.protocols import DatasetStyle, clean_report
+from kia.evaluation.systems import References
 
 CONSTANT_REPORT = (
     "The lungs are clear. There is no focal airspace consolidation. No pleural effusion or "
@@ -20,8 +21,14 @@ CONSTANT_REPORT = (
 )
 """The constant report whose scores on IU X-Ray are kia's golden values."""
 
-COLLAPSED_BELOW = 0.05
-"""Share of different reports below which a model is said to have collapsed."""
+BASELINES = {
+    "constant": "constant",
+    "best_constant": "best constant (CIDEr)",
+    "best_constant_bleu_4": "best constant (BLEU-4)",
+    "most_frequent": "most frequent",
+    "nearest": "nearest neighbour",
+}
+"""Key in the result → name in tables."""
 
 _CHOOSING_STUDIES = 300  # references on which constants are compared, to stay quick
 _QUERY_ROWS = 256  # queries compared with all training images at a time
@@ -54,14 +61,16 @@ def most_frequent(train_reports: Sequence[str]) -> ChosenReport:
     return ChosenReport(report, f"the most frequent training report ({count} times)")
 
 
-def best_constant(
+def best_constants(
     train_reports: Sequence[str],
     val_reports: Sequence[str] | None = None,
     *,
     dataset: DatasetStyle = "iu",
     candidates: int = 20,
-) -> ChosenReport:
-    """The constant report with the best CIDEr (``r2gen``) on validation, never on test.
+) -> dict[str, ChosenReport]:
+    """The constant reports with the best CIDEr and the best BLEU-4 (``r2gen``) on validation.
+
+    Never chosen on test. CIDEr prefers short and frequent reports, BLEU-4 long ones.
 
     Args:
         train_reports: Raw training reports; the most frequent ones are the candidates, together
@@ -69,21 +78,38 @@ def best_constant(
         val_reports: Raw validation reports; without them training reports judge.
         dataset: "iu" or "mimic".
         candidates: How many training reports compete.
+
+    Returns:
+        "cider" and "bleu_4" → the best by that metric.
     """
     split = "validation" if val_reports else "training"
     refs = _spread(val_reports or train_reports, _CHOOSING_STUDIES)
     counts = Counter(" ".join(report.split()) for report in train_reports)
     pool = [CONSTANT_REPORT, *(report for report, _ in counts.most_common(candidates))]
-    with LanguageScorer(refs, train_reports, dataset=dataset, metrics=("cider",)) as scorer:
-        sets = {report: [report] * len(refs) for report in pool}
-        results = scorer.score_sets(sets, ("r2gen",))
-    scores = [results[report]["r2gen"].values["cider"] or 0.0 for report in pool]
-    best = int(np.argmax(scores))
-    how = (
-        f"the best of {len(pool)} constant reports by CIDEr on {len(refs)} {split} studies "
-        f"({scores[best]:.3f})"
-    )
-    return ChosenReport(pool[best], how)
+    metrics = {"cider": "CIDEr", "bleu_4": "BLEU-4"}
+    with LanguageScorer(refs, train_reports, dataset=dataset, metrics=tuple(metrics)) as scorer:
+        results = scorer.score_sets({r: [r] * len(refs) for r in pool}, ("r2gen",))
+    chosen = {}
+    for metric, label in metrics.items():
+        scores = [results[report]["r2gen"].values[metric] or 0.0 for report in pool]
+        best = int(np.argmax(scores))
+        how = (
+            f"the best of {len(pool)} constant reports by {label} on {len(refs)} {split} studies "
+            f"({scores[best]:.3f})"
+        )
+        chosen[metric] = ChosenReport(pool[best], how)
+    return chosen
+
+
+def constant_baselines(references: References) -> dict[str, ChosenReport]:
+    """The baselines that write one report for every study; those that can be had."""
+    chosen = {"constant": ChosenReport(CONSTANT_REPORT, "")}
+    if references.train:
+        best = best_constants(references.train, references.val, dataset=references.dataset)
+        chosen["best_constant"] = best["cider"]
+        chosen["best_constant_bleu_4"] = best["bleu_4"]
+        chosen["most_frequent"] = most_frequent(references.train)
+    return chosen
 
 
 def _spread(reports: Sequence[str], most: int) -> list[str]:
@@ -138,22 +164,39 @@ def _unit_rows(embeddings: np.ndarray, what: str, rows: int | None) -> np.ndarra
     return embeddings / np.maximum(norms, np.finfo(np.float32).tiny)
 
 
-def diversity(reports: Sequence[str], dataset: DatasetStyle = "iu") -> dict[str, float | int]:
-    """How many different reports there are, and how long they are.
+def diversity(
+    reports: Sequence[str],
+    dataset: DatasetStyle = "iu",
+    references: Sequence[str] | None = None,
+    train_reports: Sequence[str] | None = None,
+) -> dict[str, float | int | None]:
+    """How many different reports there are, how long, and how many are copies.
 
     Args:
         reports: Raw generated reports, at least one.
         dataset: Decides the cleaning before words are counted.
+        references: Raw references, for the ratio of lengths.
+        train_reports: Raw training reports, for the share of copies.
 
     Returns:
-        "unique_reports", "unique_ratio" (0–1, of all reports) and "mean_length" in words (full
-        stops not counted), all after cleaning.
+        "unique_reports", "unique_ratio" (0–1, of all reports), "mean_length" in words (full stops
+        not counted), "length_ratio" (words of all reports / words of all references; None without
+        them) and "copied_ratio" (0–1, share of reports that are word for word a training report;
+        None without them), all after cleaning.
     """
-    words = [tuple(clean_report(report, dataset).split()) for report in reports]
-    lengths = [sum(word != "." for word in report) for report in words]
+    words = [_words(report, dataset) for report in reports]
     unique = len(set(words))
+    length = sum(map(len, words))
+    expected = sum(len(_words(report, dataset)) for report in references or ())
+    known = {_words(report, dataset) for report in train_reports or ()}
     return {
         "unique_reports": unique,
         "unique_ratio": unique / len(words),
-        "mean_length": sum(lengths) / len(words),
+        "mean_length": length / len(words),
+        "length_ratio": length / expected if expected else None,
+        "copied_ratio": sum(report in known for report in words) / len(words) if known else None,
     }
+
+
+def _words(report: str, dataset: DatasetStyle) -> tuple[str, ...]:
+    return tuple(word for word in clean_report(report, dataset).split() if word != ".")

@@ -1,43 +1,99 @@
-"""The scoreboard: a model's scores, the baselines it must beat, and how sure they are."""
+"""The scoreboard: a system's scores, the baselines it must beat, and how sure they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
+from kia.errors import UsageError
 from kia.evaluation.baselines import (
-    COLLAPSED_BELOW,
-    CONSTANT_REPORT,
-    best_constant,
+    BASELINES,
     diversity,
-    most_frequent,
-    nearest_reports,
 )
+from kia.evaluation.board import Board, Scored, Settings, baseline_key
+from kia.evaluation.cases import Case, worst_cases
+from kia.evaluation.clinical import (
+    PUBLISHED_CELLS,
+    clinical_grid,
+    nested,
+)
+from kia.evaluation.coverage import Coverage, covered
 from kia.evaluation.language import (
     METRICS,
     NO_TRAINING_REPORTS,
     PROTOCOLS,
-    LanguageScorer,
     LanguageScores,
 )
-from kia.evaluation.predictions import check_coverage
-from kia.evaluation.protocols import DatasetStyle
-from kia.evaluation.statistics import RESAMPLES, language_intervals
+from kia.evaluation.paired import paired_differences
+from kia.evaluation.priors import prior_rate
+from kia.evaluation.statistics import RESAMPLES, Measure
+from kia.evaluation.systems import (
+    References,
+    System,
+)
 
-NOT_YET = "not computed yet by this version of kia"
 
-_MODEL = "model"
-_BASELINES = {
-    "constant": "constant",
-    "best_constant": "best constant",
-    "most_frequent": "most frequent",
-    "nearest": "nearest neighbour",
-}
-_HEADERS = ("B-1", "B-2", "B-3", "B-4", "METEOR", "ROUGE-L", "CIDEr")
+class Evaluation:
+    """Systems scored against the same references, beside the baselines.
+
+    Args:
+        systems: At least one; several are scored with one METEOR process.
+        references: What they are scored against.
+        settings: Labeler, extractor, resamples …
+        against: A system that each of them is compared with, study by study.
+
+    Attributes:
+        results: For each system what ``kia evaluate --json`` writes; see docs/evaluation.md. What
+            was not computed is None, and "notes" says why.
+
+    Raises:
+        DataError: The ids do not fit together, or the embeddings do not fit the reports.
+        UsageError: Two systems have the same name.
+    """
+
+    def __init__(
+        self,
+        systems: Sequence[System],
+        references: References,
+        settings: Settings | None = None,
+        against: System | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        everyone = [*systems, *([against] if against else [])]
+        if len({system.name for system in everyone}) < len(everyone):
+            raise UsageError("the same file of predictions is named twice")
+        coverage = covered(
+            {system.name: system.reports for system in everyone},
+            references.reports,
+            split=references.origin.get("split"),
+            other_splits=references.other_splits,
+            allow_missing=settings.allow_missing,
+        )
+        self._board = Board(everyone, references, settings, coverage.ids)
+        self._scored = self._board.score()
+        result = _Result(self._board, self._scored)
+        self.results = [result.about(system, coverage) for system in systems]
+        if against:
+            theirs = self._scored[against.name]
+            for system, found in zip(systems, self.results, strict=True):
+                differences = _differences(self._scored[system.name], theirs, settings)
+                found["against"] = {"name": against.name, **differences}
+
+    @property
+    def ids(self) -> list[str]:
+        """The studies that were scored, in order."""
+        return self._board.ids
+
+    def pairs(self, system: str) -> tuple[list[str], list[str]]:
+        """Generated reports of a system and references, in the order of `ids`."""
+        return self._board.hyps[system], self._board.refs
+
+    def worst_cases(self, system: str, most: int = 12) -> list[Case]:
+        """The studies at which a system does worst; see `kia.evaluation.cases`."""
+        board = self._board
+        labels = board.labels[system], board.ref_labels
+        scored = self._scored[system]
+        return worst_cases(board.ids, board.hyps[system], board.refs, labels, scored, most)
 
 
 def evaluate_predictions(
@@ -45,91 +101,154 @@ def evaluate_predictions(
     references: Mapping[str, str],
     train_reports: Sequence[str] | None = None,
     *,
-    val_reports: Sequence[str] | None = None,
-    dataset: DatasetStyle = "iu",
     embeddings: tuple[np.ndarray, np.ndarray] | None = None,
-    origin: Mapping[str, str | None] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Score one system's reports beside the baselines.
+    """Score one system's reports: `Evaluation` with plain arguments.
 
     Args:
         predictions: Id → raw report, in the order of the embeddings.
         references: Id → raw report; the same ids.
-        train_reports: Raw reports of the training split; without them ``r2gen`` and the baselines
-            taken from training are None.
-        val_reports: Raw reports of the validation split, on which the best constant is chosen;
-            never those that are being scored.
-        dataset: Cleaning, vocabulary and cut of "iu" or "mimic".
+        train_reports: Raw reports of the training split.
         embeddings: Image embeddings of the training studies and of the predicted ones.
-        origin: "hash" and "split" of the data set, to be recorded.
         resamples: Resamples of the intervals.
         seed: Seed of the intervals.
-
-    Returns:
-        What ``kia evaluate --json`` writes; see docs/evaluation.md. What was not computed is
-        None, and "notes" says why.
-
-    Raises:
-        DataError: The ids do not fit together, or the embeddings do not fit the reports.
+        more: Other fields of `References`.
     """
-    origin = {"hash": None, "split": None} | dict(origin or {})
-    check_coverage(predictions, references, origin["split"])
-    hyps, refs = list(predictions.values()), [references[id_] for id_ in predictions]
-    protocols = [p for p in PROTOCOLS if p != "r2gen" or train_reports]
-    with LanguageScorer(refs, train_reports, dataset=dataset) as scorer:
-        sets, notes = _baseline_reports(len(refs), train_reports, val_reports, dataset, embeddings)
-        scores = scorer.score_sets({_MODEL: hyps} | sets, protocols)
-    model = scores[_MODEL]
-    notes |= {"clinical": NOT_YET, "radgraph_f1": NOT_YET} | _reasons(model)
-    if not train_reports:
-        notes["protocols.r2gen"] = NO_TRAINING_REPORTS
-    return {
-        "n": len(refs),
-        "protocols": _values(model),
-        "clinical": None,
-        "radgraph_f1": None,
-        "diversity": diversity(hyps, dataset),
-        "baselines": {name: _values(scores[name]) if name in sets else None for name in _BASELINES},
-        "confidence": _confidence(model, resamples, seed),
-        "dataset": origin,
-        "version": _version(),
-        "notes": notes,
-    }
+    against = References(references, train_reports, **more)
+    system = System(predictions, embeddings=embeddings)
+    return Evaluation([system], against, Settings(resamples=resamples, seed=seed)).results[0]
 
 
-def _baseline_reports(
-    studies: int,
-    train_reports: Sequence[str] | None,
-    val_reports: Sequence[str] | None,
-    dataset: DatasetStyle,
-    embeddings: tuple[np.ndarray, np.ndarray] | None,
-) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """The reports of every baseline that can be had, and a note on each."""
-    sets = {"constant": [CONSTANT_REPORT] * studies}
-    notes = {"baselines.constant": f"“{CONSTANT_REPORT}”"}
-    if not train_reports:
-        for name in ("best_constant", "most_frequent", "nearest"):
-            notes[f"baselines.{name}"] = "needs the training reports"
-        return sets, notes
-    chosen = {
-        "best_constant": best_constant(train_reports, val_reports, dataset=dataset),
-        "most_frequent": most_frequent(train_reports),
-    }
-    for name, choice in chosen.items():
-        sets[name] = [choice.report] * studies
-        notes[f"baselines.{name}"] = f"{choice.how}: “{choice.report}”"
-    if embeddings is None:
-        notes["baselines.nearest"] = "no image embeddings beside the predictions"
-    else:
-        sets["nearest"] = nearest_reports(train_reports, *embeddings, studies=studies)
-        notes["baselines.nearest"] = "report of the nearest training study by image embedding"
-    return sets, notes
+class _Result:
+    """Turns the scores of a board into what is written."""
+
+    def __init__(self, board: Board, scored: Mapping[str, Scored]) -> None:
+        self.board, self.scored = board, scored
+
+    def about(self, system: System, coverage: Coverage) -> dict[str, Any]:
+        """What is written about one system."""
+        refs, settings = self.board.references, self.board.settings
+        model, hyps = self.scored[system.name], self.board.hyps[system.name]
+        baselines = {
+            key: self.scored.get(baseline_key(key, system.name if key == "nearest" else ""))
+            for key in BASELINES
+        }
+        measures = model.measures()
+        return {
+            "n": len(self.board.ids),
+            "protocols": _language(model),
+            "clinical": clinical_grid(model.clinical),
+            "radgraph_f1": model.graphs.values(),
+            "diversity": diversity(hyps, refs.dataset, self.board.refs, refs.train),
+            "baselines": {key: _baseline(found) for key, found in baselines.items()},
+            "confidence": self._confidence(measures),
+            "dataset": {"hash": None, "split": None, "source": None, **refs.origin},
+            "version": _version(),
+            "notes": self._notes(system, model),
+            "name": system.name,
+            "coverage": coverage.as_dict(),
+            "prior_comparisons": {
+                "predictions": prior_rate(hyps),
+                "references": prior_rate(self.board.refs),
+            },
+            "image_gain": dict(system.image_gain) if system.image_gain else None,
+            "labelers": {
+                "predictions": "file" if system.labels is not None else settings.labeler_name,
+                "references": "file" if refs.labels is not None else settings.labeler_name,
+            },
+            "graph_sources": {
+                "predictions": "file" if system.graphs is not None else settings.extractor_name,
+                "references": "file" if refs.graphs is not None else settings.extractor_name,
+            },
+            "published_cells": [cell._asdict() for cell in PUBLISHED_CELLS],
+            "by": {
+                column: self._groups(values, measures) for column, values in refs.groups.items()
+            },
+        }
+
+    def _notes(self, system: System, model: Scored) -> dict[str, str]:
+        """Path of a value → how it was chosen, or why it is missing."""
+        notes = {}
+        for key in BASELINES:
+            if chosen := self.board.constants.get(key):
+                how = f"{chosen.how}: " if chosen.how else ""
+                notes[f"baselines.{key}"] = f"{how}“{chosen.report}”"
+            elif not self.board.references.train:
+                notes[f"baselines.{key}"] = "needs the training reports"
+            elif system.embeddings is None:
+                notes[f"baselines.{key}"] = "no image embeddings beside the predictions"
+            else:
+                notes[f"baselines.{key}"] = (
+                    "report of the nearest training study by image embedding"
+                )
+        if not self.board.references.train:
+            notes["protocols.r2gen"] = NO_TRAINING_REPORTS
+        if system.image_gain is None:
+            notes["image_gain"] = "no log of the run beside the predictions"
+        return notes | _reasons(model.language)
+
+    def _confidence(self, measures: Mapping[str, Measure]) -> dict[str, Any]:
+        settings = self.board.settings
+        intervals = {
+            f"{path}.{name}": list(interval)
+            for path, measure in measures.items()
+            for name, interval in measure.intervals(
+                resamples=settings.resamples, seed=settings.seed
+            ).items()
+        }
+        tree = nested(intervals)
+        languages = tree.pop("protocols", {})
+        ordered = {
+            protocol: {name: found[name] for name in METRICS if name in found}
+            for protocol, found in languages.items()
+        }
+        return {protocol: ordered.get(protocol) for protocol in PROTOCOLS} | tree
+
+    def _groups(
+        self, values: Mapping[str, str], measures: Mapping[str, Measure]
+    ) -> dict[str, dict[str, Any]]:
+        """The scores of the studies of each group; CIDEr keeps the idf of all references."""
+        of_study = np.array([values.get(id_) or "unknown" for id_ in self.board.ids])
+        groups: dict[str, dict[str, Any]] = {}
+        for value in sorted(set(of_study)):
+            rows = np.flatnonzero(of_study == value)
+            parts = {
+                f"{path}.{name}": score
+                for path, measure in measures.items()
+                for name, score in measure.of(rows).values().items()
+            }
+            groups[str(value)] = {"n": len(rows), **nested(parts)}
+        return groups
 
 
-def _values(scores: Mapping[str, LanguageScores]) -> dict[str, dict[str, float | None] | None]:
-    return {p: scores[p].values if p in scores else None for p in PROTOCOLS}
+def _language(scored: Scored) -> dict[str, dict[str, float | None] | None]:
+    return {p: scored.language[p].values if p in scored.language else None for p in PROTOCOLS}
+
+
+def _baseline(scored: Scored | None) -> dict[str, Any] | None:
+    if scored is None:
+        return None
+    grid = clinical_grid(scored.clinical)
+    for cells in grid.values():
+        del cells["observations"]
+    return {**_language(scored), "clinical": grid, "radgraph_f1": scored.graphs.values()}
+
+
+def _differences(ours: Scored, theirs: Scored, settings: Settings) -> dict[str, Any]:
+    others = theirs.measures()
+    return nested(
+        {
+            f"{path}.{name}": difference
+            for path, measure in ours.measures().items()
+            if path in others and others[path].statistics.shape == measure.statistics.shape
+            for name, difference in paired_differences(
+                measure, others[path], resamples=settings.resamples, seed=settings.seed
+            ).items()
+        }
+    )
 
 
 def _reasons(scores: Mapping[str, LanguageScores]) -> dict[str, str]:
@@ -140,92 +259,7 @@ def _reasons(scores: Mapping[str, LanguageScores]) -> dict[str, str]:
     }
 
 
-def _confidence(
-    scores: Mapping[str, LanguageScores], resamples: int, seed: int
-) -> dict[str, dict[str, list[float]] | None]:
-    intervals: dict[str, dict[str, list[float]] | None] = dict.fromkeys(PROTOCOLS)
-    for protocol, result in scores.items():
-        found = language_intervals(result.statistics, resamples=resamples, seed=seed)
-        intervals[protocol] = {name: list(found[name]) for name in METRICS if name in found}
-    return intervals
-
-
 def _version() -> str:
     from kia import __version__
 
     return __version__
-
-
-def collapse_warning(result: Mapping[str, Any]) -> str | None:
-    """One plain sentence if the model writes nearly the same for everyone, else None."""
-    unique, studies = result["diversity"]["unique_reports"], result["n"]
-    if studies < 2 or (unique > 1 and unique / studies >= COLLAPSED_BELOW):
-        return None
-    plural = "report" if unique == 1 else "different reports"
-    return f"This model writes {unique} {plural} for {studies} studies: it has collapsed."
-
-
-def render(result: Mapping[str, Any]) -> RenderableType:
-    """The scoreboard as a table with its notes, for a terminal.
-
-    Args:
-        result: From `evaluate_predictions`, or read back from its JSON file.
-    """
-    parts: list[RenderableType] = [_table(result), Text(_summary(result))]
-    if warning := collapse_warning(result):
-        parts.append(Text(warning, style="bold red"))
-    parts += [Text(line, style="dim") for line in _note_lines(result["notes"])]
-    return Group(*parts)
-
-
-def _table(result: Mapping[str, Any]) -> Table:
-    table = Table(box=box.SIMPLE, title="Language metrics, protocol by protocol")
-    table.add_column("reports · protocol", no_wrap=True)
-    for header in _HEADERS:
-        table.add_column(header, justify="right", overflow="fold")
-    for protocol in PROTOCOLS:
-        values = result["protocols"][protocol]
-        table.add_row(f"{_MODEL} · {protocol}", *_cells(values), style="bold")
-        if values is not None:
-            intervals = result["confidence"][protocol] or {}
-            table.add_row("  95 % interval", *(_range(intervals.get(m)) for m in METRICS))
-        for key, label in _BASELINES.items():
-            baseline = result["baselines"][key]
-            if baseline is not None and baseline[protocol] is not None:
-                table.add_row(f"{label} · {protocol}", *_cells(baseline[protocol]))
-        table.add_section()
-    for key, label in (("clinical", "clinical F1"), ("radgraph_f1", "RadGraph F1")):
-        if result[key] is None:
-            table.add_row(label, "not yet", style="dim")
-    return table
-
-
-def _cells(values: Mapping[str, float | None] | None) -> list[str]:
-    found = [values[m] if values else None for m in METRICS]
-    return ["–" if value is None else f"{value:.4f}" for value in found]
-
-
-def _range(interval: Sequence[float] | None) -> str:
-    """Such as ".104–.188", short enough for a table of seven."""
-    if interval is None:
-        return ""
-    return "–".join(f"{bound:.3f}".removeprefix("0") for bound in interval)
-
-
-def _summary(result: Mapping[str, Any]) -> str:
-    spread = result["diversity"]
-    split = result["dataset"]["split"]
-    return (
-        f"{result['n']} studies{f' of split {split}' if split else ''}, "
-        f"{spread['unique_reports']} different reports ({spread['unique_ratio']:.1%}), "
-        f"{spread['mean_length']:.1f} words each on average."
-    )
-
-
-def _note_lines(notes: Mapping[str, str]) -> list[str]:
-    """One line a reason, the keys that share it before it."""
-    keys: dict[str, list[str]] = {}
-    for key, note in notes.items():
-        name = key.removeprefix("protocols.").removeprefix("baselines.")
-        keys.setdefault(note, []).append(_BASELINES.get(name, name))
-    return [f"{', '.join(names)}: {note}" for note, names in keys.items()]

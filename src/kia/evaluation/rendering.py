@@ -1,0 +1,131 @@
+"""Draws the scoreboard: on a terminal, as Markdown and as LaTeX."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kia.evaluation.tables import (
+    Row,
+    ScoreTable,
+    note_lines,
+    result_tables,
+    summary_lines,
+    warning_lines,
+)
+
+_STYLES = {"model": "bold", "published": "cyan", "interval": "dim"}
+
+
+def render(result: Mapping[str, Any]) -> RenderableType:
+    """The scoreboard for a terminal.
+
+    Args:
+        result: From `kia.evaluation.scoreboard`, or read back from its JSON file.
+    """
+    parts: list[RenderableType] = []
+    for table in result_tables(result):
+        parts.append(_rich(table))
+        parts += [Text(note, style="dim") for note in table.notes]
+    parts += [Text(line) for line in summary_lines(result)]
+    parts += [Text(line, style="bold red") for line in warning_lines(result)]
+    parts += [Text(line, style="dim") for line in note_lines(result["notes"])]
+    return Group(*parts)
+
+
+def _rich(table: ScoreTable) -> Table:
+    grid = Table(box=box.SIMPLE, title=table.title, padding=(0, 1, 0, 0), title_justify="left")
+    for index, column in enumerate(table.columns):
+        last_text = column == "printed by"
+        grid.add_column(
+            column,
+            justify="left" if index == 0 or last_text else "right",
+            no_wrap=index == 0,
+            overflow="fold",
+        )
+    for section in table.sections:
+        for row in section:
+            cells = (Text(cell) for cell in (row.label, *row.cells))
+            grid.add_row(*cells, style=_STYLES.get(row.kind))
+        grid.add_section()
+    return grid
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The scoreboard as GitHub-flavoured Markdown."""
+    lines: list[str] = []
+    for warning in warning_lines(result):
+        lines += [f"**{_md(warning)}**", ""]
+    lines += [_md(line) for line in summary_lines(result)] + [""]
+    for table in result_tables(result):
+        lines += [f"### {_md(table.title)}", ""]
+        lines.append(_md_row(table.columns))
+        lines.append("|" + "---|" + "---:|" * (len(table.columns) - 1))
+        for section in table.sections:
+            for row in section:
+                label = f"**{_md(row.label)}**" if row.kind == "model" else _md(row.label.strip())
+                lines.append("| " + " | ".join([label, *map(_md, row.cells)]) + " |")
+        lines += ["", *(_md(note) + "\n" for note in table.notes)]
+    lines += [f"- {_md(line)}" for line in note_lines(result["notes"])]
+    return "\n".join(lines).rstrip() + f"\n\nkia {result['version']}\n"
+
+
+def _md_row(cells: list[str]) -> str:
+    return "| " + " | ".join(map(_md, cells)) + " |"
+
+
+def _md(text: str) -> str:
+    """Text that no Markdown mark can reach."""
+    text = " ".join(text.split())
+    return re.sub(r"([\\`*_{}\[\]<>|~#])", r"\\\1", text)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+    "·": r"$\cdot$",
+    "±": r"$\pm$",
+    "“": "``",
+    "”": "''",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+}
+
+
+def latex(result: Mapping[str, Any]) -> str:
+    """The scoreboard as LaTeX tables (package booktabs)."""
+    parts = [rf"% kia {result['version']}; \usepackage{{booktabs}}"]
+    parts += [f"% {_tex(line)}" for line in (*warning_lines(result), *summary_lines(result))]
+    parts += [_tex_table(table) for table in result_tables(result)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tex_table(table: ScoreTable) -> str:
+    lines = [
+        r"\begin{table}[t]",
+        r"\centering",
+        rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+        r"\toprule",
+        _tex_row(table.columns),
+    ]
+    for section in table.sections:
+        lines += [r"\midrule", *(_tex_row([row.label.strip(), *row.cells], row) for row in section)]
+    caption = " ".join([f"{table.title}.", *table.notes])
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex(caption)}}}", r"\end{table}"]
+    return "\n".join(lines)
+
+
+def _tex_row(cells: list[str], row: Row | None = None) -> str:
+    texts = [_tex(cell) for cell in cells]
+    if row is not None and row.kind == "model":
+        texts = [rf"\textbf{{{text}}}" for text in texts]
+    return " & ".join(texts) + r" \\"
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in " ".join(text.split()))

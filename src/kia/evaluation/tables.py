@@ -1,0 +1,325 @@
+"""The scoreboard as tables of text, whatever draws them: terminal, Markdown, LaTeX or HTML."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kia.evaluation.baselines import BASELINES
+from kia.evaluation.clinical import CELLS, POLICIES, PUBLISHED_CELLS, SCORES
+from kia.evaluation.graphs import LEVELS
+from kia.evaluation.language import METRICS, PROTOCOLS
+from kia.evaluation.published import TABLE_1, TABLE_2, comparable_dataset
+
+Values = Mapping[str, Any]
+
+HEADERS = dict(
+    zip(METRICS, ("B-1", "B-2", "B-3", "B-4", "METEOR", "ROUGE-L", "CIDEr"), strict=True)
+)
+"""Metric → column."""
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its label, its cells as text, and what it is.
+
+    Attributes:
+        kind: "model", "interval", "baseline", "published" or "".
+    """
+
+    label: str
+    cells: list[str]
+    kind: str = ""
+
+
+@dataclass
+class ScoreTable:
+    """A table with its title; `sections` are groups of rows with a line between them."""
+
+    title: str
+    columns: list[str]
+    sections: list[list[Row]]
+    notes: list[str] = field(default_factory=list)
+
+
+def result_tables(result: Values) -> list[ScoreTable]:
+    """All tables of a result of ``kia evaluate``.
+
+    Args:
+        result: From `kia.evaluation.scoreboard`, or read back from its JSON file.
+    """
+    tables = [_language(result), _graphs(result), _clinical(result), _observations(result)]
+    if comparable_dataset(result) == "MIMIC-CXR":
+        tables.append(_table_2(result))
+    tables += [_groups(column, groups) for column, groups in result.get("by", {}).items()]
+    tables += [_extra(name, found) for name, found in result.get("extra", {}).items()]
+    if "against" in result:
+        tables.append(_against(result))
+    return tables
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A score as text, a dash for None."""
+    return DASH if value is None else f"{value:.{digits}f}"
+
+
+def short_range(interval: Sequence[float] | None) -> str:
+    """Such as ".104–.188", short enough for a table of seven."""
+    if interval is None:
+        return ""
+    return "–".join(f"{bound:.3f}".replace("0.", ".", 1) for bound in interval)
+
+
+def _spread_row(result: Values, path: Sequence[str], names: Sequence[str]) -> list[Row]:
+    """The intervals of a row, or its standard deviations over seeds."""
+    if "sd" in result:
+        found = _at(result["sd"], path) or {}
+        cells = ["" if found.get(name) is None else f"±{found[name]:.4f}" for name in names]
+        return [Row("  sd over runs", cells, "interval")]
+    path = path[1:] if path[0] == "protocols" else path
+    found = _at(result["confidence"], path) or {}
+    return [Row("  95 % interval", [short_range(found.get(name)) for name in names], "interval")]
+
+
+def _at(tree: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        tree = (tree or {}).get(name)
+    return tree
+
+
+def _baselines(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Values]]:
+    for key, label in BASELINES.items():
+        if found := _at(result["baselines"].get(key), path):
+            yield label, found
+
+
+def _language(result: Values) -> ScoreTable:
+    sections = []
+    dataset = comparable_dataset(result)
+    for protocol in PROTOCOLS:
+        values = result["protocols"][protocol] or {}
+        rows = [Row(f"{_name(result)} · {protocol}", _numbers(values, METRICS), "model")]
+        if values:
+            rows += _spread_row(result, ("protocols", protocol), METRICS)
+        rows += [
+            Row(f"{label} · {protocol}", _numbers(found, METRICS), "baseline")
+            for label, found in _baselines(result, (protocol,))
+        ]
+        if protocol == "r2gen" and dataset:
+            rows += [
+                Row(f"{row.method}, paper", _numbers(row.values, METRICS, 3), "published")
+                for row in TABLE_1[dataset]
+            ]
+        sections.append(rows)
+    title = "Language metrics, protocol by protocol"
+    return ScoreTable(title, ["reports · protocol", *HEADERS.values()], sections)
+
+
+def _numbers(values: Values, names: Sequence[str], digits: int = 4) -> list[str]:
+    return [number(values.get(name), digits) for name in names]
+
+
+def _name(result: Values) -> str:
+    return "model" if "sd" not in result else f"mean of {len(result['runs'])} runs"
+
+
+def _graphs(result: Values) -> ScoreTable:
+    rows = [Row(_name(result), _numbers(result["radgraph_f1"], LEVELS), "model")]
+    rows += _spread_row(result, ("radgraph_f1",), LEVELS)
+    rows += [
+        Row(label, _numbers(found, LEVELS), "baseline")
+        for label, found in _baselines(result, ("radgraph_f1",))
+    ]
+    sources = dict.fromkeys(result["graph_sources"].values())
+    return ScoreTable(f"RadGraph-F1 ({', '.join(sources)})", ["reports", *LEVELS], [rows])
+
+
+_UNCERTAIN = {
+    "uncertain_negative": "uncertain as absent",
+    "uncertain_positive": "uncertain as present",
+}
+
+
+def _clinical(result: Values) -> ScoreTable:
+    sections = []
+    for policy in POLICIES:
+        rows = []
+        for cell in CELLS:
+            path = ("clinical", policy, cell)
+            spread = _spread_row(result, path, ("f1",))[0].cells
+            best = max((found["f1"] for _, found in _baselines(result, path)), default=None)
+            papers = [p.paper for p in PUBLISHED_CELLS if cell in p.cells and policy in p.policies]
+            cells = [*_numbers(_at(result, path), SCORES, 3), *spread, number(best, 3)]
+            rows.append(
+                Row(f"{cell.replace('_', '-')}, {_UNCERTAIN[policy]}", [*cells, "; ".join(papers)])
+            )
+        sections.append(rows)
+    title = f"Clinical efficacy ({', '.join(dict.fromkeys(result['labelers'].values()))})"
+    columns = ["average", "P", "R", "F1", _spread_name(result), "best baseline F1", "printed by"]
+    notes = [f"{paper.paper}: {paper.note}." for paper in PUBLISHED_CELLS]
+    return ScoreTable(title, columns, sections, notes)
+
+
+def _spread_name(result: Values) -> str:
+    return "sd" if "sd" in result else "95 %"
+
+
+def _observations(result: Values) -> ScoreTable:
+    columns = ["observation"]
+    for shown in ("absent", "present"):
+        columns += [f"support, {shown}", "P", "R", "F1", _spread_name(result)]
+    names = list(result["clinical"][POLICIES[0]]["observations"])
+    rows = []
+    for name in names:
+        cells: list[str] = []
+        for policy in POLICIES:
+            path = ("clinical", policy, "observations", name)
+            found = _at(result, path)
+            cells += [str(found["support"]), *_numbers(found, SCORES, 3)]
+            cells.append(_spread_row(result, path, ("f1",))[0].cells[0])
+        rows.append(Row(name, cells))
+    return ScoreTable("Observations, uncertain as absent and as present", columns, [rows])
+
+
+def _table_2(result: Values) -> ScoreTable:
+    rows = [
+        Row(f"model · micro-14, {_UNCERTAIN[policy]}", _numbers(
+            result["clinical"][policy]["micro_14"], SCORES, 3), "model")
+        for policy in POLICIES
+    ]  # fmt: skip
+    rows += [Row(f"{r.method}, paper", _numbers(r.values, SCORES, 3), "published") for r in TABLE_2]
+    notes = [f"{cell.paper}: {cell.note}." for cell in PUBLISHED_CELLS if not cell.cells]
+    return ScoreTable("Table 2 of the paper", ["reports", *SCORES], [rows], notes)
+
+
+HEADLINES = {
+    **{f"protocols.r2gen.{metric}": f"{HEADERS[metric]} (r2gen)" for metric in METRICS},
+    **{f"protocols.r2gen-full.{metric}": f"{HEADERS[metric]} (r2gen-full)" for metric in METRICS},
+    **{f"protocols.coco.{metric}": f"{HEADERS[metric]} (coco)" for metric in METRICS},
+    **{
+        f"clinical.{policy}.{cell}.f1": f"{cell.replace('_', '-')} F1, {_UNCERTAIN[policy]}"
+        for policy in POLICIES
+        for cell in CELLS
+    },
+    **{f"radgraph_f1.{level}": f"RadGraph-F1 {level}" for level in LEVELS},
+}
+"""Path of a headline number in a result → its name."""
+
+
+def _against(result: Values) -> ScoreTable:
+    rows = []
+    for path, name in HEADLINES.items():
+        found = _at(result["against"], path.split("."))
+        if found is None:
+            continue
+        value = _at(result, path.split("."))
+        cells = [number(value), number(value - found["difference"]), f"{found['difference']:+.4f}"]
+        low, high = found["interval"]
+        rows.append(Row(name, [*cells, f"{low:+.4f} to {high:+.4f}", f"{found['p_value']:.3f}"]))
+    columns = ["score", "model", "other", "difference", "95 %", "p"]
+    notes = [
+        "Paired bootstrap and approximate randomisation over studies; p-values are not corrected "
+        "for the number of scores."
+    ]
+    return ScoreTable(f"Against {result['against']['name']}", columns, [rows], notes)
+
+
+_GROUP_COLUMNS = {
+    "bleu_4": "B-4",
+    "meteor": "METEOR",
+    "rouge_l": "ROUGE-L",
+    "cider": "CIDEr",
+}
+
+
+def _groups(column: str, groups: Values) -> ScoreTable:
+    rows = []
+    for value, found in groups.items():
+        protocols = found.get("protocols", {})
+        language = protocols.get("r2gen") or protocols.get("r2gen-full") or {}
+        cells = [str(found["n"]), *_numbers(language, list(_GROUP_COLUMNS), 3)]
+        cells += [
+            number(found["clinical"]["uncertain_negative"][cell]["f1"], 3)
+            for cell in ("micro_14", "macro_14")
+        ]
+        rows.append(Row(value, [*cells, number(found["radgraph_f1"]["complete"], 3)]))
+    columns = [column, "n", *_GROUP_COLUMNS.values(), "micro-14 F1", "macro-14 F1", "RadGraph"]
+    notes = ["Language by r2gen (r2gen-full without training reports), uncertain as absent."]
+    return ScoreTable(f"By {column}", columns, [rows], notes)
+
+
+def _extra(name: str, found: Values) -> ScoreTable:
+    """Scores of an optional package."""
+    rows = [Row(key, [number(value)]) for key, value in _flat(found)]
+    return ScoreTable(f"By {name}", ["score", "value"], [rows])
+
+
+def _flat(tree: Values, prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key} ")
+        elif isinstance(value, int | float):
+            yield f"{prefix}{key}", value
+
+
+def summary_lines(result: Values) -> list[str]:
+    """What a reader should know before the numbers, a sentence each."""
+    spread, split = result["diversity"], result["dataset"]["split"]
+    lines = [
+        f"{result['n']} studies{f' of split {split}' if split else ''}, "
+        f"{number(spread['unique_reports'], 0)} different reports ({spread['unique_ratio']:.1%}), "
+        f"{spread['mean_length']:.1f} words each on average"
+        + (
+            f" ({spread['length_ratio']:.2f} times the references)"
+            if spread.get("length_ratio") is not None
+            else ""
+        )
+        + "."
+    ]
+    if spread.get("copied_ratio") is not None:
+        lines.append(
+            f"{spread['copied_ratio']:.1%} of the reports are copied word for word from training."
+        )
+    priors = result["prior_comparisons"]
+    lines.append(
+        f"{priors['predictions']:.1%} of the sentences compare with an earlier study "
+        f"(references: {priors['references']:.1%})."
+    )
+    if gain := result.get("image_gain"):
+        where = f" on {gain['split']}" if gain.get("split") else ""
+        lines.append(f"Image gain{where}: {gain['value']:.4f} nats a token.")
+    return lines
+
+
+def warning_lines(result: Values) -> list[str]:
+    """What must not be overlooked: a collapsed model, studies that were not scored."""
+    lines = []
+    unique, studies = result["diversity"]["unique_reports"], result["n"]
+    if studies > 1 and (unique <= 1 or unique / studies < COLLAPSED_BELOW):
+        plural = "report" if unique == 1 else "different reports"
+        lines.append(
+            f"This model writes {number(unique, 0)} {plural} for {studies} studies: "
+            "it has collapsed."
+        )
+    coverage = result["coverage"]
+    if coverage["missing"] or coverage["unknown"]:
+        lines.append(
+            f"Incomplete: {coverage['missing']} studies have no prediction and "
+            f"{coverage['unknown']} predictions no study; only {coverage['scored']} are scored, "
+            "so these numbers compare with no others."
+        )
+    return lines
+
+
+COLLAPSED_BELOW = 0.05
+"""Share of different reports below which a model is said to have collapsed."""
+
+
+def note_lines(notes: Mapping[str, str]) -> list[str]:
+    """One line a reason, the keys that share it before it."""
+    keys: dict[str, list[str]] = {}
+    for key, note in notes.items():
+        name = key.removeprefix("protocols.").removeprefix("baselines.")
+        keys.setdefault(note, []).append(BASELINES.get(name, name))
+    return [f"{', '.join(names)}: {note}" for note, names in keys.items()]
