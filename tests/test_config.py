@@ -37,6 +37,8 @@ def test_paper_presets_hold_the_numbers_of_section_4_2() -> None:
         tasks = config.tasks
         weights = [t.weight for t in (tasks.mim, tasks.mlm, tasks.irc, tasks.irm, tasks.rg)]
         assert weights == [1, 1, 1, 1, 1]
+        assert (tasks.mim.masking, tasks.mlm.masking) == ("anatomy", "graph")
+        assert (tasks.mim.p_total, tasks.mim.p_key) == (0.6, 0.9)
         assert not tasks.irc.same_report_is_positive
 
 
@@ -82,6 +84,16 @@ def test_a_broken_file_is_refused_in_one_line(text: str, tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         load_config(str(file))
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_takes_the_rest_from_what_it_extends(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: small\ntasks: {mlm: {masking: label}}\n")
+    expected = load_config("small", ["tasks.mlm.masking=label"])
+    assert load_config(str(file)) == expected
+    file.write_text("extends: smal\n")
+    with pytest.raises(ConfigError, match="extends: smal is no preset"):
+        load_config(str(file))
 
 
 def test_a_misspelt_preset_names_the_nearest() -> None:

@@ -34,10 +34,10 @@ class ImageEncoderConfig(Part):
     patch_size: int = Field(16, gt=0, description="side of a patch, pixels")
     channels: Literal[1, 3] = Field(1, description="1 grey; 3 repeats grey (pretrained ViTs)")
     stem: Literal["patch", "conv"] = Field(
-        "patch", description="patch: one strided projection (ViT); conv: four stride-2 3x3 layers"
+        "patch", description="patch: one strided projection (ViT); conv: five 3x3 layers"
     )
     pooling: Literal["cls", "max"] = Field(
-        "cls", description="global feature: [CLS] (paper), or [CLS] plus the maximum over patches"
+        "cls", description="global feature: [CLS] (paper), or the maximum over patches as well"
     )
     norm_position: Literal["pre", "post"] = Field(
         "pre", description="layer norm before (ViT) or after (Eq. 1, BERT) each sublayer"
@@ -106,16 +106,31 @@ class MaskedImageConfig(Part):
     """Masked image modelling (Paper: Sec. 3.2, Eq. 4)."""
 
     weight: float = Field(1.0, ge=0, description="λ1 of Eq. 9; 0 switches the task off")
-    masking: Literal["general"] = Field("general", description="which patches are masked")
+    masking: Literal["general", "anatomy"] = Field(
+        "general",
+        description="general: every patch alike; anatomy: rather those that the report speaks of",
+    )
     p_total: float = Field(0.6, gt=0, lt=1, description="expected share of masked patches")
+    p_key: float = Field(
+        0.9, gt=0, le=1, description="anatomy: share masked of the key patches (Eq. 2-3)"
+    )
 
 
 class MaskedLanguageConfig(Part):
     """Masked language modelling (Paper: Sec. 3.2, Eq. 5)."""
 
     weight: float = Field(1.0, ge=0, description="λ2 of Eq. 9; 0 switches the task off")
-    masking: Literal["general"] = Field("general", description="which tokens are masked")
-    p_mask: float = Field(0.15, gt=0, lt=1, description="share of tokens masked (80/10/10)")
+    masking: Literal["general", "graph", "label", "graph+label"] = Field(
+        "general",
+        description="general: as BERT; graph: observations or anatomy of each sentence; label: "
+        "every present/absent of the label report; graph+label: one or the other, by a coin",
+    )
+    p_mask: float = Field(
+        0.15, gt=0, lt=1, description="general: share of tokens masked (80/10/10)"
+    )
+    uncertain_as: Literal["present", "absent", "skip"] = Field(
+        "present", description="label: how the label report words an uncertain observation"
+    )
 
 
 class ContrastiveConfig(Part):
@@ -260,9 +275,19 @@ def preset_text(name: str) -> str:
 def load_config(name: str, overrides: Iterable[str] = ()) -> RunConfig:
     """Reads a preset (by name) or a YAML file and applies `a.b=c` overrides in order.
 
+    `extends: PRESET` in a file takes everything else from that preset.
+
     Raises:
         ConfigError: Unknown preset, unreadable YAML, an unknown key or a value out of range.
     """
+    tree = _tree(name)
+    for override in overrides:
+        _apply(tree, override)
+    return validate(tree, name)
+
+
+def _tree(name: str) -> dict[str, Any]:
+    """The values of a preset or file, on top of those of the preset that it `extends`."""
     path = Path(name)
     is_file = path.suffix in (".yaml", ".yml") or path.is_file()
     try:
@@ -272,9 +297,20 @@ def load_config(name: str, overrides: Iterable[str] = ()) -> RunConfig:
     tree = _parse(text, name) or {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{name} must hold keys and values at its top level")
-    for override in overrides:
-        _apply(tree, override)
-    return validate(tree, name)
+    base = tree.pop("extends", None)
+    if base is None:
+        return tree
+    if base not in preset_names() or base == name:
+        raise ConfigError(f"{name}: extends: {base} is no preset; kia config list shows them")
+    return _merged(_tree(base), tree)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(below.get(key), dict)
+        merged[key] = _merged(below[key], value) if both else value
+    return merged
 
 
 def validate(tree: dict[str, Any], source: str) -> RunConfig:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -83,6 +84,21 @@ def wrap_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedReport:
+    """A report as word pieces.
+
+    Attributes:
+        text: What was read: white space is single, words beyond the limit are cut.
+        ids: Of the word pieces, without special tokens.
+        spans: First character of each piece in `text`, and the one after its last.
+    """
+
+    text: str
+    ids: list[int]
+    spans: list[tuple[int, int]]
+
+
 class KIAProcessor:
     """Turns images and reports into tensors and token ids back into reports.
 
@@ -122,9 +138,25 @@ class KIAProcessor:
             max_words: Longest report, words.
             max_tokens: Longest report, word pieces.
         """
+        return [
+            encoded.ids
+            for encoded in self.encode_spans(reports, max_words=max_words, max_tokens=max_tokens)
+        ]
+
+    def encode_spans(
+        self, reports: Sequence[str], *, max_words: int, max_tokens: int
+    ) -> list[EncodedReport]:
+        """What `encode` gives, with the place of each word piece in the text that was read."""
         cut = [" ".join(report.split()[:max_words]) for report in reports]
-        encoded = self.tokenizer(cut, add_special_tokens=False)["input_ids"]
-        return [ids[:max_tokens] for ids in encoded]
+        if not cut:
+            return []
+        encoded = self.tokenizer(cut, add_special_tokens=False, return_offsets_mapping=True)
+        return [
+            EncodedReport(text, ids[:max_tokens], spans[:max_tokens])
+            for text, ids, spans in zip(
+                cut, encoded["input_ids"], encoded["offset_mapping"], strict=True
+            )
+        ]
 
     def decode(self, token_ids: Tensor) -> list[str]:
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""

@@ -32,6 +32,7 @@ class Study:
         labels: 14 CheXpert observations → 1 present, 0 absent, −1 uncertain, None unmentioned;
             None if the study was not labelled.
         graph: RadGraph record of the report; None if it has none.
+        landmarks: Names of the landmarks that the report mentions; None if not looked for.
     """
 
     id: str
@@ -41,3 +42,4 @@ class Study:
     sections: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, int | None] | None = None
     graph: Mapping[str, Any] | None = None
+    landmarks: tuple[str, ...] | None = None

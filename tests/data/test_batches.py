@@ -166,9 +166,10 @@ def test_another_epoch_or_seed_gives_other_masks_and_pixels(builder, make_builde
 
 def test_augmentation_and_masks_use_numbers_of_their_own(builder, monkeypatch):
     drawn = []
-    monkeypatch.setattr(
-        "kia.data.batches.uniforms", lambda *args: drawn.append(args) or uniforms(*args)
-    )
+    for module in ("batches", "masked_text"):
+        monkeypatch.setattr(
+            f"kia.data.{module}.uniforms", lambda *args: drawn.append(args) or uniforms(*args)
+        )
     build(builder, [1, 2], 6)
     assert len({purpose for _, _, _, purpose, _ in drawn}) == len(drawn) == 3
     assert {(seed, epoch) for seed, epoch, *_ in drawn} == {(builder.seed, 6)}

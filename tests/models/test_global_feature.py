@@ -10,15 +10,28 @@ from kia.models import KIAForReportGeneration, MomentumEncoders
 from kia.models.heads import ContrastiveProjection, Standardise
 
 
-def test_max_pooling_adds_the_largest_patch_value_to_the_class_token(build: Any) -> None:
-    plain, pooled = build(), build(image={"pooling": "max"})
-    pooled.load_state_dict(plain.state_dict())
+def test_max_pooling_adds_the_standardised_largest_patch_value_to_every_token(build: Any) -> None:
+    plain, pooled = build(), build(image={"pooling": "max", "dropout": 0.0})
+    pooled.load_state_dict(plain.state_dict(), strict=False)
     pixels = torch.randn(3, 1, 32, 32)
     with torch.no_grad():
-        before, after = plain.image_encoder(pixels), pooled.image_encoder(pixels)
-    assert torch.equal(after[:, 1:], before[:, 1:])
-    largest = before[:, 1:].numpy().max(axis=1)
-    assert np.allclose(after[:, 0].numpy(), before[:, 0].numpy() + largest, atol=1e-6)
+        before = plain.image_encoder(pixels).double().numpy()
+        after = pooled.train().image_encoder(pixels)
+    largest = before[:, 1:].max(axis=1)
+    spread = np.sqrt(largest.var(0) + pooled.image_encoder.pooled_norm.eps)
+    expected = before + ((largest - largest.mean(0)) / spread)[:, None]
+    assert np.allclose(after.numpy(), expected, atol=1e-4)
+
+
+def test_masked_images_leave_the_pooled_statistics_alone(build: Any) -> None:
+    encoder = build(image={"pooling": "max"}).train().image_encoder
+    statistics = encoder.pooled_norm.running_mean
+    before = statistics.clone()
+    pixels = torch.randn(3, 1, 32, 32)
+    encoder(pixels, torch.ones(3, 16, dtype=torch.bool))
+    assert torch.equal(statistics, before)
+    encoder(pixels)
+    assert not torch.equal(statistics, before)
 
 
 def test_the_global_feature_reaches_the_decoder_and_the_contrastive_head(build: Any) -> None:

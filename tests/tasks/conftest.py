@@ -114,6 +114,7 @@ def _batch(
         input_ids=tensor(ids),
         attention_mask=tensor(ids != PAD),
         masked_input_ids=tensor(np.where(chosen, MASK, ids)),
+        masked_attention_mask=tensor(ids != PAD),
         masked_positions=tensor(np.flatnonzero(chosen)),
         masked_targets=tensor(ids[chosen]),
         next_positions=torch.tensor([position for position, _ in following]),

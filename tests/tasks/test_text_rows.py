@@ -17,7 +17,9 @@ def model(make_model, request):
 def mixed(batch) -> dict[str, TextRows]:
     ids, mask = batch.input_ids, batch.attention_mask
     wrong_report = torch.tensor([1, 2, 3, 0])
+    padding = torch.zeros_like(ids[:, :2])
     return {
+        "longer": TextRows(torch.cat([ids, padding], 1), torch.cat([mask, padding.bool()], 1)),
         "rg": TextRows(with_first_token(ids, 2), mask, causal=True),
         "mlm": TextRows(batch.masked_input_ids, mask),
         "match": TextRows(with_first_token(ids, 3), mask),
@@ -44,7 +46,7 @@ def test_one_pass_equals_every_row_alone(model, make_batch, alone, absent):
             )
 
 
-def test_rows_of_one_tower_make_one_pass(model, make_batch, monkeypatch):
+def test_rows_of_one_tower_and_length_make_one_pass(model, make_batch, monkeypatch):
     batch, passes = make_batch(4), []
     images = model.encode_images(batch.pixel_values, batch.view_ids)
     forward = type(model.text_decoder).forward
@@ -54,7 +56,7 @@ def test_rows_of_one_tower_make_one_pass(model, make_batch, monkeypatch):
         lambda tower, ids, *a, **k: passes.append(len(ids)) or forward(tower, ids, *a, **k),
     )
     encode_rows(model, images, mixed(batch))
-    assert sorted(passes) == ([20] if model.config.share_parameters else [4, 16])
+    assert sorted(passes) == ([4, 20] if model.config.share_parameters else [4, 4, 16])
 
 
 def test_a_wrong_image_row_reads_the_chosen_image_only(model, make_batch):

@@ -66,11 +66,18 @@ def iu_xray(
     incomplete: Annotated[
         bool, typer.Option("--incomplete", help="accept other counts than 2,069/296/590")
     ] = False,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="CheXpert labels (CSV) by study id")
+    ] = None,
+    graphs: Annotated[
+        Path | None, typer.Option("--graphs", help="RadGraph graphs (JSON) by study id")
+    ] = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Prepare IU X-Ray in the R2Gen split."""
+    """Prepare IU X-Ray in the R2Gen split, with labels, graphs and landmarks of its reports."""
     from kia.cli.console import progress
+    from kia.data.annotate import annotated, imported
     from kia.data.iu_xray import read_iu_xray, require_complete
     from kia.data.prepare import write_studies
     from kia.data.store import DatasetWriter, PreparedDataset
@@ -84,10 +91,11 @@ def iu_xray(
         )
         for reject in rejects:
             writer.reject(reject.what, reject.why)
+        knowledge = imported(found, labels, graphs)
         task = bar.add_task("studies", total=len(found))
         lost = write_studies(
             writer,
-            found,
+            annotated(found, *knowledge),
             resize=resize.value,
             workers=workers,
             advance=lambda: bar.advance(task),
@@ -116,6 +124,7 @@ def check(
     columns = list(result["splits"]["train"])
     rows = [[split, *values.values()] for split, values in result["splits"].items()]
     table(["split", *(name.replace("_", " ") for name in columns)], rows)
+    _print_knowledge(result["knowledge"])
     out.print(f"{result['images_in_two_splits']} images occur in more than one split")
     out.print(f"{result['rejects']} inputs were left out (rejects.jsonl)")
     out.print(f"content verified: {result['hash']}")
@@ -145,6 +154,19 @@ def show(
     file.parent.mkdir(parents=True, exist_ok=True)
     study_picture(dataset.study(index), dataset.pixels(index)).save(file, format="PNG")
     out.print(f"wrote {file}")
+
+
+def _print_knowledge(counts: "dict[str, dict[str, int]]") -> None:
+    """How often knowledge-guided masks fall back to chance."""
+    from kia.cli.console import table
+
+    columns = list(next(iter(counts.values())))
+    rows = [[split, *found.values()] for split, found in counts.items()]
+    table(
+        ["split", *(name.replace("_", " ") for name in columns)],
+        rows,
+        title="where knowledge is silent, masks fall back to chance",
+    )
 
 
 def _print_counts(dataset: "PreparedDataset") -> None:

@@ -4,6 +4,7 @@ import typer
 
 from kia.cli.knowledge_atlas import atlas
 from kia.cli.knowledge_graph import graph
+from kia.cli.knowledge_show import show
 
 app = typer.Typer(
     no_args_is_help=True, help="Labels, graphs, landmarks and masks: what a radiologist knows."
@@ -11,3 +12,4 @@ app = typer.Typer(
 
 app.command()(atlas)
 app.command()(graph)
+app.command()(show)

@@ -17,11 +17,15 @@ from torch.utils.data import Dataset
 
 from kia.config import DataConfig, TasksConfig
 from kia.data.counted import uniforms
+from kia.data.masked_text import TextMasker, token_rows
 from kia.data.store import PreparedDataset
-from kia.knowledge.image_masking import general_image_mask
-from kia.knowledge.text_masking import general_text_mask
+from kia.knowledge.image_masking import (
+    anatomy_image_mask,
+    general_image_mask,
+    study_key_patches,
+)
 from kia.processing import KIAProcessor
-from kia.studies import VIEWS
+from kia.studies import VIEWS, Study
 
 
 @dataclass(frozen=True)
@@ -33,32 +37,34 @@ class Batch:
         pixel_values: (B, W, C, S, S), normalised; zero where a view is absent.
         view_ids: (B, W), 0 frontal, 1 lateral.
         view_mask: (B, W), False where a view is absent; None if all exist.
-        image_mask: (B, W, N), True where MIM hides a patch; None without MIM.
-        hidden_patches: (M,) flat positions of those patches in (B, W, N).
         input_ids: (B, T): [CLS], word pieces, [SEP], padding.
         attention_mask: (B, T), True on tokens.
-        masked_input_ids: (B, T) for MLM; None without MLM.
-        masked_positions: (M,) flat positions in (B, T) that MLM predicts.
-        masked_targets: (M,) their original ids.
         next_positions: (M,) flat positions in (B, T) from which RG predicts the next token.
         next_targets: (M,) the next tokens.
         report_ids: (B,) numbers that are equal for word-for-word equal reports.
+        image_mask: (B, W, N), True where MIM hides a patch; None without MIM.
+        hidden_patches: (M,) flat positions of those patches in (B, W, N).
+        masked_input_ids: (B, T') for MLM, the report or the label report; None without MLM.
+        masked_attention_mask: (B, T'), True on its tokens.
+        masked_positions: (M,) flat positions in (B, T') that MLM predicts.
+        masked_targets: (M,) their original ids.
     """
 
     studies: Tensor
     pixel_values: Tensor
     view_ids: Tensor
     view_mask: Tensor | None
-    image_mask: Tensor | None
-    hidden_patches: Tensor | None
     input_ids: Tensor
     attention_mask: Tensor
-    masked_input_ids: Tensor | None
-    masked_positions: Tensor | None
-    masked_targets: Tensor | None
     next_positions: Tensor
     next_targets: Tensor
     report_ids: Tensor
+    image_mask: Tensor | None = None
+    hidden_patches: Tensor | None = None
+    masked_input_ids: Tensor | None = None
+    masked_attention_mask: Tensor | None = None
+    masked_positions: Tensor | None = None
+    masked_targets: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on a device."""
@@ -87,14 +93,11 @@ class BatchBuilder:
         self.processor = processor
         self.data = data
         self.tasks = tasks
-        self.patches = (processor.image_size // patch_size) ** 2
+        self.grid = processor.image_size // patch_size
         self.max_tokens = max_tokens
         self.seed = seed
         self._lengths: NDArray[np.int64] | None = None
-        special = set(processor.tokenizer.all_special_ids)
-        self.ordinary_ids = np.array(
-            [i for i in range(len(processor.tokenizer)) if i not in special], np.int64
-        )
+        self.masker = TextMasker(processor, tasks.mlm, seed)
 
     def build(
         self, studies: NDArray[np.int64], epoch: int, *, augment: bool, joint: bool = True
@@ -113,13 +116,19 @@ class BatchBuilder:
         pixel_values = self.processor.normalise(pixels)
         if view_mask is not None:
             pixel_values = pixel_values * view_mask[:, :, None, None, None]
+        read = [self.dataset.study(int(study)) for study in studies]
+        hidden = (
+            self._hidden_patches(read, studies, epoch, view_ids, view_mask)
+            if joint and self.tasks.mim.weight
+            else {}
+        )
         return Batch(
             studies=torch.from_numpy(studies),
             pixel_values=pixel_values,
             view_ids=view_ids,
             view_mask=view_mask,
-            **self._hidden_patches(studies, epoch, view_mask, view_ids.shape[1], joint),
-            **self._text(studies, epoch, joint),
+            **hidden,
+            **self._text(read, studies, epoch, joint),
         )
 
     def _augment(self, pixels: Tensor, studies: NDArray[np.int64], epoch: int) -> Tensor:
@@ -141,18 +150,23 @@ class BatchBuilder:
 
     def _hidden_patches(
         self,
-        studies: NDArray[np.int64],
+        studies: Sequence[Study],
+        numbers: NDArray[np.int64],
         epoch: int,
+        view_ids: Tensor,
         view_mask: Tensor | None,
-        width: int,
-        joint: bool,
     ) -> dict[str, Any]:
-        if not joint or not self.tasks.mim.weight:
-            return {"image_mask": None, "hidden_patches": None}
-        draws = uniforms(self.seed, epoch, studies, "mim", width * self.patches)
-        hidden = general_image_mask(
-            draws.reshape(len(studies), width, self.patches), self.tasks.mim.p_total
-        )
+        mim = self.tasks.mim
+        shape = (*view_ids.shape, self.grid**2)
+        draws = uniforms(self.seed, epoch, numbers, "mim", shape[1] * shape[2]).reshape(shape)
+        if mim.masking == "anatomy":
+            key = [
+                study_key_patches(study.landmarks or (), [VIEWS[view] for view in views], self.grid)
+                for study, views in zip(studies, view_ids.tolist(), strict=True)
+            ]
+            hidden = anatomy_image_mask(draws, np.stack(key), p_key=mim.p_key, p_total=mim.p_total)
+        else:
+            hidden = general_image_mask(draws, mim.p_total)
         if view_mask is not None:
             hidden &= view_mask.numpy()[:, :, None]
         return {
@@ -160,9 +174,14 @@ class BatchBuilder:
             "hidden_patches": torch.from_numpy(np.flatnonzero(hidden)),
         }
 
-    def _text(self, studies: NDArray[np.int64], epoch: int, joint: bool) -> dict[str, Any]:
-        reports = [self.dataset.study(int(study)).report for study in studies]
-        ids, real = self.token_rows(reports)
+    def _text(
+        self, studies: Sequence[Study], numbers: NDArray[np.int64], epoch: int, joint: bool
+    ) -> dict[str, Any]:
+        reports = [study.report for study in studies]
+        encoded = self.processor.encode_spans(
+            reports, max_words=self.data.max_words, max_tokens=self.max_tokens - 2
+        )
+        ids, real = token_rows(self.processor, [report.ids for report in encoded])
         follows = real[:, 1:]
         ahead = np.pad(follows, ((0, 0), (0, 1)))
         text: dict[str, Any] = {
@@ -171,26 +190,16 @@ class BatchBuilder:
             "next_positions": torch.from_numpy(np.flatnonzero(ahead)),
             "next_targets": torch.from_numpy(ids[:, 1:][follows]),
             "report_ids": torch.from_numpy(report_numbers(reports)),
-            "masked_input_ids": None,
-            "masked_positions": None,
-            "masked_targets": None,
         }
-        if joint and self.tasks.mlm.weight:
-            draws = uniforms(self.seed, epoch, studies, "mlm", 3 * ids.shape[1])
-            maskable = real & ~np.isin(ids, self.processor.tokenizer.all_special_ids)
-            masked, chosen = general_text_mask(
-                ids,
-                maskable,
-                # token by token, so that the padding of a batch does not shift them
-                draws.reshape(len(studies), -1, 3).transpose(2, 0, 1),
-                p_mask=self.tasks.mlm.p_mask,
-                mask_id=self.processor.token_id("[MASK]"),
-                ordinary_ids=self.ordinary_ids,
-            )
-            text["masked_input_ids"] = torch.from_numpy(masked)
-            text["masked_positions"] = torch.from_numpy(np.flatnonzero(chosen))
-            text["masked_targets"] = torch.from_numpy(ids[chosen])
-        return text
+        if not joint or not self.tasks.mlm.weight:
+            return text
+        masked = self.masker.rows(studies, numbers, encoded, epoch)
+        return text | {
+            "masked_input_ids": torch.from_numpy(masked.input_ids),
+            "masked_attention_mask": torch.from_numpy(masked.real),
+            "masked_positions": torch.from_numpy(np.flatnonzero(masked.chosen)),
+            "masked_targets": torch.from_numpy(masked.originals[masked.chosen]),
+        }
 
     def lengths(self, studies: NDArray[np.int64]) -> NDArray[np.int64]:
         """Words of the studies' reports, as far as the model reads them."""
@@ -198,19 +207,6 @@ class BatchBuilder:
             words = [len(study.report.split()) for study in self.dataset.studies()]
             self._lengths = np.minimum(np.array(words, np.int64), self.data.max_words)
         return self._lengths[studies]
-
-    def token_rows(self, reports: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Rows [CLS] … [SEP] padded to the longest: ids (B, T), and True on tokens (B, T)."""
-        encoded = self.processor.encode(
-            reports, max_words=self.data.max_words, max_tokens=self.max_tokens - 2
-        )
-        first, last = self.processor.token_id("[CLS]"), self.processor.token_id("[SEP]")
-        rows = [[first, *ids, last] for ids in encoded]
-        longest = max(len(row) for row in rows)
-        ids = np.full((len(rows), longest), self.processor.token_id("[PAD]"), np.int64)
-        real = np.arange(longest) < np.array([len(row) for row in rows])[:, None]
-        ids[real] = np.concatenate(rows)
-        return ids, real
 
 
 class EpochBatches(Dataset[Batch]):

@@ -3,12 +3,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from kia.data.reports import normalise, words
 from kia.data.store import PreparedDataset
 from kia.data.store_writer import hash_study
 from kia.errors import DataError
+from kia.knowledge.coverage import KnowledgeCoverage
 from kia.studies import SPLITS, VIEWS
 
 
@@ -24,8 +26,8 @@ def check_dataset(
     Returns:
         {"splits": {split: {"studies", "frontal", "lateral", "mean_words", "max_words",
         "repeated_reports", "reports_in_train"}}, "images_in_two_splits", "rejects", "hash",
-        "source", "image_size"}. A repeated report is word for word that of another study in its
-        split.
+        "source", "image_size", "knowledge": {split: counts of `KnowledgeCoverage`}}. A repeated
+        report is word for word that of another study in its split.
 
     Raises:
         DataError: The content is not what was prepared.
@@ -33,12 +35,14 @@ def check_dataset(
     digest = hashlib.sha256()
     reports: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     views: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    knowledge = {split: KnowledgeCoverage() for split in SPLITS}
     split_of_image: dict[bytes, set[str]] = {}
     for index in range(len(dataset)):
         study, pixels = dataset.study(index), dataset.pixels(index)
         hash_study(digest, study, pixels)
         reports[study.split][normalise(study.report)] += 1
         views[study.split].update(image.view for image in study.images)
+        knowledge[study.split].add(study)
         for image in pixels:
             key = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
             split_of_image.setdefault(key, set()).add(study.split)
@@ -53,6 +57,7 @@ def check_dataset(
         "hash": dataset.info["content_hash"],
         "rejects": dataset.info["rejects"],
         "images_in_two_splits": sum(len(splits) > 1 for splits in split_of_image.values()),
+        "knowledge": {split: asdict(knowledge[split]) for split in SPLITS},
         "splits": {
             split: _summary(reports[split], views[split], reports["train"]) for split in SPLITS
         },

@@ -13,6 +13,7 @@ from kia.data.phantom_frontal import enlarged, render_frontal
 from kia.data.phantom_lateral import render_lateral
 from kia.data.phantom_parser import parse_findings, parse_statements
 from kia.data.phantom_reports import write_report
+from kia.knowledge.landmarks import mentioned_landmarks
 from kia.studies import VIEWS, Split, Study, StudyImage, View
 
 __all__ = [
@@ -90,6 +91,7 @@ def phantom_study(
         sections={"findings": report.text},
         labels=report.labels,
         graph=report.graph,
+        landmarks=mentioned_landmarks(report.text),
     )
     return PhantomStudy(study, pixels, drawn, _landmarks(patient, findings, size))
 

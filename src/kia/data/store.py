@@ -108,6 +108,7 @@ class PreparedDataset:
             sections=json.loads(row["sections"]),
             labels=json.loads(row["labels"]) if row["labels"] is not None else None,
             graph=json.loads(row["graph"]) if row["graph"] is not None else None,
+            landmarks=tuple(row["landmarks"]) if row["landmarks"] is not None else None,
         )
 
     def studies(self, split: Split | None = None) -> Iterator[Study]:

@@ -22,7 +22,7 @@ from kia.errors import DataError
 from kia.studies import SPLITS, VIEWS, Study
 
 FORMAT = "kia-dataset"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ROWS_PER_BATCH = 1024
 """Studies in one Arrow record batch (only the last one is shorter)."""
 
@@ -34,6 +34,7 @@ _SCHEMA = pa.schema(
         ("sections", pa.string()),
         ("labels", pa.string()),
         ("graph", pa.string()),
+        ("landmarks", pa.list_(pa.string())),
         ("paths", pa.list_(pa.string())),
         ("views", pa.list_(pa.string())),
         ("first_image", pa.int64()),
@@ -175,6 +176,7 @@ class DatasetWriter:
                 "sections": _json(study.sections),
                 "labels": None if study.labels is None else _json(study.labels),
                 "graph": None if study.graph is None else _json(study.graph),
+                "landmarks": study.landmarks,
                 "paths": [image.path for image in study.images],
                 "views": [image.view for image in study.images],
                 "first_image": self._n_images,
@@ -258,9 +260,10 @@ class DatasetWriter:
 def hash_study(digest: Any, study: Study, pixels: npt.NDArray[np.uint8]) -> None:
     """Feed what a study says (not where its files lay) into a hash."""
     views = [image.view for image in study.images]
-    said = [study.id, study.split, study.report, study.sections, study.labels, study.graph, views]
-    text = json.dumps(said, sort_keys=True, default=dict).encode("utf-8", "surrogatepass")
-    digest.update(len(text).to_bytes(8, "little") + text)
+    text = [study.report, study.sections, study.labels, study.graph, study.landmarks]
+    said = [study.id, study.split, *text, views]
+    record = json.dumps(said, sort_keys=True, default=dict).encode("utf-8", "surrogatepass")
+    digest.update(len(record).to_bytes(8, "little") + record)
     digest.update(np.ascontiguousarray(pixels).data)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
 from kia.models.configuration import KIAConfig
+from kia.models.heads import Standardise
 from kia.models.transformer_block import BlockStack, Context, final_norm
 
 
@@ -24,6 +25,15 @@ class PatchStem(nn.Module):
     def forward(self, pixel_values: Tensor) -> Tensor:
         """(R, C, S, S) → (R, N, D), patches row by row."""
         return self.projection(pixel_values).flatten(2).transpose(1, 2)
+
+
+def _normalise(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor, own_statistics: bool) -> Tensor:
+    """Batch norm; without `own_statistics` by the running ones, which stay as they are."""
+    if own_statistics:
+        return norm(x)
+    return batch_norm(
+        x.float(), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+    )
 
 
 class StemLayer(nn.Module):
@@ -40,12 +50,7 @@ class StemLayer(nn.Module):
         Without `own_statistics` images leave the running statistics alone and are normalised
         by them, in training as after it: so are blanked images by those of whole ones.
         """
-        x, norm = self.convolution(x), self.norm
-        if own_statistics:
-            return norm(x).relu()
-        return batch_norm(
-            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-        ).relu()
+        return _normalise(self.norm, self.convolution(x), own_statistics).relu()
 
 
 class ConvStem(nn.Module):
@@ -77,7 +82,6 @@ class ImageEncoder(nn.Module):
         tower, text = config.image_tower or {}, config.text_tower or {}
         width = tower["width"]
         self.patch_size = tower["patch_size"]
-        self.max_pooling = tower["pooling"] == "max"
         self.masked_images_only = with_context and not config.share_parameters
         if tower["stem"] == "conv":
             self.stem: nn.Module = ConvStem(tower["channels"], width)
@@ -89,6 +93,7 @@ class ImageEncoder(nn.Module):
         self.dropout = nn.Dropout(tower["dropout"])
         self.stack = BlockStack.of_tower(tower, text["width"] if with_context else None)
         self.final_norm = final_norm(tower)
+        self.pooled_norm = Standardise(width) if tower["pooling"] == "max" else None
 
     def forward(
         self,
@@ -104,8 +109,9 @@ class ImageEncoder(nn.Module):
             context: Report features from `stack.context`; given, this is I-CMEnc.
 
         Returns:
-            (R, 1 + N, D), the global feature first: [CLS], with max pooling plus the largest
-            value of each feature over the patches (docs/decisions/0009).
+            (R, 1 + N, D), the global feature first: [CLS]. With max pooling the largest value of
+            each feature over the patches, standardised, is added to every token, so that whoever
+            reads any of them reads the whole image too (docs/decisions/0009).
         """
         x = self._patches(pixel_values, image_mask)
         if image_mask is not None:
@@ -113,9 +119,10 @@ class ImageEncoder(nn.Module):
         x = torch.cat([self.class_token.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
         x = self.dropout(x + self.position)
         x = self.final_norm(self.stack(x, context=context))
-        if self.max_pooling:
-            whole = x[:, :1] + x[:, 1:].amax(dim=1, keepdim=True)
-            x = torch.cat([whole, x[:, 1:]], dim=1)
+        if self.pooled_norm is not None:
+            own_statistics = image_mask is None or self.masked_images_only
+            largest = x[:, 1:].amax(dim=1)
+            x = x + _normalise(self.pooled_norm, largest, own_statistics).to(x.dtype)[:, None]
         return x
 
     def _patches(self, pixel_values: Tensor, image_mask: Tensor | None) -> Tensor:

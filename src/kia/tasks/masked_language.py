@@ -13,9 +13,9 @@ from kia.tasks.text_rows import TextRows
 
 
 def masked_language_rows(batch: Batch) -> TextRows:
-    """The masked report, for T-CMEnc with its own image."""
-    assert batch.masked_input_ids is not None
-    return TextRows(batch.masked_input_ids, batch.attention_mask)
+    """The masked report or label report, for T-CMEnc with its own image."""
+    assert batch.masked_input_ids is not None and batch.masked_attention_mask is not None
+    return TextRows(batch.masked_input_ids, batch.masked_attention_mask)
 
 
 def masked_language_loss(model: KIAForReportGeneration, batch: Batch, features: Tensor) -> Loss:

@@ -1,7 +1,8 @@
 """MLM, IRM and RG go through the text transformer together (docs/decisions/0006).
 
 Each task hands in rows of tokens and says which image each row reads and whether it is causal;
-rows of one tower make one pass. Shape letters: B studies, T tokens, D width.
+rows of one tower and one length make one pass (label reports are longer than most reports).
+Shape letters: B studies, T tokens, D width.
 """
 
 from dataclasses import dataclass
@@ -34,19 +35,19 @@ class TextRows:
 def encode_rows(
     model: KIAForReportGeneration, images: ImageFeatures, rows: dict[str, TextRows]
 ) -> dict[str, Tensor]:
-    """Features (B, T, D) for each kind of rows, in one pass a tower.
+    """Features (B, T, D) for each kind of rows, in one pass a tower and length.
 
     Args:
         model: The five components.
         images: The batch's image features; their keys and values are computed once a layer.
         rows: Kinds of rows by name.
     """
-    by_tower: dict[TextTransformer, list[str]] = {}
+    passes: dict[tuple[TextTransformer, int], list[str]] = {}
     for name, kind in rows.items():
         tower = model.text_decoder if kind.causal else model.text_cross_encoder
-        by_tower.setdefault(tower, []).append(name)
+        passes.setdefault((tower, kind.input_ids.shape[1]), []).append(name)
     features: dict[str, Tensor] = {}
-    for tower, names in by_tower.items():
+    for (tower, _), names in passes.items():
         own = [name for name in names if rows[name].images is None]
         other = [name for name in names if rows[name].images is not None]
         features |= _one_pass(tower, images, rows, own, other)

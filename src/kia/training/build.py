@@ -7,6 +7,7 @@ from kia.config import RunConfig
 from kia.data.images import Resize
 from kia.data.store import PreparedDataset
 from kia.errors import ConfigError, DataError
+from kia.knowledge.coverage import coverage
 from kia.models import KIAForReportGeneration, model_configuration
 from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer
 from kia.processing import KIAProcessor, train_tokenizer, wrap_tokenizer
@@ -37,6 +38,31 @@ def check_fit(config: RunConfig, dataset: PreparedDataset) -> None:
             f"train.batch_size {config.train.batch_size} is larger than the {studies} training "
             f"studies of {dataset.path}"
         )
+
+
+def knowledge_shares(config: RunConfig, dataset: PreparedDataset) -> dict[str, float | None]:
+    """How often the knowledge-guided masks of a run will fall back to chance; {} without any.
+
+    Raises:
+        DataError: No training study has what the configured masks need.
+    """
+    mim, mlm = config.tasks.mim, config.tasks.mlm
+    needed = {
+        "reports_without_landmarks": mim.weight and mim.masking == "anatomy",
+        "reports_without_labels": mlm.weight and "label" in mlm.masking,
+        "reports_without_entities": mlm.weight and "graph" in mlm.masking,
+        "sentences_without_entities": mlm.weight and "graph" in mlm.masking,
+    }
+    if not any(needed.values()):
+        return {}
+    shares = coverage(dataset.studies("train")).shares()
+    for name, share in shares.items():
+        if needed[name] and share in (1, None):
+            raise DataError(
+                f"{dataset.path}: it has only {name.replace('_', ' ')}, and this configuration "
+                f"masks by them; prepare it again with this version of kia"
+            )
+    return {name: share for name, share in shares.items() if needed[name]}
 
 
 def build_processor(

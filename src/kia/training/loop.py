@@ -21,7 +21,7 @@ from kia.data.batches import Batch, BatchBuilder, EpochBatches
 from kia.data.store import PreparedDataset
 from kia.errors import RunError
 from kia.tasks.joint import TASKS, JointLoss, JointObjective
-from kia.training.build import build_model, build_processor, check_fit
+from kia.training.build import build_model, build_processor, check_fit, knowledge_shares
 from kia.training.checkpoint import (
     Progress,
     checkpoints,
@@ -65,6 +65,7 @@ def train(
     """
     dataset = PreparedDataset.open(data)
     check_fit(config, dataset)
+    shares = knowledge_shares(config, dataset)
     run = RunFolder.open(out, config, dataset, resume)
     try:
         try:
@@ -72,7 +73,7 @@ def train(
         except BaseException:
             run.discard_if_new()
             raise
-        trainer.run()
+        trainer.run(shares)
     finally:
         run.close()
     return run.model_folder
@@ -108,9 +109,18 @@ class Trainer:
         self.rate = 0.0
         self.stopped_by: int | None = None
 
-    def run(self) -> None:
-        """Goes through the stages from wherever the run stands."""
+    def run(self, shares: dict[str, float | None]) -> None:
+        """Goes through the stages from wherever the run stands.
+
+        Args:
+            shares: From `knowledge_shares`, for the log.
+        """
         self._restore()
+        if shares and not self.progress.step:
+            self.run_folder.log(kind="knowledge", **shares)
+            for what, share in shares.items():
+                if share:
+                    self.reporter.note(f"{share:.1%} of {what.replace('_', ' ')}: masked at random")
         handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             while self.progress.stage != "done":
