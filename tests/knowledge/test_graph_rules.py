@@ -165,6 +165,21 @@ CASES = [
         ("Lung | volumes", "lower", "", ""),
         "volumes modify Lung | lower located_at Lung",
     ),
+    (
+        "Opacity in the lingula, not seen on the prior study.",
+        ("lingula", "Opacity", "", ""),
+        "Opacity located_at lingula",
+    ),
+    (
+        "Unchanged position of the endotracheal tube.",
+        ("", "Unchanged | position | endotracheal tube", "", ""),
+        "Unchanged modify endotracheal tube | position modify endotracheal tube",
+    ),
+    (
+        "Stable 8-mm calcified granuloma.",
+        ("", "Stable | calcified | granuloma", "", ""),
+        "Stable modify granuloma | calcified modify granuloma",
+    ),
     # tubes, lines, intensive care
     (
         "ET tube terminates 2.5 cm above the carina.",
@@ -263,6 +278,8 @@ WORDS = st.sampled_from([*VOCABULARY.split(), "\n", "\n\n"])
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), st.lists(WORDS, max_size=40).map(" ".join)))
 @example("lung" * 9)
+@example("opacity of large left size")
+@example("left size of opacity")
 @example("\x00\x1f\u2028\ud800 effusion")
 @example("İstanbul opacity ﬁbrosis")
 def test_any_text_gives_a_graph_that_reading_accepts(text):

@@ -50,6 +50,17 @@ class Chunk:
         return roles.pop() if len(roles) == 1 else ""
 
     @property
+    def owns_aspect(self) -> bool:
+        """Whether its head stands alone: "tip", but not "catheter tip"."""
+        return self.bearers == self.heads
+
+    @property
+    def only_measures(self) -> bool:
+        """Whether its anatomy is size, position and the like alone, and it is no finding."""
+        attributes = all(place.head[2] == "attribute" for place in self.places)
+        return self.kind != "finding" and bool(self.places) and attributes
+
+    @property
     def only_narrows(self) -> bool:
         """Whether its anatomy names no body part: "of normal size", "clear bilaterally"."""
         return all(place.head[2] in ("attribute", "side") for place in self.places)

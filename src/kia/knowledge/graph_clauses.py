@@ -90,8 +90,11 @@ def without_examination(found: list[Item]) -> list[Item]:
         if isinstance(item, Cue) and item.role == "examination":
             if kept and isinstance(kept[-1], Chunk) and kept[-1].kind != "finding":
                 kept.pop()
+            following = found[index + 1] if index + 1 < len(found) else None
             if place_follows(found, index):
                 index += 2
+            elif isinstance(following, Chunk) and following.kind == "anatomy":
+                index += following.only != "attribute"  # "AP chest", but not "AP diameter"
         kept.append(item)
         index += 1
     return kept

@@ -51,7 +51,8 @@ class Clause:
             if self.polarity != "OBS-DA":
                 self.polarity = "OBS-U"
         elif role == "denied":
-            self._relabel("OBS-DA")
+            if not _of_another_image(found, index):
+                self._relabel("OBS-DA")
         elif role == "hedged":
             following = found[index + 1] if index + 1 < len(found) else None
             if isinstance(following, Chunk):  # "is likely atelectasis"
@@ -111,3 +112,9 @@ class Clause:
         fits = anatomy == (False, True) if relation == "located_at" else anatomy[0] == anatomy[1]
         if fits and source != target:
             self.relations.setdefault(source, []).append((relation, target))
+
+
+def _of_another_image(found: list[Item], index: int) -> bool:
+    """Whether a denial is about another image: "not seen on the prior study"."""
+    following = [item.role for item in found[index + 1 : index + 3] if isinstance(item, Cue)]
+    return following == ["place", "examination"]

@@ -19,7 +19,11 @@ _FINDING_ENDINGS = re.compile(
     r"|penia|stenosis|thorax|thoraces|emia|rrhage|oses|pexy)$"
 )
 _MODIFIER_ENDINGS = re.compile(r"(?:form|oid|ular|eous|ated|otic|itic|like|atous|atic)$")
-_ORDINAL = re.compile(r"\d{1,2}(?:st|nd|rd|th)$")
+_ORDINAL = re.compile(
+    r"\d{1,2}(?:st|nd|rd|th)$"
+    r"|(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth)$"
+)
+_NUMBER = re.compile(r"\d+(?:mm|cm)?$|mm$|cm$|x$")
 _VERTEBRA = re.compile(r"[tlc]\d{1,2}$")
 _MAX_HEADER = 3  # words
 _MAX_WORD = 30  # characters; nothing longer is a word
@@ -90,6 +94,8 @@ def role_of(word: str) -> str:
         return "finding"
     if _ORDINAL.match(word):
         return "ordinal"
+    if _NUMBER.match(word):
+        return "transparent"
     if _VERTEBRA.match(word):
         return "organ"
     if _MODIFIER_ENDINGS.search(word) and len(word) > 6:
@@ -165,6 +171,8 @@ def units(words: list[str], start: int, stop: int) -> list[Unit]:
                 break
         if not role:
             role = role_of(word) if len(word) <= _MAX_WORD else "other"
+        if word == "." and end < stop:  # of a decimal: no sentence ends here
+            role = "transparent"
         found.append((position, end - 1, role, word))
         position = end
     return _settle(found)

@@ -232,6 +232,10 @@ class SentenceGraph(Clause):
     def _finding(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
         links, last = self.links, self.last
         self.each(chunk.bearers, "located_at", [place.head for place in chunk.places])
+        if "place" in links and last is not None and last.only_measures:
+            self.topic = [chunk]  # "unchanged position of the tube"
+            self._measure(last, last.places)
+            self.each(last.heads, "modify", chunk.heads)
         explained = self._explained(links, last)
         if explained:
             if self.list != "target":
@@ -250,7 +254,7 @@ class SentenceGraph(Clause):
                 self.each(last.heads, "modify", chunk.heads)
                 if last.label == "OBS-DA":  # "no change in the effusion" denies no effusion
                     chunk.label = self.polarity = "OBS-DP"
-        elif "along_with" in links and chunk.heads[-1][3] in ASPECTS:
+        elif "along_with" in links and chunk.heads[-1][3] in ASPECTS and chunk.owns_aspect:
             for finding in [c for c in self.topic if c.kind == "finding"][-1:]:
                 self.each(chunk.heads, "modify", finding.heads)
             self.recent, self.list = [chunk], "finding"
