@@ -49,6 +49,8 @@ def test_64_real_studies_are_learnt_by_heart(learnt_data, tmp_path, listener):
     still = [f"data.{change}=0" for change in ("shift", "scale", "brightness", "contrast")]
     settings = [
         *still,
+        "tasks.mlm.masking=general",
+        "tasks.mlm.p_mask=0.4",
         "model.image_encoder.dropout=0",
         "model.text_encoder.dropout=0",
         f"train.joint.epochs={EPOCHS}",
