@@ -18,6 +18,7 @@ MAX_TOKENS = 150
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _PLURAL = re.compile(r"(?<=[a-z]{3})(?<![sui])s\b")
+_PLURAL_Y = re.compile(r"(?<=[a-z]{2})ies\b")
 _HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
 _SLASH = re.compile(r"\b(?:and/or|w/o|s/p|r/o|h/o)\b|(?<=[a-z])/(?=[a-z])")
 # A full stop between a letter and a capital ends a sentence too: "in the apex.There is".
@@ -50,8 +51,9 @@ def tokens_of(sentence: str) -> tuple[list[str], list[str]]:
     if "/" in text:
         text = _SLASH.sub(_spell_out, text)
     written = _TOKEN.findall(text)
-    folded = _TOKEN.findall(_PLURAL.sub("", text))
-    return written, folded
+    if "ies" in text:
+        text = _PLURAL_Y.sub("y", text)
+    return written, _TOKEN.findall(_PLURAL.sub("", text))
 
 
 def _spell_out(slash: re.Match[str]) -> str:

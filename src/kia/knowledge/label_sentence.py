@@ -12,6 +12,7 @@ from kia.knowledge.label_phrases import Found
 
 _NEAR = 4  # words between an adjective and its noun, or between "or" and what it joins
 _BETWEEN = frozenset({"opening", "article", "neutral", "nothing"})
+_CALM = ("normal", "clear")  # predicates that also negate a finding
 _FLIPPED = {1: 0, -1: 0, 0: -1}
 _FORWARD = {"negation": 0, "uncertainty": -1}
 
@@ -84,6 +85,7 @@ class SentenceReader:
         self._versus: Found | None = None
         self._waiting: list[_Anatomy] = []
         self._done: list[_Anatomy] = []
+        self._listing = False  # "or" joins, it does not choose
         self._ahead: tuple[Found, bool] | None = None  # a predicate before its anatomy; negated?
 
     def read(self) -> None:
@@ -96,7 +98,10 @@ class SentenceReader:
     def _finding(self, here: Found) -> None:
         self._open(here)
         self._mention(here, dict(here.term.value))
-        self._waiting, self._done, self._ahead = [], [], None
+        joined = self._separator is not None and self._waiting and not self._verb
+        if not (joined and self._separator.start >= self._waiting[-1].end):
+            self._waiting = []
+        self._done, self._ahead = [], None
 
     def _other(self, here: Found) -> None:
         self._open(here)
@@ -121,7 +126,7 @@ class SentenceReader:
         self.mentions.append(mention)
         if self._versus is not None:
             self._join(self._versus)
-        elif self._or is not None and here.start - self._or.end <= _NEAR:
+        elif self._or is not None and not self._listing and here.start - self._or.end <= _NEAR:
             self._join(self._or)
         self._or = self._versus = None
         self._linked, self._cue_fresh = True, False
@@ -222,19 +227,21 @@ class SentenceReader:
 
     def _predicate(self, here: Found) -> None:
         name = here.term.value
-        negated = self._cue is not None and self._cue[0] == "negation" and self._cue_fresh
+        negated = self._negated_at(here)
         parts = self._waiting or self._done
         ahead = self._anatomy_ahead(here)
         if ahead and not (parts and self._binds_back(here, parts)):
             self._ahead = (here, negated)
             self._waiting = []
             return
-        if not parts and name == "unseen":
+        if name == "unseen" and not any(name in self._subjects[part.name] for part in parts):
             self._settle_back(here, -1)
             return
         if name == "borderline" and not parts:
             self._uncertainty_before(here)
             return
+        if self._calms(here):
+            self._settle_back(here, 0)
         if not parts:
             return
         for part in parts:
@@ -246,6 +253,19 @@ class SentenceReader:
         if negated:
             self._cue = None
         self._linked = False
+
+    def _negated_at(self, here: Found) -> bool:
+        if self._cue is None or self._cue[0] != "negation" or not self._cue_fresh:
+            return False
+        return here.start - self._cue[1].end < _NEAR
+
+    def _calms(self, here: Found) -> bool:
+        """ "The interstitial markings are normal": the predicate of a mention."""
+        if here.term.value not in _CALM or self._index < 2:
+            return False
+        roles = [found.term.role for found in self._found[self._index - 2 : self._index]]
+        device = bool(self.mentions) and "Support Devices" in self.mentions[-1].values
+        return roles == ["finding", "verb"] and not device
 
     def _binds_back(self, here: Found, parts: list[_Anatomy]) -> bool:
         """Whether a predicate belongs to the anatomy before it: "the heart is normal"."""
@@ -335,12 +355,16 @@ class SentenceReader:
         self._linked = self._linked and self._versus is None
 
     def _unmention_after(self, here: Found) -> None:
-        for mention in self.mentions[self._clause :][-1:]:
-            if "Lung Lesion" in mention.values:
-                mention.values, mention.rule = {}, f"unmention: {self._words(here)}"
+        """ "The nodule is calcified" is no Lung Lesion, "the aorta is calcified" some abnormality."""
+        last = self.mentions[-1] if self._clause < len(self.mentions) else None
+        if last is not None and "Lung Lesion" in last.values:
+            last.values, last.rule = {}, f"unmention: {self._words(here)}"
+        else:
+            self._other(here)
 
     def _not_a_cue(self, here: Found) -> None:
-        pass
+        """ "No change in effusion or edema" lists both, it does not choose."""
+        self._listing = self._tokens[here.start] in ("no", "without", "not")
 
     def _words(self, found: Found) -> str:
         return " ".join(self._tokens[found.start : found.end])
