@@ -73,4 +73,5 @@ def worst_cases(
 
 
 def _names(row: np.ndarray) -> tuple[str, ...]:
-    return tuple(name for name, there in zip(OBSERVATIONS, row, strict=True) if there)
+    found = zip(OBSERVATIONS, row, strict=True)
+    return tuple(name for name, there in found if there and name != "No Finding")

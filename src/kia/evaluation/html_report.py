@@ -12,6 +12,7 @@ from typing import Any
 from kia.evaluation.cases import Case
 from kia.evaluation.matching import match_sentences
 from kia.evaluation.tables import (
+    TEXT_COLUMNS,
     ScoreTable,
     note_lines,
     result_tables,
@@ -32,7 +33,7 @@ h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child, .left { text-align: left; }
 thead th { border-bottom: 2px solid #1b1f24; vertical-align: bottom; }
 tbody { border-bottom: 1px solid #d0d7de; }
 tr.model { font-weight: 650; } tr.interval { color: #57606a; } tr.published { color: #0a5; }
@@ -92,12 +93,19 @@ def _data_set(result: Mapping[str, Any]) -> str:
 
 
 def _table(table: ScoreTable) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    sides = [' class="left"' if column in TEXT_COLUMNS else "" for column in table.columns]
+    head = "".join(
+        f"<th{side}>{escape(column)}</th>"
+        for side, column in zip(sides, table.columns, strict=True)
+    )
     bodies = []
     for section in table.sections:
         rows = (
             f'<tr class="{escape(row.kind)}">'
-            + "".join(f"<td>{escape(cell.strip())}</td>" for cell in (row.label, *row.cells))
+            + "".join(
+                f"<td{side}>{escape(cell.strip())}</td>"
+                for side, cell in zip(sides, (row.label, *row.cells), strict=True)
+            )
             + "</tr>"
             for row in section
         )
@@ -153,7 +161,7 @@ def _bar(
         'stroke="#1b1f24"/>',
         f'<text x="{_x(scores["recall"])}" y="{middle + 5}" text-anchor="middle">×</text>',
         f'<text class="small" x="{_x(1) + 14}" y="{middle + 5}">{scores["f1"]:.3f}, '
-        f"{int(scores['support'])} studies</text>",
+        f"support {scores['support']:g}</text>",
     ]
     if interval:
         low, high = map(_x, interval)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kia.evaluation.tables import (
+    TEXT_COLUMNS,
     Row,
     ScoreTable,
     note_lines,
@@ -40,10 +41,9 @@ def render(result: Mapping[str, Any]) -> RenderableType:
 def _rich(table: ScoreTable) -> Table:
     grid = Table(box=box.SIMPLE, title=table.title, padding=(0, 1, 0, 0), title_justify="left")
     for index, column in enumerate(table.columns):
-        last_text = column == "printed by"
         grid.add_column(
             column,
-            justify="left" if index == 0 or last_text else "right",
+            justify="left" if index == 0 or column in TEXT_COLUMNS else "right",
             no_wrap=index == 0,
             overflow="fold",
         )
