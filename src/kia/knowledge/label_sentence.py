@@ -13,6 +13,7 @@ from kia.knowledge.label_phrases import Found
 _NEAR = 4  # words between an adjective and its noun, or between "or" and what it joins
 _BETWEEN = frozenset({"opening", "article", "neutral", "nothing"})
 _CALM = ("normal", "clear")  # predicates that also negate a finding
+_STATES = ("verb", "uncertainty_after", "negation_after")
 _FLIPPED = {1: 0, -1: 0, 0: -1}
 _FORWARD = {"negation": 0, "uncertainty": -1}
 
@@ -229,7 +230,7 @@ class SentenceReader:
         name = here.term.value
         negated = self._negated_at(here)
         parts = self._waiting or self._done
-        ahead = self._anatomy_ahead(here)
+        ahead = name != "unseen" and self._anatomy_ahead(here)
         if ahead and not (parts and self._binds_back(here, parts)):
             self._ahead = (here, negated)
             self._waiting = []
@@ -305,9 +306,15 @@ class SentenceReader:
     def _stop(self, here: Found) -> None:
         self._end_clause()
 
+    def _relative(self, here: Found) -> None:
+        self._cue, self._linked = None, False
+
     def _comma(self, here: Found) -> None:
         self._separator = here
         self._done = []
+        asks = self._cue is not None and self._cue[0] == "question"
+        if asks and self._statement_follows():  # "given the history of cancer, a mass is likely"
+            self._cue = None
         if self._verb and not self._or_follows():
             self._cue = None
 
@@ -335,6 +342,10 @@ class SentenceReader:
         self._ahead = None
         if not self._or_follows():
             self._cue = None
+
+    def _statement_follows(self) -> bool:
+        later = (found.term.role for found in self._found[self._index + 1 :])
+        return any(role in _STATES for role in later)
 
     def _or_follows(self) -> bool:
         for later in self._found[self._index + 1 :]:
@@ -364,6 +375,7 @@ class SentenceReader:
 
     def _not_a_cue(self, here: Found) -> None:
         """ "No change in effusion or edema" lists both, it does not choose."""
+        self.understood = True
         self._listing = self._tokens[here.start] in ("no", "without", "not")
 
     def _words(self, found: Found) -> str:
@@ -389,6 +401,7 @@ _HANDLERS: dict[str, Callable[[SentenceReader, Found], None]] = {
     "question": SentenceReader._question,
     "not_a_cue": SentenceReader._not_a_cue,
     "stop": SentenceReader._stop,
+    "relative": SentenceReader._relative,
     "and": SentenceReader._and,
     "or": SentenceReader._or_joint,
     "comma": SentenceReader._comma,
