@@ -4,6 +4,7 @@ import typer
 
 from kia.cli.knowledge_atlas import atlas
 from kia.cli.knowledge_graph import graph
+from kia.cli.knowledge_label import label
 from kia.cli.knowledge_show import show
 
 app = typer.Typer(
@@ -12,4 +13,5 @@ app = typer.Typer(
 
 app.command()(atlas)
 app.command()(graph)
+app.command()(label)
 app.command()(show)

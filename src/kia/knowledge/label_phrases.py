@@ -1,7 +1,8 @@
 """The phrases of `lexicon/labels*.yaml`, and a report cut into sentences of tokens.
 
 A phrase is words in a row: `a|b` either word, `word?` may be missing, `<name>` any word of a
-class, `a_b` two words in the place of one. All phrases stand in one tree of words, so a sentence is read once, however many there are.
+class, `a_b` two words in the place of one. All phrases stand in one tree of words, so a sentence
+is read once, however many there are.
 """
 
 import re
@@ -23,7 +24,8 @@ _HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
 _SLASH = re.compile(r"\b(?:and/or|w/o|s/p|r/o|h/o)\b|(?<=[a-z])/(?=[a-z])")
 # A full stop between a letter and a capital ends a sentence too: "in the apex.There is".
 _SENTENCE = re.compile(
-    r"(?:(?<=[.!])(?<![Vv][Ss]\.)|(?<=\w\?))\s+|(?<=[a-z]\.)(?=[A-Z])|\n\s*\n|\n(?=\s*(?:[-•*]\s|[A-Z][A-Za-z /]*:))"
+    r"(?:(?<=[.!])(?<![Vv][Ss]\.)|(?<=\w\?))\s+|(?<=[a-z]\.)(?=[A-Z])|\n\s*\n"
+    r"|\n(?=\s*(?:[-•*]\s|[A-Z][A-Za-z /]*:))"  # a line with a bullet or a header
     r"|(?<!\S)(?=\d{1,2}[.)]\s)"
 )
 _HEADER = re.compile(r"(?:^|(?<=[\n.]))[ \t]*([A-Za-z][A-Za-z ]{2,40}):")
@@ -115,7 +117,8 @@ def _readings(phrase: str, classes: dict[str, list[str]]) -> Iterator[list[str]]
             for part in name.split("|")
             for word in (classes[part[1:-1]] if part.startswith("<") else [part])
         ]
-        slots.append([*(tokens_of(word.replace("_", " "))[1] for word in words), *([[]] if optional else [])])
+        readings = [tokens_of(word.replace("_", " "))[1] for word in words]
+        slots.append([*readings, []] if optional else readings)
     for choice in product(*slots):
         if words := [word for part in choice for word in part]:
             yield words

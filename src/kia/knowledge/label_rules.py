@@ -1,23 +1,25 @@
 """The built-in labeler: CheXpert labels from the words of a report.
 
 After the CheXpert labeler (Irvin et al., AAAI 2019): find mentions, tell whether each is stated,
-absent or uncertain, aggregate. The words are in `lexicon/labels.yaml` and `labels_cues.yaml`,
-`label_sentence.py` reads a sentence. Ours, not CheXpert's: anatomy is a mention only with a
-predicate ("heart" + "enlarged"), so "the heart is unchanged" says nothing of Cardiomegaly; "no new
-X" is absent; text without one known word has no labels, not even No Finding.
+absent or uncertain, aggregate. The words are in `lexicon/labels.yaml` and `labels_cues.yaml`;
+`label_clause.py` and `label_sentence.py` read a sentence. Ours, not CheXpert's: anatomy is a
+mention only with a predicate ("heart" + "enlarged"), so "the heart is unchanged" says nothing of
+Cardiomegaly; "no new X" is absent; text without one known word has no labels, not even No Finding.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from kia.knowledge.chexpert import OBSERVATIONS
+from kia.knowledge.label_clause import Mention
 from kia.knowledge.label_phrases import MAX_TOKENS, lexicon, sentences_of, tokens_of
-from kia.knowledge.label_sentence import Mention, SentenceReader
+from kia.knowledge.label_sentence import SentenceReader
 
 OTHER = "Other abnormality"
 """What rules out No Finding without being one of the 13 others."""
 
-_SILENT = ("Support Devices", "Heart Failure")  # positive, they leave No Finding as it is
+_FAILURE = "Heart Failure"  # in the lexicon an observation beside the 14
+_FAILS = "heart failure leaves an unmentioned Cardiomegaly uncertain"
 
 
 class Reason(NamedTuple):
@@ -56,15 +58,20 @@ def label_reports(texts: Sequence[str]) -> list[dict[str, int | None]]:
 def explain_report(text: str) -> tuple[dict[str, int | None], list[Reason]]:
     """The labels of a report, and what led to them in the order of the text."""
     pieces = _read(text)
-    reasons = [
-        Reason(
-            name, value, sentence, " ".join(tokens[mention.start : mention.end]), mention.rule
-        )
+    labels = _aggregate(pieces)
+    stated = [
+        Reason(name, value, sentence, " ".join(tokens[mention.start : mention.end]), mention.rule)
         for sentence, tokens, reader in pieces
         for mention in reader.mentions
         for name, value in (mention.values or {OTHER: mention.state}).items()
     ]
-    labels = _aggregate(pieces)
+    enlarges = not any(reason.observation == "Cardiomegaly" for reason in stated)
+    reasons = []
+    for reason in stated:
+        if reason.observation != _FAILURE:
+            reasons.append(reason)
+        elif enlarges and reason.value:
+            reasons.append(reason._replace(observation="Cardiomegaly", value=-1, rule=_FAILS))
     if labels["No Finding"]:
         reasons.append(Reason("No Finding", 1, "", "", "nothing abnormal is stated"))
     return labels, reasons
@@ -99,7 +106,7 @@ def _aggregate(pieces: Sequence[_Piece]) -> dict[str, int | None]:
                 seen.setdefault(name, set()).add(value)
             abnormal = abnormal or _is_abnormal(mention)
     labels: dict[str, int | None] = dict.fromkeys(OBSERVATIONS)
-    failure = seen.pop("Heart Failure", {0})
+    failure = seen.pop(_FAILURE, {0})
     for name, values in seen.items():
         labels[name] = -1 if values >= {0, -1} else 1 if 1 in values else min(values)
     if failure != {0} and labels["Cardiomegaly"] is None:
@@ -111,4 +118,4 @@ def _aggregate(pieces: Sequence[_Piece]) -> dict[str, int | None]:
 def _is_abnormal(mention: Mention) -> bool:
     if not mention.values:
         return mention.state != 0
-    return any(value != 0 and name not in _SILENT for name, value in mention.values.items())
+    return any(value != 0 and name != "Support Devices" for name, value in mention.values.items())
