@@ -111,7 +111,14 @@ def _explain(key: str, text: str) -> None:
 
     labels, reasons = explain_report(text)
     rows = [
-        (r.observation, labels.get(r.observation), r.value, r.phrase, r.rule, r.sentence)
+        (
+            r.observation,
+            labels.get(r.observation),
+            r.value,
+            r.phrase,
+            r.rule,
+            " ".join(r.sentence.split()),
+        )
         for r in reasons
     ]
     out.print(key, style="bold", markup=False)

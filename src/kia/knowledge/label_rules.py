@@ -52,17 +52,17 @@ def label_reports(texts: Sequence[str]) -> list[dict[str, int | None]]:
         No Finding is 1 if something was understood and nothing abnormal but Support Devices is
         present or uncertain; else None.
     """
-    return [_aggregate(_read(text)) for text in texts]
+    return [_aggregate(*_read(text)) for text in texts]
 
 
 def explain_report(text: str) -> tuple[dict[str, int | None], list[Reason]]:
     """The labels of a report, and what led to them in the order of the text."""
-    pieces = _read(text)
-    labels = _aggregate(pieces)
+    pieces, understood = _read(text)
+    labels = _aggregate(pieces, understood)
     stated = [
         Reason(name, value, sentence, " ".join(tokens[mention.start : mention.end]), mention.rule)
-        for sentence, tokens, reader in pieces
-        for mention in reader.mentions
+        for sentence, tokens, mentions in pieces
+        for mention in mentions
         for name, value in (mention.values or {OTHER: mention.state}).items()
     ]
     enlarges = not any(reason.observation == "Cardiomegaly" for reason in stated)
@@ -77,13 +77,14 @@ def explain_report(text: str) -> tuple[dict[str, int | None], list[Reason]]:
     return labels, reasons
 
 
-_Piece = tuple[str, list[str], SentenceReader]
+_Piece = tuple[str, list[str], list[Mention]]
 
 
-def _read(text: str) -> list[_Piece]:
-    """(sentence, tokens, reader that has read them) of the sentences with a known phrase."""
+def _read(text: str) -> tuple[list[_Piece], bool]:
+    """(sentence, tokens, mentions) of the sentences that have some; was anything understood?"""
     words = lexicon()
-    pieces = []
+    pieces: list[_Piece] = []
+    understood = False
     for sentence in sentences_of(text):
         written, folded = tokens_of(sentence)
         for place in range(0, len(folded), MAX_TOKENS):
@@ -91,17 +92,18 @@ def _read(text: str) -> list[_Piece]:
                 tokens = written[place : place + MAX_TOKENS]
                 reader = SentenceReader(found, tokens, words.subjects)
                 reader.read()
-                pieces.append((sentence, tokens, reader))
-    return pieces
+                understood = understood or reader.understood
+                if reader.mentions:
+                    pieces.append((sentence, tokens, reader.mentions))
+    return pieces, understood
 
 
-def _aggregate(pieces: Sequence[_Piece]) -> dict[str, int | None]:
+def _aggregate(pieces: Sequence[_Piece], understood: bool) -> dict[str, int | None]:
     """One value an observation: absent and uncertain make uncertain, else any present wins."""
     seen: dict[str, set[int]] = {}
-    abnormal = understood = False
-    for _, _, reader in pieces:
-        understood = understood or reader.understood
-        for mention in reader.mentions:
+    abnormal = False
+    for _, _, mentions in pieces:
+        for mention in mentions:
             for name, value in mention.values.items():
                 seen.setdefault(name, set()).add(value)
             abnormal = abnormal or _is_abnormal(mention)
