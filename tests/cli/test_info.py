@@ -19,7 +19,8 @@ def counted(kia_command, tmp_path, *words) -> dict:
 
 def test_the_total_of_a_model_is_that_of_its_file(model, tmp_path, kia_command):
     with safe_open(model / "model.safetensors", "np") as file:
-        names = file.keys()
+        # running statistics of batch norm lie in the file too, but are no parameters
+        names = [name for name in file.keys() if ".running_" not in name and ".num_" not in name]  # noqa: SIM118
         expected = sum(file.get_tensor(name).size for name in names)
     found = counted(kia_command, tmp_path, str(model))
     assert found["shared"]["total"] == expected

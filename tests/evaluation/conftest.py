@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kia.evaluation import language
+from kia.evaluation import meteor_pool
 from kia.evaluation.java import MeteorProcess
 
 
@@ -36,7 +36,7 @@ def shared_meteor(meteor: MeteorProcess, monkeypatch: pytest.MonkeyPatch) -> Met
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(language, "MeteorProcess", Shared)
+    monkeypatch.setattr(meteor_pool, "MeteorProcess", Shared)
     return meteor
 
 

@@ -101,7 +101,7 @@ def test_no_java_is_left_behind_by_a_stopped_run(name: str) -> None:
     code = (
         "from kia.evaluation.language import LanguageScorer\n"
         "with LanguageScorer(['a b']) as scorer:\n"
-        "    print(scorer._meteor.process.pid, flush=True)\n"
+        "    print(scorer._meteor.processes[0].process.pid, flush=True)\n"
         "    while True: scorer.score(['a b c'], 'r2gen-full')\n"
     )
     run = subprocess.Popen(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kia.errors import DataError, UsageError
-from kia.evaluation import language
+from kia.evaluation import language, meteor_pool
 from kia.evaluation.baselines import CONSTANT_REPORT, most_frequent
 from kia.evaluation.language import METRICS, PROTOCOLS, LanguageScorer, cider, score
 
@@ -84,11 +84,28 @@ def test_without_java_the_coco_protocol_is_not_computed_and_says_why() -> None:
 def test_a_meteor_that_dies_leaves_the_other_metrics() -> None:
     with LanguageScorer(["the heart"]) as scorer:
         assert scorer._meteor is not None
-        scorer._meteor.process.kill()
+        scorer._meteor.processes[0].process.kill()
         result = scorer.score(["the heart"], "r2gen-full")
     assert result.values["meteor"] is None
     assert "METEOR stopped" in result.reasons["meteor"]
     assert result.values["bleu_1"] == pytest.approx(1.0)
+
+
+def test_many_studies_go_to_two_processes_with_the_same_scores(
+    shared_meteor: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refs = ["the lungs are clear", "no effusion"]
+    sets = {"a": refs, "b": ["clear", "effusion"], "c": ["lungs", ""]}
+    with LanguageScorer(refs) as scorer:
+        expected = scorer.score_sets(sets, ("r2gen-full",))
+    monkeypatch.setattr(meteor_pool, "_STUDIES_WORTH_TWO", 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with LanguageScorer(refs) as scorer:
+        assert scorer._meteor is not None
+        assert len(scorer._meteor.processes) == 2
+        found = scorer.score_sets(sets, ("r2gen-full",))
+    for name in sets:
+        assert found[name]["r2gen-full"].values == expected[name]["r2gen-full"].values
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:

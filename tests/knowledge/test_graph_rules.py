@@ -305,6 +305,7 @@ def test_entities_do_not_overlap(text):
     assert all(end < start for (_, end), (start, _) in pairwise(spans))
 
 
+@pytest.mark.slow  # it measures time
 @pytest.mark.parametrize(
     "pattern",
     ["opacity, ", "left ", "mild ", "lung and ", "no ", "lung: ", "opacity suggests ", "x", "1.1"],

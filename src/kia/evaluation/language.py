@@ -10,15 +10,16 @@ computed is None and has a reason; it is never replaced by something else.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
 
 from kia.errors import DataError, MissingDependency, UsageError
-from kia.evaluation.java import JavaUnavailable, MeteorProcess, MeteorScores, PTBTokenizer
+from kia.evaluation.java import JavaUnavailable, MeteorScores, PTBTokenizer
+from kia.evaluation.meteor_pool import MeteorPool
 from kia.evaluation.ngrams import CiderReferences, bleu_rows, rouge_l
 from kia.evaluation.protocols import (
     DatasetStyle,
@@ -102,11 +103,11 @@ class LanguageScorer:
         self.tokenize = PTBTokenizer()
         self._vocabulary = build_vocabulary(train_reports, dataset) if train_reports else None
         self._cider: dict[str, CiderReferences] = {}
-        self._meteor: MeteorProcess | None = None
+        self._meteor: MeteorPool | None = None
         self._no_meteor = ""
         if "meteor" in self.metrics:
             try:
-                self._meteor = MeteorProcess()
+                self._meteor = MeteorPool(len(refs))
             except JavaUnavailable as error:
                 self._no_meteor = str(error)
 
@@ -151,8 +152,9 @@ class LanguageScorer:
         known: dict[tuple[str, ...], str] = {}
         if "coco" in protocols:
             self._tokenize_at_once(sets)
-        with self._meteor_thread() as meteor:
-            for name, hyps in sets.items():
+        waiting: list[tuple[LanguageScores, Future[MeteorScores]]] = []
+        try:
+            for turn, (name, hyps) in enumerate(sets.items()):
                 if len(hyps) != len(self.refs):
                     raise DataError(f"{len(hyps)} reports for {len(self.refs)} references")
                 if tuple(hyps) in known:  # two baselines may be the same report
@@ -160,31 +162,31 @@ class LanguageScorer:
                     continue
                 known[tuple(hyps)] = name
                 for protocol in protocols:
-                    scores[name][protocol] = self._score_set(hyps, protocol, meteor)
+                    scores[name][protocol] = self._score_set(hyps, protocol, turn, waiting)
+            for result, future in waiting:
+                self._add_meteor(result, future)
+        except BaseException:
+            self.close()  # METEOR's threads would wait on
+            raise
         return scores
 
-    @contextlib.contextmanager
-    def _meteor_thread(self) -> Iterator[ThreadPoolExecutor]:
-        """One thread that waits for METEOR, while n-grams are counted here."""
-        pool = ThreadPoolExecutor(1, "meteor")
-        try:
-            yield pool
-        except BaseException:
-            self.close()  # what the thread waits for never comes
-            pool.shutdown(cancel_futures=True)
-            raise
-        pool.shutdown()
-
     def _score_set(
-        self, hyps: Sequence[str], protocol: str, meteor: ThreadPoolExecutor
+        self,
+        hyps: Sequence[str],
+        protocol: str,
+        turn: int,
+        waiting: list[tuple[LanguageScores, Future[MeteorScores]]],
     ) -> LanguageScores:
+        """One protocol; METEOR's part is added to what is waited for."""
         try:
             hyp_tokens, ref_tokens = self._prepare(hyps, protocol)
         except JavaUnavailable as error:
             return self._nothing(protocol, str(error))
         result = LanguageScores(protocol, dict.fromkeys(METRICS), {}, {})
-        if "meteor" in self.metrics:
-            meteor.submit(self._add_meteor, result, hyp_tokens, ref_tokens)
+        if self._meteor is not None:
+            waiting.append((result, self._meteor.submit(turn, hyp_tokens, ref_tokens)))
+        elif "meteor" in self.metrics:
+            result.reasons["meteor"] = self._no_meteor
         self._add_ngrams(result, hyp_tokens, ref_tokens)
         return result
 
@@ -227,13 +229,11 @@ class LanguageScorer:
         scores.values[name] = float(per_study.mean())
         scores.statistics[name] = per_study[:, None]
 
-    def _add_meteor(self, scores: LanguageScores, hyps: list[str], refs: list[str]) -> None:
+    @staticmethod
+    def _add_meteor(scores: LanguageScores, future: Future[MeteorScores]) -> None:
         try:
-            if self._meteor is None:
-                raise JavaUnavailable(self._no_meteor)
-            meteor: MeteorScores = self._meteor.score(hyps, refs)
+            meteor = future.result()
         except JavaUnavailable as error:
-            self._meteor, self._no_meteor = None, str(error)
             scores.reasons["meteor"] = str(error)
             return
         scores.values["meteor"] = meteor.corpus

@@ -109,7 +109,7 @@ class Trainer:
         self.rate = 0.0
         self.stopped_by: int | None = None
 
-    def run(self, shares: dict[str, float | None]) -> None:
+    def run(self, shares: dict[str, float | None] | None = None) -> None:
         """Goes through the stages from wherever the run stands.
 
         Args:
