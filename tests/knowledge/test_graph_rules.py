@@ -313,9 +313,12 @@ def test_entities_do_not_overlap(text):
 def test_the_time_grows_with_the_length_and_no_faster(pattern):
     def seconds(length):
         text = (pattern * length)[:length]
-        start = time.process_time()
-        extract_graphs([text])
-        return time.process_time() - start
+        times = []
+        for _ in range(3):  # the fastest: a collection of garbage is none of the extractor's time
+            start = time.process_time()
+            extract_graphs([text])
+            times.append(time.process_time() - start)
+        return min(times)
 
     short, long = seconds(5_000), seconds(40_000)
     assert long < 24 * short + 0.1  # 8 times the text; a square would take 64 times as long
