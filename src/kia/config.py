@@ -225,6 +225,9 @@ class TrainConfig(Part):
     validation_studies: int | None = Field(
         None, gt=0, description="validate on the first so many studies; all if absent"
     )
+    select_by: Literal["cider", "image_gain"] = Field(
+        "cider", description="what the kept model, and the start of stage 2, is best at"
+    )
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
     threads: int | None = Field(None, gt=0, description="CPU threads; all cores if absent")
 

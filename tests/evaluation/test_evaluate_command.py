@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -303,6 +303,54 @@ def test_a_tool_that_is_installed_adds_its_scores(
     result = json.loads(out.read_text(encoding="utf-8"))
     assert result["extra"]["radgraph"] == pytest.approx(result["radgraph_f1"])
     assert "By radgraph" in printed
+
+
+@pytest.mark.usefixtures("no_java")
+def test_chexbert_labels_by_the_weights_in_its_folder(
+    kia_command: KiaCommand,
+    files: tuple[str, str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """With the built-in labeler in the model's place the grid is the built-in one."""
+    from kia.knowledge.label_rules import label_reports
+
+    class Model:
+        def label_reports(self, texts: Sequence[str]) -> list[dict[str, int | None]]:
+            return label_reports(texts)
+
+    loaded: list[Path] = []
+    monkeypatch.setattr(
+        "kia.models.chexbert.load_chexbert", lambda path: loaded.append(path) or Model()
+    )
+    for name in ("chexbert.pth", "vocab.txt"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("KIA_CHEXBERT", str(tmp_path))
+    out = tmp_path / "r.json"
+    words = ("--references", files[1], "--with", "chexbert", "--json", str(out))
+    code, printed, told = kia_command("evaluate", files[0], *words)
+    assert (code, told, loaded) == (0, "", [tmp_path / "chexbert.pth"])
+    result = json.loads(out.read_text(encoding="utf-8"))
+    assert result["extra"]["chexbert"] == result["clinical"]
+    assert "By chexbert" in printed
+
+
+@pytest.mark.usefixtures("no_java")
+def test_a_file_that_is_not_chexbert_is_one_line(
+    kia_command: KiaCommand,
+    files: tuple[str, str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name in ("chexbert.pth", "vocab.txt"):
+        (tmp_path / name).write_text("nonsense")
+    monkeypatch.setenv("KIA_CHEXBERT", str(tmp_path))
+    words = ("--references", files[1], "--with", "chexbert")
+    code, printed, told = kia_command("evaluate", files[0], *words)
+    assert code == 0
+    assert "Clinical efficacy" in printed
+    assert told.count("\n") == 1
+    assert "cannot read weights" in told
 
 
 def test_scoring_files_loads_no_torch(files: tuple[str, str, str]) -> None:

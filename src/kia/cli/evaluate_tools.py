@@ -1,10 +1,17 @@
 """`kia evaluate --with`: scores by tools of others, where they are installed."""
 
 import importlib.util
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from kia.errors import MissingDependency, UsageError
+from kia.errors import MissingDependency, ModelError, UsageError
+
+CHEXBERT_FOLDER = "KIA_CHEXBERT"
+"""Environment variable with the folder of CheXbert's files."""
+
+_CHEXBERT_FILES = ("chexbert.pth", "vocab.txt")
 
 Scores = dict[str, Any]
 
@@ -47,9 +54,10 @@ def _missing(name: str) -> str | None:
     if package and importlib.util.find_spec(package) is None:
         return f"{package} is not installed (pip install {package})"
     if name == "chexbert":
-        from kia.cli.evaluate_chexbert import missing_weights
-
-        return missing_weights()
+        folder = Path(os.environ.get(CHEXBERT_FOLDER, ""))
+        if not all((folder / file).is_file() for file in _CHEXBERT_FILES):
+            files = " and ".join(_CHEXBERT_FILES)
+            return f"put {files} (bert-base-uncased) in a folder and set {CHEXBERT_FOLDER} to it"
     return None
 
 
@@ -66,11 +74,15 @@ def _radgraph(hyps: Sequence[str], refs: Sequence[str]) -> Scores:
 
 def _chexbert(hyps: Sequence[str], refs: Sequence[str]) -> Scores:
     """The clinical grid by CheXbert's labels."""
-    from kia.cli.evaluate_chexbert import chexbert_labels
     from kia.evaluation.clinical import clinical_grid, clinical_measures
+    from kia.models.chexbert import load_chexbert
 
     texts = list(dict.fromkeys([*hyps, *refs]))
-    labels = dict(zip(texts, chexbert_labels(texts), strict=True))
+    try:
+        model = load_chexbert(Path(os.environ[CHEXBERT_FOLDER]) / _CHEXBERT_FILES[0])
+    except ModelError as error:
+        raise MissingDependency(str(error)) from None
+    labels = dict(zip(texts, model.label_reports(texts), strict=True))
     return clinical_grid(
         clinical_measures([labels[text] for text in hyps], [labels[text] for text in refs])
     )

@@ -28,7 +28,7 @@ class Progress:
         step: Optimiser steps over both stages.
         stage_epoch: Finished epochs of this stage.
         stage_step: Optimiser steps of this stage.
-        best: Best validation CIDEr so far; None before the first validation.
+        best: Best validation score (`train.select_by`) so far; None before the first validation.
         best_epoch: Finished epochs when it was reached.
         log_bytes: Length of log.jsonl at this point; later lines belong to a lost future.
         window: Sums of the losses since the last line of the log (see `LossWindow`).

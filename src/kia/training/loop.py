@@ -32,7 +32,7 @@ from kia.training.checkpoint import (
 )
 from kia.training.loss_window import LossWindow
 from kia.training.optim import build_optimizer, learning_rate
-from kia.training.precision import autocast_mode
+from kia.training.precision import autocast_mode, training_attention
 from kia.training.run_folder import RunFolder
 from kia.training.validation import validate
 
@@ -237,7 +237,7 @@ class Trainer:
 
     def _losses(self, batch: Batch, joint: bool) -> JointLoss:
         try:
-            with self.accelerator.autocast():
+            with self.accelerator.autocast(), training_attention(self.device):
                 return self.objective(batch, joint=joint)
         except RuntimeError:
             self._finite_sums()  # torch refuses to draw negatives by scores that are not finite
@@ -287,9 +287,10 @@ class Trainer:
         )
         progress = self.progress
         epoch = progress.epoch + 1
-        is_best = progress.best is None or found.cider > progress.best
+        score = getattr(found, self.config.train.select_by)
+        is_best = progress.best is None or score > progress.best
         if is_best:
-            progress.best, progress.best_epoch = found.cider, epoch
+            progress.best, progress.best_epoch = score, epoch
             self.run_folder.save_model(self.objective.model, self.processor)
         self.run_folder.log(
             kind="validation",
@@ -304,9 +305,10 @@ class Trainer:
             best=is_best,
         )
         self.reporter.note(
-            f"epoch {epoch}: CIDEr {found.cider:.3f}{' (best)' if is_best else ''}, "
+            f"epoch {epoch}: CIDEr {found.cider:.3f}, "
             f"{found.unique_reports} different reports for {found.studies} studies, "
             f"loss {found.loss:.3f}, image gain {found.image_gain:.3f} nats a token"
+            f"{' (best)' if is_best else ''}"
         )
 
     def _save(self) -> None:
