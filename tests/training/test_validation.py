@@ -127,7 +127,7 @@ def test_validate_reads_the_given_studies_and_leaves_the_mode(parts, dataset):
 
 @pytest.fixture
 def faked(monkeypatch):
-    """Validations that find these CIDErs, and the studies and weights they were given."""
+    """Validations that find these CIDErs, image gains of their negatives, and what they saw."""
 
     def fake(*ciders: float):
         seen: list[tuple[list[int], dict]] = []
@@ -135,7 +135,8 @@ def faked(monkeypatch):
         def validate(model, builder, studies, *_):
             weights = {name: value.clone() for name, value in model.state_dict().items()}
             seen.append((studies.tolist(), weights))
-            return Validation(ciders[len(seen) - 1], 1, len(studies), 1.0, 0.0, [])
+            found = ciders[len(seen) - 1]
+            return Validation(found, 1, len(studies), 1.0, -found, [])
 
         monkeypatch.setattr(loop, "validate", validate)
         return seen
@@ -144,15 +145,20 @@ def faked(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("ciders", "best"),
-    [((0.1, 0.3, 0.2, 0.25), 1), ((0.1, 0.2, 0.2, 0.4), 3)],
+    ("select_by", "ciders", "best"),
+    [
+        ("cider", (0.1, 0.3, 0.2, 0.25), 1),
+        ("cider", (0.1, 0.2, 0.2, 0.4), 3),
+        ("image_gain", (0.3, 0.2, 0.1, 0.4), 2),
+    ],
 )
-def test_the_best_model_is_the_one_of_highest_cider_over_both_stages(
-    ciders, best, faked, tmp_path, phantoms, dataset, configured, listener
+def test_the_best_model_is_the_one_of_highest_score_over_both_stages(
+    select_by, ciders, best, faked, tmp_path, phantoms, dataset, configured, listener
 ):
     seen = faked(*ciders)
     run = tmp_path / "run"
-    train(configured(train__generation__epochs=2), phantoms, run, reporter=listener())
+    config = configured(train__generation__epochs=2, train__select_by=select_by)
+    train(config, phantoms, run, reporter=listener())
     kept = load_file(run / "model" / "model.safetensors")
     assert all(torch.equal(kept[name], value) for name, value in seen[best][1].items())
     assert {tuple(studies) for studies, _ in seen} == {tuple(dataset.indices("val"))}
@@ -162,7 +168,8 @@ def test_the_best_model_is_the_one_of_highest_cider_over_both_stages(
     progress = json.loads(
         (sorted((run / "checkpoints").iterdir())[-1] / "progress.json").read_text()
     )
-    assert (progress["best"], progress["best_epoch"]) == (ciders[best], best + 1)
+    score = ciders[best] if select_by == "cider" else -ciders[best]
+    assert (progress["best"], progress["best_epoch"]) == (score, best + 1)
 
 
 def test_validation_every_other_epoch_and_at_the_end_of_a_stage_on_so_many_studies(
