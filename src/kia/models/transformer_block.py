@@ -5,6 +5,7 @@ context, E rows with a context of their own choice, T tokens, N context tokens, 
 d = D / H.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -89,7 +90,7 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, context: Context, layer: int) -> Tensor:
         """Reads the context: x (R, T, D) → (R, T, D)."""
         source = context.layers[layer]
-        query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        query = self._queries(x)
         extra = 0 if context.chosen is None else context.chosen.shape[0]
         mixed = _attend_folded(query[: query.shape[0] - extra], source, context.mask)
         if context.chosen is not None:
@@ -98,6 +99,27 @@ class CrossAttention(nn.Module):
             own = _attend_folded(query[query.shape[0] - extra :], chosen, mask)
             mixed = torch.cat([mixed, own])
         return self.output(mixed.transpose(1, 2).flatten(2))
+
+    def weights(self, x: Tensor, context: Context, layer: int) -> Tensor:
+        """The softmax by which `forward` mixes the context; fused attention does not return it.
+
+        Args:
+            x: (B, T, D), row b reads context b.
+            context: Without `chosen`.
+            layer: As for `forward`.
+
+        Returns:
+            (B, H, T, N), with sum 1 over N; 0 where the context may not be read.
+        """
+        keys = context.layers[layer].keys
+        scores = self._queries(x) @ keys.mT / math.sqrt(keys.shape[-1])
+        if context.mask is not None:
+            scores = scores.masked_fill(~context.mask[:, None, None, :], -math.inf)
+        return scores.softmax(-1)
+
+    def _queries(self, x: Tensor) -> Tensor:
+        """(R, T, D) → (R, H, T, d)."""
+        return self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 def _attend_folded(query: Tensor, source: KeysValues, mask: Tensor | None) -> Tensor:
