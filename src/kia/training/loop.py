@@ -32,7 +32,7 @@ from kia.training.checkpoint import (
 )
 from kia.training.loss_window import LossWindow
 from kia.training.optim import build_optimizer, learning_rate
-from kia.training.precision import autocast_mode, training_attention
+from kia.training.precision import autocast_mode
 from kia.training.run_folder import RunFolder
 from kia.training.validation import validate
 
@@ -237,7 +237,7 @@ class Trainer:
 
     def _losses(self, batch: Batch, joint: bool) -> JointLoss:
         try:
-            with self.accelerator.autocast(), training_attention(self.device):
+            with self.accelerator.autocast():
                 return self.objective(batch, joint=joint)
         except RuntimeError:
             self._finite_sums()  # torch refuses to draw negatives by scores that are not finite

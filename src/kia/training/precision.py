@@ -1,9 +1,6 @@
-"""Which precision and which form of attention a device computes in (ADRs 0008 and 0011)."""
-
-from contextlib import AbstractContextManager, nullcontext
+"""Which precision a device computes in (docs/decisions/0008)."""
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 def autocast_mode(precision: str) -> str:
@@ -18,8 +15,3 @@ def computes_bfloat16() -> bool:
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def training_attention(device: torch.device) -> AbstractContextManager[None]:
-    """Attention written out on a CPU: its fused backward is slower (docs/decisions/0011)."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
