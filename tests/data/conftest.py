@@ -1,7 +1,10 @@
 """A fake IU X-Ray folder of twelve studies."""
 
 import csv
+import io
 import json
+import shutil
+import tarfile
 from pathlib import Path
 from typing import ClassVar
 
@@ -50,6 +53,57 @@ class FakeIUXRay:
             writer.writerows(self.reports)
         return self
 
+    def xml(self, uid: int) -> str:
+        """The report as Open-i hands it out; its images keep a number that Kaggle dropped."""
+        report = self.reports[uid - 1]
+        texts = "".join(
+            f'<AbstractText Label="{name.upper()}">{report.get(name, "")}</AbstractText>'
+            for name in ("comparison", "indication", "findings", "impression")
+        )
+        names = sorted(name for number, name, _ in self.projections if number == str(uid))
+        images = "".join(
+            f'<parentImage id="CXR{"1_" if uid == 1 else ""}{name.removesuffix(".dcm.png")}"/>'
+            for name in names
+        )
+        return (
+            '<?xml version="1.0" encoding="utf-8"?><eCitation>'
+            f'<uId id="CXR{uid}"/><MedlineCitation><Article><Abstract>{texts}</Abstract></Article>'
+            f"</MedlineCitation>{images}</eCitation>"
+        )
+
+    def write_xml(self) -> Path:
+        """The folder that NLMCXR_reports.tgz unpacks to."""
+        folder = self.folder / "ecgen-radiology"
+        folder.mkdir()
+        for uid in range(1, len(self.reports) + 1):
+            (folder / f"{uid}.xml").write_text(self.xml(uid))
+        return folder
+
+    def write_archive(self) -> Path:
+        """NLMCXR_reports.tgz."""
+        path = self.folder / "NLMCXR_reports.tgz"
+        with tarfile.open(path, "w:gz") as archive:
+            for uid in range(1, len(self.reports) + 1):
+                member = tarfile.TarInfo(f"ecgen-radiology/{uid}.xml")
+                content = self.xml(uid).encode()
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        return path
+
+    def write_r2gen_images(self) -> Path:
+        """R2Gen's folders: the first frontal image as 0.png, the first lateral one as 1.png."""
+        folder = self.folder / "r2gen"
+        for entries in self.annotation.values():
+            for entry in entries:
+                uid = entry["id"].removeprefix("CXR").split("_")[0]
+                target = folder / entry["id"]
+                target.mkdir(parents=True)
+                entry["image_path"] = [f"{entry['id']}/0.png", f"{entry['id']}/1.png"]
+                for number, kind in enumerate((1001, 2001)):
+                    source = self.image(f"{uid}_IM-{int(uid):04d}-{kind}.dcm.png")
+                    shutil.copy(source, target / f"{number}.png")
+        return folder
+
     def files(self) -> tuple[Path, Path, Path, Path]:
         names = ("images", "annotation.json", "reports.csv", "projections.csv")
         return tuple(self.folder / name for name in names)  # type: ignore[return-value]
@@ -61,4 +115,5 @@ class FakeIUXRay:
 @pytest.fixture
 def fake(tmp_path, monkeypatch) -> FakeIUXRay:
     monkeypatch.setattr(iu_xray, "SPLIT_COUNTS", FakeIUXRay.counts)
+    monkeypatch.setattr(iu_xray, "REPORT_COUNTS", (12,))
     return FakeIUXRay(tmp_path / "iu")

@@ -40,6 +40,20 @@ def test_prepares_iu_xray(fake, capfd):
     assert sorted(path.name for path in out.parent.iterdir()) == ["iu", "out"]
 
 
+def test_prepares_iu_xray_from_xml_with_a_split_and_a_section(fake, tmp_path):
+    fake.write()
+    words = ("iu-xray", "--images", fake.folder / "images", "--reports", fake.write_archive())
+    options = ("--split", "random", "--ratio", "2:1:1", "--section", "both", "--size", 32)
+    kia_data(*words, *options, "--out", tmp_path / "out")
+    dataset = PreparedDataset.open(tmp_path / "out")
+    assert dataset.info["section"] == "both"
+    assert dataset.info["counts"] == {"train": 6, "val": 3, "test": 3}
+    assert dataset.study(1).report == "Heart size normal. Report 2.\nNormal."
+    for ratio in ("2:1", "1:-1:1", "0:0:0", "nan:1:1", "x"):
+        with pytest.raises(UsageError, match=f"--ratio {ratio}"):
+            kia_data(*words, "--split", "random", "--ratio", ratio, "--out", tmp_path / "other")
+
+
 def test_undecodable_image_is_a_reject_and_its_study_stays(fake):
     fake.image("1_IM-0001-1001.dcm.png").write_bytes(b"no image")
     dataset = PreparedDataset.open(prepare(fake))

@@ -1,30 +1,17 @@
 """`kia data`: prepare and inspect data sets."""
 
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from kia.data.store import PreparedDataset
+from kia.cli.data_iu_xray import iu_xray
+from kia.cli.data_manifest import manifest
+from kia.cli.data_mimic_cxr import mimic_cxr
+from kia.cli.data_options import Out, Overwrite, Size, Workers, print_counts
 
 app = typer.Typer(no_args_is_help=True, help="Prepare and inspect data sets.")
-
-
-class ResizeMode(StrEnum):
-    """How images become square."""
-
-    squash = "squash"
-    pad = "pad"
-
-
-Out = Annotated[Path, typer.Option("--out", help="folder of the new data set")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the data set in --out")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="threads or processes; one a processor")
-]
 
 
 @app.command()
@@ -32,7 +19,7 @@ def phantom(
     out: Out,
     studies: Annotated[int, typer.Option("--studies", min=1, help="how many")] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="other seed, other studies")] = 0,
-    size: Annotated[int, typer.Option("--size", min=32, max=2048, help="pixels a side")] = 128,
+    size: Size = 128,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -49,60 +36,12 @@ def phantom(
     with writer, progress() as bar:
         task = bar.add_task("phantoms", total=studies)
         write_phantoms(writer, studies, seed, workers=workers, advance=lambda: bar.advance(task))
-    _print_counts(PreparedDataset.open(out))
+    print_counts(PreparedDataset.open(out))
 
 
-@app.command("iu-xray")
-def iu_xray(
-    images: Annotated[Path, typer.Option("--images", help="folder of the images")],
-    annotation: Annotated[Path, typer.Option("--annotation", help="R2Gen's annotation.json")],
-    reports: Annotated[Path, typer.Option("--reports", help="indiana_reports.csv")],
-    projections: Annotated[Path, typer.Option("--projections", help="indiana_projections.csv")],
-    out: Out,
-    size: Annotated[int, typer.Option("--size", min=32, max=2048, help="pixels a side")] = 256,
-    resize: Annotated[
-        ResizeMode, typer.Option("--resize", help="squash to a square, or pad with black")
-    ] = ResizeMode.squash,
-    incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="accept other counts than 2,069/296/590")
-    ] = False,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", help="CheXpert labels (CSV) by study id")
-    ] = None,
-    graphs: Annotated[
-        Path | None, typer.Option("--graphs", help="RadGraph graphs (JSON) by study id")
-    ] = None,
-    workers: Workers = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Prepare IU X-Ray in the R2Gen split, with labels, graphs and landmarks of its reports."""
-    from kia.cli.console import progress
-    from kia.data.annotate import annotated, imported
-    from kia.data.iu_xray import read_iu_xray, require_complete
-    from kia.data.prepare import write_studies
-    from kia.data.store import DatasetWriter, PreparedDataset
-
-    writer = DatasetWriter(
-        out, image_size=size, source="IU X-Ray", resize=resize.value, overwrite=overwrite
-    )
-    with writer, progress() as bar:
-        found, rejects = read_iu_xray(
-            images, annotation, reports, projections, complete=not incomplete
-        )
-        for reject in rejects:
-            writer.reject(reject.what, reject.why)
-        knowledge = imported(found, labels, graphs)
-        task = bar.add_task("studies", total=len(found))
-        lost = write_studies(
-            writer,
-            annotated(found, *knowledge),
-            resize=resize.value,
-            workers=workers,
-            advance=lambda: bar.advance(task),
-        )
-        if not incomplete:
-            require_complete(writer.counts, lost)
-    _print_counts(PreparedDataset.open(out))
+app.command("iu-xray")(iu_xray)
+app.command("mimic-cxr")(mimic_cxr)
+app.command()(manifest)
 
 
 @app.command()
@@ -167,14 +106,3 @@ def _print_knowledge(counts: "dict[str, dict[str, int]]") -> None:
         rows,
         title="where knowledge is silent, masks fall back to chance",
     )
-
-
-def _print_counts(dataset: "PreparedDataset") -> None:
-    from kia.cli.console import out, table
-
-    info = dataset.info
-    table(["split", "studies"], info["counts"].items())
-    views = ", ".join(f"{count:,} {view}" for view, count in info["images"].items())
-    out.print(f"{views} images of {info['image_size']} × {info['image_size']} pixels")
-    rejects = f"{info['rejects']} inputs were left out"
-    out.print(f"{rejects}: see {dataset.path / 'rejects.jsonl'}" if info["rejects"] else rejects)

@@ -1,194 +1,227 @@
-"""IU X-Ray: chest X-ray studies of Indiana University (NLM Open-i), the R2Gen split.
+"""IU X-Ray: chest X-ray studies of Indiana University (NLM Open-i), from whatever a user has.
 
 Source: Demner-Fushman et al., "Preparing a collection of radiology examinations for distribution
 and retrieval", JAMIA 2016; images and tables as republished on Kaggle; split of Chen et al.,
-"Generating radiology reports via memory-driven transformer", EMNLP 2020. Licence of the data:
-CC BY-NC-ND 4.0. 2,069 train, 296 val and 590 test studies.
+"Generating radiology reports via memory-driven transformer", EMNLP 2020: 2,069 train, 296 val and
+590 test studies, those with findings and at least two images. Licence of the data:
+CC BY-NC-ND 4.0.
 """
 
-import csv
-import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
+from kia.data.annotation import AnnotatedReport, read_annotation
+from kia.data.iu_xray_images import IUImages, Listed, read_projections
+from kia.data.iu_xray_reports import IUReport, read_reports, uid_of
 from kia.data.prepare import Reject
-from kia.data.reports import normalise
-from kia.errors import DataError
-from kia.studies import SPLITS, Split, Study, StudyImage, View
+from kia.data.reports import Section, normalise, section_text
+from kia.data.splits import RandomSplit, read_split
+from kia.errors import DataError, UsageError
+from kia.studies import SPLITS, Split, Study
 
 SPLIT_COUNTS: Mapping[str, int] = {"train": 2069, "val": 296, "test": 590}
 """Studies of the R2Gen split."""
-SECTIONS = ("indication", "comparison", "findings", "impression")
+REPORT_COUNTS = (3851, 3955)
+"""All reports, as published by Kaggle (those with images) and by Open-i."""
 
-_UID = re.compile(r"CXR(\d+)_")
-_EXTENSIONS = (".jpg", ".jpeg", ".png")
-_VIEWS: Mapping[str, View] = {"Frontal": "frontal", "Lateral": "lateral"}
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A study before its images are looked for; `why_not` says why it cannot be one."""
+
+    id: str
+    uid: str
+    split: Split | None
+    text: str
+    sections: Mapping[str, str]
+    listed: list[Listed]
+    why_not: str
 
 
 def read_iu_xray(
     images_dir: Path,
-    annotation: Path,
-    reports_csv: Path,
-    projections_csv: Path,
+    annotation: Path | None = None,
+    reports: Path | None = None,
+    projections: Path | None = None,
     *,
+    split: Path | RandomSplit | None = None,
+    section: Section | None = None,
     complete: bool = True,
 ) -> tuple[list[Study], list[Reject]]:
     """Read the studies of IU X-Ray; images are found, not decoded.
 
     View 0 is the first frontal image, view 1 the first lateral one, in the order of
-    `projections_csv` and among the images that are there. A study without such a pair keeps
+    `projections` and among the images that are there. A study without such a pair keeps
     its first two images, under their true views.
 
     Args:
-        images_dir: Images under Kaggle's names, as .png, .jpg or .jpeg.
-        annotation: R2Gen's annotation.json; its text is the report.
-        reports_csv: indiana_reports.csv, for the sections.
-        projections_csv: indiana_projections.csv, for the views.
-        complete: Refuse any other counts than `SPLIT_COUNTS`; otherwise studies without report
-            or image are just rejects.
+        images_dir: Images under Open-i's or Kaggle's names, as .png, .jpg or .jpeg; or R2Gen's
+            folders CXR…/0.png.
+        annotation: R2Gen's annotation.json: its studies, in its order and split. Without it the
+            studies are all reports.
+        reports: NLMCXR_reports.tgz, the folder of its XML files, or indiana_reports.csv: the
+            sections. May be absent where there is an annotation.
+        projections: indiana_projections.csv: the views. Without it the first image counts as
+            frontal and the others as lateral.
+        split: A file (`read_split`; of study ids or numbers), or drawn by report; None for the
+            annotation's.
+        section: The target text. None for the annotation's own text, as it is ("report"), or
+            the findings where there is no annotation.
+        complete: Refuse any other counts than the published ones, and studies whose images are
+            lost; otherwise those are just rejects.
 
     Returns:
-        Studies in the order of the annotation, and what was left out (studies and images).
+        Studies in the order of the annotation or of their numbers, and what was left out
+        (studies and images).
 
     Raises:
-        DataError: A file is missing or malformed, splits contradict each other, or the counts
-            deviate and `complete` is set.
+        DataError: A file is missing or malformed, splits contradict each other, or something is
+            missing and `complete` is set.
+        UsageError: The sources do not tell the split or the section.
     """
-    records = _read_annotation(annotation)
-    sections = _read_sections(reports_csv)
-    projections = _read_projections(projections_csv)
-    if not images_dir.is_dir():
-        raise DataError(f"{images_dir}: no such folder of images")
-    present = {path.name: path for path in images_dir.resolve().iterdir()}
-    studies: list[Study] = []
+    section = chosen_section(annotation, reports, split, section)
+    entries = None if annotation is None else read_annotation(annotation)
+    texts, rejects = ({}, []) if reports is None else read_reports(reports)
+    if complete and entries is None and len(texts) not in REPORT_COUNTS:
+        known = " or ".join(f"{count:,}" for count in REPORT_COUNTS)
+        raise DataError(
+            f"{reports} holds {len(texts):,} reports instead of {known}; "
+            "--incomplete prepares what there is"
+        )
+    folder = IUImages.in_folder(images_dir)
+    views = {} if projections is None else read_projections(projections)
+    candidates = [
+        _candidate(entry, report, views, folder, section)
+        for entry, report in _pairs(entries, texts)
+    ]
     lost: list[Reject] = []
-    unused: list[Reject] = []
-    for record in records:
-        uid = _uid(record["id"])
-        images, missing = _find_images(projections.get(uid, []), present)
-        unused += [Reject(f"{record['id']} ({name})", "image is missing") for name in missing]
-        report = normalise(record["report"])
-        if not report or not images:
-            lost.append(Reject(record["id"], "no image" if report else "empty report"))
-            continue
-        split = cast(Split, record["split"])
-        text = sections.get(uid, {})
-        studies.append(Study(record["id"], split, images, record["report"], text))
+    if split is not None:
+        candidates = _assigned(candidates, split, lost)
+    # What the annotation promises and is not there is lost; a report without text is as published.
+    promised = entries is not None and section in ("report", "findings")
+    studies: list[Study] = []
+    for candidate in candidates:
+        images, missing = folder.find(candidate.uid, candidate.listed)
+        rejects += [Reject(f"{candidate.id} ({name})", "image is missing") for name in missing]
+        if candidate.why_not or not images:
+            why = candidate.why_not or "no image"
+            expected = bool(candidate.why_not) and not promised
+            (rejects if expected else lost).append(Reject(candidate.id, why))
+        elif candidate.split is None:
+            rejects.append(Reject(candidate.id, "not in the split file"))
+        else:
+            text, sections = candidate.text, candidate.sections
+            studies.append(Study(candidate.id, candidate.split, images, text, sections))
     if complete:
-        require_complete(Counter(study.split for study in studies), lost)
-    return studies, unused + lost
+        gone = {reject.what for reject in lost}
+        counts = Counter[str](c.split for c in candidates if c.split and c.id not in gone)
+        by_r2gen = entries is not None and split is None
+        require_complete(counts, lost, SPLIT_COUNTS if by_r2gen else None)
+    return studies, rejects + lost
 
 
-def require_complete(counts: Mapping[str, int], lost: Iterable[Reject]) -> None:
-    """DataError naming the first lost studies, unless the counts are those of the R2Gen split."""
-    found: dict[str, int] = {split: counts.get(split, 0) for split in SPLITS}
-    if found == dict(SPLIT_COUNTS):
-        return
+def require_complete(
+    counts: Mapping[str, int], lost: Iterable[Reject], expected: Mapping[str, int] | None = None
+) -> None:
+    """DataError naming the first lost studies, unless none is and the counts are as expected."""
     lost = list(lost)
+    if not lost and (expected is None or _slashed(counts) == _slashed(expected)):
+        return
     first = "; ".join(f"{reject.what}: {reject.why}" for reject in lost[:5])
     which = f"{len(lost)} studies are lost, first: {first}" if lost else "none is lost"
+    instead = "" if expected is None else f" instead of {_slashed(expected)}"
     raise DataError(
-        f"IU X-Ray has {_slashed(found)} studies instead of {_slashed(SPLIT_COUNTS)} "
-        f"(train/val/test); {which}; --incomplete prepares what there is"
+        f"IU X-Ray has {_slashed(counts)} studies{instead} (train/val/test); {which}; "
+        "--incomplete prepares what there is"
     )
 
 
-def _read_annotation(path: Path) -> list[dict[str, str]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(content, dict) or not any(split in content for split in SPLITS):
-        raise DataError(f"{path}: expected the keys {', '.join(SPLITS)}")
-    records: list[dict[str, str]] = []
-    split_of: dict[str, str] = {}
-    for split in SPLITS:
-        for record in content.get(split, []):
-            _check_record(record, split, path)
-            uid = _uid(record["id"])
-            if uid in split_of:
-                where = " and ".join(dict.fromkeys((split_of[uid], split)))
-                raise DataError(f"{path}: study {record['id']} occurs twice (in {where})")
-            split_of[uid] = split
-            records.append(record)
-    return records
+def chosen_section(
+    annotation: Path | None,
+    reports: Path | None,
+    split: Path | RandomSplit | None,
+    section: Section | None,
+) -> Section:
+    """The section that `read_iu_xray` takes; UsageError if its sources do not tell enough."""
+    if annotation is None and reports is None:
+        raise UsageError("IU X-Ray needs --reports, or --annotation")
+    if annotation is None and split is None:
+        raise UsageError("without --annotation, say how to split: --split random, or a file")
+    if reports is None and section in ("impression", "both"):
+        raise UsageError(f"--section {section} needs --reports: the annotation has findings only")
+    return section or ("findings" if annotation is None else "report")
 
 
-def _check_record(record: Any, split: str, path: Path) -> None:
-    if not isinstance(record, dict) or not all(
-        isinstance(record.get(key), str) for key in ("id", "report", "split")
-    ):
-        raise DataError(f"{path}: an entry of {split} lacks id, report or split")
-    if record["split"] != split:
-        raise DataError(
-            f"{path}: study {record['id']} is listed under {split} "
-            f"but says split {record['split']!r}"
-        )
+def _pairs(
+    entries: list[AnnotatedReport] | None, texts: Mapping[str, IUReport]
+) -> Iterator[tuple[AnnotatedReport | None, IUReport]]:
+    """Studies to be: those of the annotation, or all reports."""
+    if entries is None:
+        yield from ((None, report) for report in texts.values())
+        return
+    split_of: dict[str, Split] = {}
+    for entry in entries:
+        uid = uid_of(entry.id)
+        if uid in split_of:
+            where = " and ".join(dict.fromkeys((split_of[uid], entry.split)))
+            raise DataError(f"annotation: study {entry.id} occurs twice (in {where})")
+        split_of[uid] = entry.split
+        # Without the reports the annotation's text is all there is: R2Gen took the findings.
+        yield entry, texts.get(uid, IUReport(uid, {} if texts else {"findings": entry.report}))
 
 
-def _uid(study_id: str) -> str:
-    match = _UID.match(study_id)
-    if match is None:
-        raise DataError(f"study id {study_id!r} is not of the form CXR<uid>_…")
-    return match[1]
+def _candidate(
+    entry: AnnotatedReport | None,
+    report: IUReport,
+    views: Mapping[str, list[Listed]],
+    folder: IUImages,
+    section: Section,
+) -> _Candidate:
+    listed = _listed(entry, report, views, folder)
+    text = entry.report if entry and section == "report" else section_text(report.sections, section)
+    why_not = f"empty {section}" if not normalise(text) else "" if listed else "no image"
+    return _Candidate(
+        id=entry.id if entry else folder.study_id(report.uid, listed),
+        uid=report.uid,
+        split=entry.split if entry else None,
+        text=text,
+        sections=report.sections,
+        listed=listed,
+        why_not=why_not,
+    )
 
 
-def _read_sections(path: Path) -> dict[str, dict[str, str]]:
-    rows = _read_csv(path, ("uid", *SECTIONS))
-    return {
-        row["uid"]: {name: row[name] for name in SECTIONS if (row[name] or "").strip()}
-        for row in rows
-    }
+def _listed(
+    entry: AnnotatedReport | None,
+    report: IUReport,
+    views: Mapping[str, list[Listed]],
+    folder: IUImages,
+) -> list[Listed]:
+    """Names of a study's images: what its source lists, or what lies there."""
+    if not folder.files:
+        names = entry.images if entry else ()
+        return [(Path(name).name, None) for name in names] or folder.listed(report.uid)
+    if views:
+        return views.get(report.uid, [])
+    return [(name, None) for name in report.images] or folder.listed(report.uid)
 
 
-def _read_projections(path: Path) -> dict[str, list[tuple[str, View]]]:
-    images: dict[str, list[tuple[str, View]]] = {}
-    for row in _read_csv(path, ("uid", "filename", "projection")):
-        view = _VIEWS.get(row["projection"])
-        if view is None:
-            raise DataError(f"{path}: {row['filename']} has projection {row['projection']!r}")
-        images.setdefault(row["uid"], []).append((row["filename"], view))
-    return images
-
-
-def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path}: no column {', '.join(missing)}")
-            return list(reader)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: not readable as CSV ({error})") from error
-
-
-def _find_images(
-    listed: list[tuple[str, View]], present: Mapping[str, Path]
-) -> tuple[tuple[StudyImage, ...], list[str]]:
-    """The images of a study that are used, and the names of those that are not there."""
-    found: list[StudyImage] = []
-    missing: list[str] = []
-    for name, view in listed:
-        stem = Path(name).stem if name.lower().endswith(_EXTENSIONS) else name
-        names = (name, *(stem + extension for extension in _EXTENSIONS))
-        path = next((present[other] for other in names if other in present), None)
-        if path is None:
-            missing.append(name)
-        else:
-            found.append(StudyImage(str(path), view))
-    frontal = [image for image in found if image.view == "frontal"]
-    lateral = [image for image in found if image.view == "lateral"]
-    pair = [*frontal[:1], *lateral[:1]]
-    return tuple(pair if len(pair) == 2 else found[:2]), missing
+def _assigned(
+    candidates: list[_Candidate], split: Path | RandomSplit, lost: list[Reject]
+) -> list[_Candidate]:
+    """Candidates with the split of a file, or one drawn among those that can be studies."""
+    if isinstance(split, RandomSplit):
+        drawn = split.draw(c.uid for c in candidates if not c.why_not)
+        return [replace(c, split=drawn.get(c.uid)) for c in candidates]
+    given = read_split(split)
+    uids = {candidate.uid for candidate in candidates}
+    by_uid = {name.removeprefix("CXR").split("_")[0]: part for name, part in given.items()}
+    unknown = sorted(by_uid.keys() - uids)
+    lost += [Reject(f"CXR{uid}", "in the split file, but not among the studies") for uid in unknown]
+    return [replace(candidate, split=by_uid.get(candidate.uid)) for candidate in candidates]
 
 
 def _slashed(counts: Mapping[str, int]) -> str:
-    return "/".join(f"{counts[split]:,}" for split in SPLITS)
+    return "/".join(f"{counts.get(split, 0):,}" for split in SPLITS)

@@ -2,6 +2,11 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Literal
+
+Section = Literal["findings", "impression", "both", "report"]
+"""Which text of a report a model learns to write."""
 
 _WORD = re.compile(r"\w+(?:(?:['/-]|(?<=\d)\.(?=\d))\w+)*|[^\w\s]")
 
@@ -24,3 +29,20 @@ def target_text(report: str) -> str:
 def words(report: str) -> list[str]:
     """Words and punctuation marks of the target text; decimals and hyphenated words stay whole."""
     return _WORD.findall(target_text(report))
+
+
+def section_text(sections: Mapping[str, str], section: Section) -> str:
+    """The target text among the sections of a report.
+
+    Args:
+        sections: Lower-case name → text, in the order of the report.
+        section: "findings"; "impression"; "both" of them, one after the other, or the one that
+            is there; "report": all sections, each after its heading.
+
+    Returns:
+        "" if the report has no such text.
+    """
+    if section == "report":
+        return "\n".join(f"{name.upper()}: {text}" for name, text in sections.items())
+    names = ("findings", "impression") if section == "both" else (section,)
+    return "\n".join(sections[name] for name in names if sections.get(name, "").strip())

@@ -67,6 +67,7 @@ class DatasetWriter:
         overwrite: bool = False,
     ) -> None:
         self.out = Path(out).resolve()
+        refuse_occupied(self.out, overwrite)  # before a reader takes its time
         self.image_size = image_size
         self._about = {"source": source, "section": section, "resize": resize}
         self._overwrite = overwrite
@@ -81,7 +82,6 @@ class DatasetWriter:
         self._first_reject = ""
 
     def __enter__(self) -> Self:
-        refuse_occupied(self.out, self._overwrite)
         self._tmp = hidden(self.out, f"preparing-{socket.gethostname()}-{os.getpid()}")
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,110 @@
+"""`kia data mimic-cxr`: MIMIC-CXR-JPG as PhysioNet lays it out."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kia.cli.data_options import (
+    Graphs,
+    Labels,
+    Out,
+    Overwrite,
+    Resize,
+    ResizeMode,
+    SectionChoice,
+    Size,
+    Workers,
+    store,
+)
+
+if TYPE_CHECKING:
+    from kia.data.reports import Section
+
+
+class SampleChoice(StrEnum):
+    """What a sample is."""
+
+    image = "image"
+    study = "study"
+
+
+class ViewChoice(StrEnum):
+    """Which images to take."""
+
+    all = "all"
+    frontal = "frontal"
+    lateral = "lateral"
+
+
+def mimic_cxr(
+    root: Annotated[
+        Path, typer.Argument(metavar="DIR", help="MIMIC-CXR-JPG: files/p10 … and the tables")
+    ],
+    out: Out,
+    reports: Annotated[
+        Path | None,
+        typer.Option("--reports", help="folder with files/p10/p10000032/s50414267.txt, else DIR"),
+    ] = None,
+    annotation: Annotated[
+        Path | None, typer.Option("--annotation", help="R2Gen's annotation.json")
+    ] = None,
+    sectioned: Annotated[
+        Path | None, typer.Option("--sectioned", help="mimic_cxr_sectioned.csv, for the .txt")
+    ] = None,
+    samples: Annotated[
+        SampleChoice, typer.Option("--samples", help="an image (as R2Gen) or a study a sample")
+    ] = SampleChoice.image,
+    views: Annotated[
+        ViewChoice, typer.Option("--views", help="the images to take")
+    ] = ViewChoice.all,
+    section: Annotated[
+        SectionChoice | None,
+        typer.Option("--section", help="target text; the annotation's own, else the findings"),
+    ] = None,
+    size: Size = 256,
+    resize: Resize = ResizeMode.squash,
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="accept other counts than the published ones")
+    ] = False,
+    labels: Labels = None,
+    graphs: Graphs = None,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Prepare MIMIC-CXR-JPG in its official splits, with the labels it comes with."""
+    from kia.data.mimic_cxr import MIMICCXR
+    from kia.data.store import DatasetWriter
+
+    target: Section = "findings" if annotation is None else "report"
+    target = section.value if section else target
+    writer = DatasetWriter(
+        out,
+        image_size=size,
+        source="MIMIC-CXR-JPG",
+        section=target,
+        resize=resize.value,
+        overwrite=overwrite,
+    )
+    studies = MIMICCXR(
+        root,
+        reports=reports,
+        annotation=annotation,
+        sectioned=sectioned,
+        samples=samples.value,
+        views=views.value,
+        section=target,
+        own_labels=labels is None,
+        complete=not incomplete,
+    )
+    store(
+        writer,
+        studies,
+        len(studies),
+        ids=studies.ids,
+        labels=labels,
+        graphs=graphs,
+        resize=resize,
+        workers=workers,
+    )
