@@ -3,14 +3,15 @@
 import inspect
 import json
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kia.evaluation import meteor_pool
-from kia.evaluation.java import MeteorProcess
+from kia.evaluation.java import MeteorProcess, MeteorScores
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +31,12 @@ def meteor() -> Iterator[MeteorProcess]:
 def shared_meteor(meteor: MeteorProcess, monkeypatch: pytest.MonkeyPatch) -> MeteorProcess:
     """Every scorer of this test uses the session's METEOR, which takes seconds to start."""
 
+    turn = threading.Lock()  # a pool has a thread for each process; here they share one
+
     class Shared:
-        score = staticmethod(meteor.score)
+        def score(self, hyps: Sequence[str], refs: Sequence[str]) -> MeteorScores:
+            with turn:
+                return meteor.score(hyps, refs)
 
         def close(self) -> None:
             pass

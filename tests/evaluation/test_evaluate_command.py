@@ -1,6 +1,7 @@
 """`kia evaluate` as a user runs it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -196,7 +197,7 @@ def test_all_outputs_of_one_run(
     assert set(result["by"]["sex"]) == {"F", "M"}
     assert result["image_gain"] == {"value": 0.25, "split": "val", "epoch": 1}
     assert result["against"]["name"].endswith("other.jsonl")
-    assert "Against" in printed
+    assert f"{files[0]} against" in printed
     assert "### Language metrics" in outs[1].read_text(encoding="utf-8")
     assert r"\begin{tabular}" in outs[2].read_text(encoding="utf-8")
     assert outs[3].read_text(encoding="utf-8").count("<img") == 4
@@ -281,7 +282,24 @@ def test_tools_that_are_not_installed_cost_one_line(
     assert len(lines) == 3
     assert "radgraph is not installed (pip install radgraph)" in lines[0]
     assert "set KIA_CHEXBERT" in lines[1]
-    assert "RadEval is not installed" in lines[2]
+    assert "radeval is not installed (pip install radeval)" in lines[2]
+
+
+@pytest.mark.usefixtures("no_java")
+def test_files_of_chexbert_count_only_in_the_folder_that_is_named(
+    kia_command: KiaCommand,
+    files: tuple[str, str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("chexbert.pth", "vocab.txt"):
+        (tmp_path / name).touch()
+    monkeypatch.delenv("KIA_CHEXBERT", raising=False)
+    words = ("--references", files[1], "--with", "chexbert")
+    code, _, told = kia_command("evaluate", files[0], *words)
+    assert (code, told.count("\n")) == (0, 1)
+    assert "set KIA_CHEXBERT" in told
 
 
 @pytest.mark.usefixtures("no_java")
@@ -303,6 +321,44 @@ def test_a_tool_that_is_installed_adds_its_scores(
     result = json.loads(out.read_text(encoding="utf-8"))
     assert result["extra"]["radgraph"] == pytest.approx(result["radgraph_f1"])
     assert "By radgraph" in printed
+
+
+@pytest.mark.usefixtures("no_java")
+def test_metrics_of_radeval_that_lack_their_weights_are_left_out_and_nothing_is_fetched(
+    kia_command: KiaCommand,
+    files: tuple[str, str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Stand-ins as radeval 2.2 is: named metrics, and a download by nltk as it is imported."""
+
+    class RadEval:
+        def __init__(self, metrics: list[str], show_progress: bool = True) -> None:
+            assert os.environ["HF_HUB_OFFLINE"] == "1"
+            assert nltk.download("punkt_tab", quiet=True) is False
+            if metrics[0] not in ("bleu", "rouge"):
+                raise OSError("no weights")
+            self.metric = metrics[0]
+
+        def __call__(self, refs: list[str], hyps: list[str]) -> dict[str, float]:
+            print("noise")
+            assert (refs, hyps) == ([*REFS.values()], [*HYPS.values()])
+            return {self.metric: 0.25}
+
+    nltk = SimpleNamespace(download=lambda *names, **how: pytest.fail("a download"))
+    monkeypatch.setitem(sys.modules, "nltk", nltk)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "radeval", SimpleNamespace(RadEval=RadEval))
+    out = tmp_path / "r.json"
+    words = ("--references", files[1], "--with", "radeval", "--json", str(out))
+    code, printed, told = kia_command("evaluate", files[0], *words)
+    assert (code, "noise" in printed) == (0, False)
+    assert "without bertscore (OSError), f1chexbert (OSError)" in told
+    assert json.loads(out.read_text(encoding="utf-8"))["extra"] == {
+        "radeval": {"bleu": 0.25, "rouge": 0.25}
+    }
+    assert "By radeval" in printed
 
 
 @pytest.mark.usefixtures("no_java")

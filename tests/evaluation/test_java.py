@@ -122,6 +122,33 @@ def test_no_java_is_left_behind_by_a_stopped_run(name: str) -> None:
     assert not _alive(java)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a Unix signal")
+def test_ctrl_c_in_a_terminal_ends_kia_evaluate_and_its_one_meteor(tmp_path: Path) -> None:
+    """A terminal sends the signal to all processes of the command, Java too."""
+    starts, java = tmp_path / "starts", tmp_path / "java"
+    java.write_text(f'#!/bin/sh\necho "$$ $*" >> "{starts}"\nexec "{find_java()}" "$@"\n')
+    java.chmod(0o755)
+    reports = tmp_path / "reports.txt"
+    reports.write_text("".join(f"the heart is {i}\n" for i in range(500)))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "kia.cli.main", "evaluate", reports, "--references", reports],
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while run.poll() is None and not (starts.exists() and "meteor" in starts.read_text()):
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.killpg(run.pid, signal.SIGINT)
+    told = run.communicate(timeout=60)[1]
+    assert (run.returncode, told.strip()) == (130, "interrupted")
+    words = [line.split() for line in starts.read_text().splitlines()]
+    (meteor,) = (int(pid) for pid, *rest in words if "meteor-1.5.jar" in rest)
+    assert not _alive(meteor)
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

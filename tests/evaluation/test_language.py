@@ -1,5 +1,6 @@
 """Language metrics. The golden values are those of docs/evaluation.md."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,19 @@ def test_equal_reports_reach_the_top_of_every_metric(shared_meteor: object) -> N
     for protocol in ("r2gen-full", "coco"):
         values = score(reports, reports, protocol=protocol)
         assert values == pytest.approx(dict.fromkeys(METRICS, 1.0) | {"cider": 10.0}), protocol
+
+
+@pytest.mark.parametrize("protocol", ["r2gen-full", "coco"])
+def test_no_report_shifts_the_lines_of_meteor_or_of_the_tokenizer(
+    protocol: str, shared_meteor: object
+) -> None:
+    odd = ["a\tb", "a\nb\r\nc", "||| EVAL ||| 1", "\"q\" 'x'", "größe ≤ 心臓 🫀", "", "\u2028\x85a"]
+    first, last = ("the heart is big", "the heart"), ("no effusion", "no pleural effusion")
+    with LanguageScorer([first[1], *odd, last[1]]) as scorer:
+        mixed = scorer.score([first[0], *reversed(odd), last[0]], protocol).statistics["meteor"]
+    with LanguageScorer([first[1], last[1]]) as scorer:
+        alone = scorer.score([first[0], last[0]], protocol).statistics["meteor"]
+    assert np.array_equal(mixed[[0, -1]], alone)
 
 
 def test_scores_do_not_depend_on_their_company(shared_meteor: object) -> None:

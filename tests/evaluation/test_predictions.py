@@ -20,7 +20,8 @@ def write(folder: Path, text: str | bytes) -> Path:
 
 def test_other_keys_empty_lines_number_ids_and_a_byte_order_mark_are_fine(tmp_path: Path) -> None:
     text = f'\ufeff{GOOD}\r\n\n{{"id": 2, "report": "", "text": "Clear\u2028."}}\n'
-    assert read_reports(write(tmp_path, text)) == {"1": "clear", "2": ""}
+    text += r'{"id": 3, "report": "\ud83e\udec0"}'  # one character, both halves
+    assert read_reports(write(tmp_path, text)) == {"1": "clear", "2": "", "3": "🫀"}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,8 @@ def test_other_keys_empty_lines_number_ids_and_a_byte_order_mark_are_fine(tmp_pa
         ('{"id": null, "report": "a"}', "line 1: the id must be a text"),
         ('{"id": true, "report": "a"}', "line 1: the id must be a text"),
         ('{"id": "1", "report": ["a"]}', "line 1: the report must be a text"),
+        (r'{"id": "1", "report": "a \ud83d"}', "line 1: an escape such as .* half of a character"),
+        (r'{"id": "\udc00", "report": "a"}', "line 1: an escape such as .* half of a character"),
         (f"{GOOD}\n\n{GOOD}", "1 ids occur more than once: 1 .the first on lines 1 and 3"),
         (b"\xff\xfe{}", "is not UTF-8 text"),
         ("[" * 100_000, "line 1 is not JSON"),

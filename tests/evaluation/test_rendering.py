@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kia.evaluation.board import Settings
-from kia.evaluation.html_report import html_report
+from kia.evaluation.html_report import _COLOURS, html_report
 from kia.evaluation.matching import match_sentences
 from kia.evaluation.rendering import latex, markdown
 from kia.evaluation.scoreboard import Evaluation
@@ -36,7 +36,7 @@ def test_markdown_has_every_table_and_no_live_mark(evaluation: Evaluation) -> No
         "RadGraph-F1",
         "Clinical efficacy",
         "Observations",
-        "Against",
+        r"m\_1 against",
     ):
         assert f"### {title}" in text
     assert "<script>" not in text
@@ -51,10 +51,11 @@ def test_markdown_has_every_table_and_no_live_mark(evaluation: Evaluation) -> No
 def test_latex_escapes_what_it_must(evaluation: Evaluation) -> None:
     text = latex(evaluation.results[0])
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 6
-    assert r"other\_\&<system>" in text
+    assert r"other\_\&\textless{}system\textgreater{}" in text
+    assert r"\begin{tabular}{lrrrrrl}" in text  # the column of papers is text
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
     assert not re.search(r"(?<!\\)[%#_]", body.replace(r"\usepackage", ""))
-    for table in re.findall(r"\\begin\{tabular\}\{(l+r*)\}(.*?)\\end\{tabular\}", text, re.DOTALL):
+    for table in re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", text, re.DOTALL):
         columns = len(table[0])
         for line in table[1].splitlines():
             if line.endswith(r"\\"):
@@ -148,6 +149,52 @@ def test_sentences_match_by_their_words_and_only_with_equal_negation() -> None:
         "Heart size is normal.": "Heart size normal.",
     }
     assert [text for text, number in matched.ref if number is None] == ["No pleural effusion."]
+
+
+@pytest.mark.parametrize(
+    ("hyp", "ref"),
+    [
+        ("No effusion.", "No pneumothorax."),
+        ("The heart is normal.", "The mediastinum is normal."),
+        ("The heart is within normal limits.", "The aorta is within normal limits."),
+        ("The lungs are clear.", "The lungs are hyperexpanded."),
+    ],
+)
+def test_denying_different_things_is_not_the_same(hyp: str, ref: str) -> None:
+    assert match_sentences(hyp, ref).hyp == [(hyp, None)]
+
+
+def test_equal_sentences_match_even_without_a_word_of_content() -> None:
+    assert match_sentences("It is normal.", "It is normal.").hyp == [("It is normal.", 0)]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance. Source: WCAG 2.1, definition of contrast ratio."""
+    digits = colour.removeprefix("#")
+    digits = digits if len(digits) == 6 else "".join(2 * digit for digit in digits)
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted(luminance(colour) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_text_is_readable_on_every_background(evaluation: Evaluation) -> None:
+    """Bar: WCAG 2.1 AA, 4.5 to 1."""
+    assert contrast("#000", "#ffffff") == pytest.approx(21)
+    page = html_report(evaluation.results[0])
+    inks = set(re.findall(r"[^-]color: (#\w+)", page))
+    assert len(inks) > 3
+    assert {ink: contrast(ink, "#fff") for ink in inks if contrast(ink, "#fff") < 4.5} == {}
+    papers = {*_COLOURS, *re.findall(r"\.(?:missed|invented) \{ background: (#\w+)", page)}
+    assert len(papers) == len(_COLOURS) + 2
+    for paper in papers:  # text, and the number of a pair
+        assert min(contrast(ink, paper) for ink in ("#1b1f24", "#57606a")) >= 4.5, paper
 
 
 def test_a_sentence_is_matched_once() -> None:

@@ -12,9 +12,10 @@ from kia.evaluation.board import Settings
 from kia.evaluation.clinical import CELLS, POLICIES
 from kia.evaluation.language import METRICS, PROTOCOLS
 from kia.evaluation.rendering import render
-from kia.evaluation.scoreboard import Evaluation, evaluate_predictions
+from kia.evaluation.scoreboard import Evaluation
 from kia.evaluation.seeds import over_seeds
 from kia.evaluation.systems import References, System
+from kia.evaluation.tables import short_range
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.radgraph import Entity, ReportGraph
 
@@ -22,6 +23,17 @@ REFS = {"a": "The heart is big.", "b": "The lungs are clear.", "c": "No effusion
 HYPS = {"c": "No effusion.", "a": "The heart is normal.", "b": "The lungs are clear."}
 TRAIN = ["The lungs are clear."] * 3 + ["The heart is big.", "No pleural effusion is seen."]
 VECTORS = np.eye(5), np.eye(5)[[4, 3, 0]]  # for c, a, b in this order
+
+
+def evaluate_predictions(
+    hyps: dict[str, str],
+    refs: dict[str, str],
+    train: list[str] | None = None,
+    embeddings: Any = None,
+    **more: Any,
+) -> dict[str, Any]:
+    system = System(hyps, embeddings=embeddings)
+    return Evaluation([system], References(refs, train, **more)).results[0]
 
 
 def shown(result: dict[str, Any], width: int = 120) -> str:
@@ -88,6 +100,19 @@ def test_every_row_names_its_protocol(result: dict[str, Any]) -> None:
     assert text.count("95 % interval") == 4
     assert "3 studies of split test, 3 different reports (100.0%)" in text
     assert "collapsed" not in text
+
+
+def test_bounds_lose_only_the_zero_before_the_point() -> None:
+    assert short_range((0.104, 0.188)) == ".104–.188"
+    assert short_range((9.876, 10.0)) == "9.876–10.000"
+
+
+def test_the_result_names_its_conventions(result: dict[str, Any]) -> None:
+    assert result["settings"] == {"cleaning": "iu", "resamples": 1000, "seed": 0}
+    text = " ".join(shown(result).split())
+    assert "cleaned as R2Gen cleans IU X-Ray" in text
+    assert "cut to 59 words" in text
+    assert "1,000 bootstrap resamples of the studies, seed 0" in text
 
 
 def test_a_narrow_terminal_loses_no_digit(result: dict[str, Any]) -> None:
@@ -185,8 +210,19 @@ def test_labels_and_graphs_of_files_take_the_place_of_tools() -> None:
     assert result["clinical"]["uncertain_negative"]["observations"]["Edema"]["support"] == 0
     assert result["radgraph_f1"]["complete"] == 1.0
     assert result["labelers"]["predictions"] == result["graph_sources"]["references"] == "file"
-    with pytest.raises(DataError, match="lacks 3 of 4 studies: b, c, d"):
-        Evaluation([System(BIG, labels={"a": {}})], References(BIG), ALL)
+    with pytest.raises(DataError, match="with the labels of m lacks 3 of 4 studies: b, c, d"):
+        Evaluation([System(BIG, "m", labels={"a": {}})], References(BIG), ALL)
+
+
+@pytest.mark.usefixtures("no_java")
+def test_labels_of_a_file_are_not_compared_with_those_of_a_tool() -> None:
+    system = System(BIG, "m", labels={id_: {"Edema": 1} for id_ in BIG})
+    result = Evaluation([system], References(BIG), ALL, against=System(BIG, "other")).results[0]
+    assert set(result["against"]) == {"name", "protocols", "radgraph_f1"}
+    assert "come from a file" in result["notes"]["against.clinical"]
+    assert "baselines are read by big" in result["notes"]["baselines.*.clinical"]
+    assert "against.radgraph_f1" not in result["notes"]
+    assert "Clinical efficacy (file; references: big)" in shown(result)
 
 
 @pytest.mark.usefixtures("no_java")
@@ -222,7 +258,7 @@ def test_another_system_is_compared_on_the_same_studies() -> None:
     assert bleu["p_value"] == pytest.approx(1 / 101)
     assert found["radgraph_f1"]["simple"]["difference"] == 1.0
     assert found["clinical"]["uncertain_negative"]["micro_14"]["f1"]["difference"] == 1.0
-    assert "Against bad" in shown(result)
+    assert "good against bad" in shown(result)
     with pytest.raises(UsageError, match="named twice"):
         Evaluation([good], References(refs), ALL, against=good)
 
@@ -249,6 +285,46 @@ def test_several_seeds_give_mean_and_standard_deviation() -> None:
 
 
 @pytest.mark.usefixtures("no_java")
+def test_a_mean_over_runs_hides_no_collapsed_run() -> None:
+    refs = References({str(i): f"the heart {i}" for i in range(10)})
+    good, bad = System(refs.reports, "good"), System(dict.fromkeys(refs.reports, "clear"), "bad")
+    text = shown(over_seeds(Evaluation([good, bad], refs, ALL).results))
+    assert "bad writes 1 report for 10 studies: it has collapsed." in text
+    assert "good writes" not in text
+
+
+@pytest.mark.usefixtures("no_java")
+def test_each_of_several_runs_is_compared_with_the_other_system() -> None:
+    """By hand: entities of "big" alone; the runs have 4/4 and 2/4 graphs right, the other none."""
+    runs = [System(BIG, "s1"), System(BIG | {"a": "small"}, "s2")]
+    other = System(dict.fromkeys(BIG, "small"), "other")
+    found = over_seeds(Evaluation(runs, References(BIG), ALL, against=other).results)
+    assert "against" not in found
+    text = shown(found)
+    for run, ours in (("s1", "0.5000"), ("s2", "0.2500")):
+        table = text.split(f"{run} against other")[1]
+        row = next(line for line in table.splitlines() if "RadGraph-F1 simple" in line)
+        assert row.split()[2:5] == [ours, "0.0000", f"+{ours}"]
+
+
+def test_scores_of_tools_and_image_gains_of_runs_are_averaged(result: dict[str, Any]) -> None:
+    """By hand: of 1 and 2 the mean is 1.5, the standard deviation √½."""
+    runs = [
+        result
+        | {"extra": {"radeval": {"rouge1": value}}, "image_gain": {"value": value, "split": "val"}}
+        for value in (1.0, 2.0)
+    ]
+    found = over_seeds(runs)
+    assert found["extra"] == {"radeval": {"rouge1": 1.5}}
+    assert found["sd"]["extra"]["radeval"]["rouge1"] == pytest.approx(0.5**0.5)
+    assert found["image_gain"]["value"] == 1.5
+    assert found["sd"]["image_gain"]["value"] == pytest.approx(0.5**0.5)
+    lacking = over_seeds([runs[0], result])  # a tool that failed, a run without a log
+    assert "extra" not in lacking
+    assert lacking["image_gain"] is None
+
+
+@pytest.mark.usefixtures("no_java")
 def test_studies_that_were_left_out_are_said_in_the_result() -> None:
     settings = Settings(allow_missing=True, resamples=100)
     system = System({"b": HYPS["b"], "x": "?"}, embeddings=(VECTORS[0], np.eye(5)[[0, 1]]))
@@ -270,11 +346,15 @@ def test_published_rows_stand_beside_the_same_data_set_only() -> None:
     assert "0.641" in text
     for other in ({"split": "val"}, {"source": "phantom"}):
         assert "paper" not in shown(result | {"dataset": origin | other}).split("Clinical")[0]
-    mimic = origin | {"source": "MIMIC-CXR"}
-    text = shown(result | {"dataset": mimic, "n": 3858})
+    other_cleaning = {"settings": result["settings"] | {"cleaning": "mimic"}}
+    assert "paper" not in shown(result | other_cleaning).split("Clinical")[0]
+    mimic = {"dataset": origin | {"source": "MIMIC-CXR"}, "n": 3858}
+    assert "Table 2 of the paper" not in shown(result | mimic)
+    text = shown(result | mimic | other_cleaning)
     assert "Table 2 of the paper" in text
     assert "0.461" in text
     assert "KIA (Graph), paper" in text
+    assert "Labels of the paper: CheXpert labeler; ours: kia's rule labeler." in text
 
 
 @pytest.mark.usefixtures("no_java")

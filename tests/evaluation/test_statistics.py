@@ -7,15 +7,22 @@ from hypothesis import strategies as st
 
 from kia.evaluation import statistics
 from kia.evaluation.language import LanguageScorer
+from kia.evaluation.ngrams import bleu_rows
 from kia.evaluation.statistics import (
+    Interval,
+    Measure,
     bleu_from_sums,
-    bootstrap_interval,
-    language_intervals,
-    mean_interval,
+    language_measure,
     resampled_sums,
 )
 
 RNG = np.random.default_rng(7)
+
+
+def mean_interval(values: np.ndarray, **how: int) -> Interval:
+    rows = np.column_stack([values, np.ones(len(values))])
+    measure = Measure(rows, lambda sums: {"mean": sums[:, 0] / sums[:, 1]})
+    return measure.intervals(**how)["mean"]
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_law_for_many_studies() -> None:
@@ -57,7 +64,25 @@ def test_drawing_in_pieces_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_ratio_of_sums_is_resampled_as_such() -> None:
     data = np.stack([2 * np.arange(1.0, 40), np.arange(1.0, 40)], axis=1)
-    assert bootstrap_interval(data, lambda sums: sums[:, 0] / sums[:, 1]) == (2.0, 2.0)
+    ratio = Measure(data, lambda sums: {"ratio": sums[:, 0] / sums[:, 1]})
+    assert ratio.intervals() == {"ratio": (2.0, 2.0)}
+
+
+def test_a_resample_has_the_score_of_the_studies_that_were_drawn() -> None:
+    """Reference: pycocoevalcap on a corpus that holds each study as often as it was drawn."""
+    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+
+    refs = [f"the heart is {size} and the lungs are clear" for size in ("big", "normal", "small")]
+    hyps = ["the heart is big", "the heart and the lungs are clear", "clear lungs and small heart"]
+    rows = bleu_rows(hyps, refs)
+    drawn = resampled_sums(np.eye(3), resamples=4, seed=2).astype(int)  # how often, (4, 3)
+    assert len({tuple(counts) for counts in drawn}) > 1
+    found = bleu_from_sums(resampled_sums(rows, resamples=4, seed=2))
+    for counts, scores in zip(drawn, found, strict=True):
+        scorer = BleuScorer(n=4)
+        for study in np.repeat(range(3), counts):
+            scorer += (hyps[study], [refs[study]])
+        assert scores == pytest.approx(scorer.compute_score(option="closest", verbose=0)[0])
 
 
 words = st.lists(st.sampled_from("abcd"), max_size=9).map(" ".join)
@@ -79,13 +104,9 @@ def test_intervals_hold_the_score(shared_meteor: object) -> None:
     hyps = [f"the heart is big {'and the lungs are clear ' * (i % 3)}" for i in range(80)]
     with LanguageScorer(refs) as scorer:
         result = scorer.score(hyps, "r2gen-full")
-    intervals = language_intervals(result.statistics)
+    intervals = language_measure(result.statistics).intervals()
     assert set(intervals) == set(result.values)
     for name, (low, high) in intervals.items():
         value = result.values[name]
         assert value is not None
         assert low < value < high, name
-
-
-def test_nothing_scored_has_no_interval() -> None:
-    assert language_intervals({}) == {}

@@ -107,7 +107,7 @@ def _from_dataset(
         dict(zip(ids, prepared.reports(split), strict=True)),
         prepared.reports("train"),
         # the best constant must not be chosen on what is scored
-        prepared.reports("val") if split == "test" else None,
+        None if split == "val" else prepared.reports("val"),
         dataset,
         {
             "hash": prepared.info["content_hash"],

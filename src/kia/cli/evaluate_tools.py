@@ -1,7 +1,9 @@
 """`kia evaluate --with`: scores by tools of others, where they are installed."""
 
+import contextlib
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ CHEXBERT_FOLDER = "KIA_CHEXBERT"
 
 _CHEXBERT_FILES = ("chexbert.pth", "vocab.txt")
 
+_RADEVAL_METRICS = ("bleu", "rouge", "bertscore", "f1chexbert", "radgraph", "ratescore")
+"""RadEval 2's own names; those for chest X-rays that need no language model and no account."""
+
 Scores = dict[str, Any]
 
 
@@ -22,52 +27,61 @@ def check_tools(names: str | None) -> list[str]:
     Raises:
         UsageError: A name is unknown.
     """
-    from kia.cli.console import err
-
     usable = []
     for name in (part.strip().lower() for part in (names or "").split(",") if part.strip()):
         if name not in _TOOLS:
             raise UsageError(f"--with {name}: kia knows {', '.join(_TOOLS)}")
         missing = _missing(name)
         if missing:
-            err.print(f"--with {name}: {missing}; scored without it", markup=False, soft_wrap=True)
+            _tell(name, f"{missing}; scored without it")
         else:
             usable.append(name)
+    if usable:  # before their libraries load: the tools would fetch weights unasked
+        os.environ["HF_HUB_OFFLINE"] = "1"
     return usable
 
 
 def scores_by_tools(tools: Sequence[str], hyps: Sequence[str], refs: Sequence[str]) -> Scores:
     """{"extra": {tool: scores}}, or nothing where no tool is asked for; notes of failed tools."""
-    from kia.cli.console import err
-
     extra: Scores = {}
     for name in tools:
         try:
             extra[name] = _TOOLS[name](hyps, refs)
         except MissingDependency as error:  # the package is there, its weights are not
-            err.print(f"--with {name}: {error}; scored without it", markup=False, soft_wrap=True)
+            _tell(name, f"{error}; scored without it")
     return {"extra": extra} if extra else {}
 
 
+def _tell(tool: str, line: str) -> None:
+    from kia.cli.console import err
+
+    err.print(f"--with {tool}: {line}", markup=False, soft_wrap=True)
+
+
 def _missing(name: str) -> str | None:
-    package = {"radgraph": "radgraph", "radeval": "RadEval"}.get(name)
-    if package and importlib.util.find_spec(package) is None:
-        return f"{package} is not installed (pip install {package})"
     if name == "chexbert":
-        folder = Path(os.environ.get(CHEXBERT_FOLDER, ""))
-        if not all((folder / file).is_file() for file in _CHEXBERT_FILES):
+        if _chexbert_weights() is None:
             files = " and ".join(_CHEXBERT_FILES)
             return f"put {files} (bert-base-uncased) in a folder and set {CHEXBERT_FOLDER} to it"
+    elif importlib.util.find_spec(name) is None:
+        return f"{name} is not installed (pip install {name})"
+    return None
+
+
+def _chexbert_weights() -> Path | None:
+    folder = os.environ.get(CHEXBERT_FOLDER)
+    if folder and all((Path(folder) / file).is_file() for file in _CHEXBERT_FILES):
+        return Path(folder) / _CHEXBERT_FILES[0]
     return None
 
 
 def _radgraph(hyps: Sequence[str], refs: Sequence[str]) -> Scores:
     """RadGraph-F1 of the package's own graphs."""
     from kia.evaluation.graphs import graph_measure
+    from kia.evaluation.systems import annotate
     from kia.knowledge.radgraph_package import package_graphs
 
-    texts = list(dict.fromkeys([*hyps, *refs]))
-    graphs = dict(zip(texts, package_graphs(texts), strict=True))
+    graphs = annotate(package_graphs, [*hyps, *refs])
     measure = graph_measure([graphs[text] for text in hyps], [graphs[text] for text in refs])
     return dict(measure.values())
 
@@ -75,27 +89,44 @@ def _radgraph(hyps: Sequence[str], refs: Sequence[str]) -> Scores:
 def _chexbert(hyps: Sequence[str], refs: Sequence[str]) -> Scores:
     """The clinical grid by CheXbert's labels."""
     from kia.evaluation.clinical import clinical_grid, clinical_measures
+    from kia.evaluation.systems import annotate
     from kia.models.chexbert import load_chexbert
 
-    texts = list(dict.fromkeys([*hyps, *refs]))
+    weights = _chexbert_weights()
+    assert weights is not None  # `check_tools` asked
     try:
-        model = load_chexbert(Path(os.environ[CHEXBERT_FOLDER]) / _CHEXBERT_FILES[0])
+        labeler = load_chexbert(weights).label_reports
     except ModelError as error:
         raise MissingDependency(str(error)) from None
-    labels = dict(zip(texts, model.label_reports(texts), strict=True))
+    labels = annotate(labeler, [*hyps, *refs])
     return clinical_grid(
         clinical_measures([labels[text] for text in hyps], [labels[text] for text in refs])
     )
 
 
 def _radeval(hyps: Sequence[str], refs: Sequence[str]) -> Scores:
-    """What RadEval gives by default, as it gives it."""
-    import RadEval
-
+    """What each of RadEval's metrics gives; those whose weights are missing are left out."""
     try:
-        return dict(RadEval.RadEval()(refs=list(refs), hyps=list(hyps)))
-    except Exception as error:
-        raise MissingDependency(f"RadEval fails ({type(error).__name__}: {error})") from None
+        import nltk
+
+        nltk.download = lambda *names, **how: False  # radeval calls it while it is imported
+        from radeval import RadEval
+    except ImportError as error:
+        raise MissingDependency(f"the package cannot be imported ({error})") from None
+    scores: Scores = {}
+    failed = []
+    for metric in _RADEVAL_METRICS:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                score = RadEval(metrics=[metric], show_progress=False)
+                scores |= score(refs=list(refs), hyps=list(hyps))
+        except Exception as error:  # of every kind, where a package or weights are missing
+            failed.append(f"{metric} ({type(error).__name__})")
+    if not scores:
+        raise MissingDependency(f"none of its metrics runs here: {', '.join(failed)}")
+    if failed:
+        _tell("radeval", f"without {', '.join(failed)}, whose weights or packages are not here")
+    return scores
 
 
 _TOOLS: dict[str, Callable[[Sequence[str], Sequence[str]], Scores]] = {

@@ -121,23 +121,30 @@ class Board:
         texts = [text for hyps in (*sets.values(), self.refs) for text in hyps]
         labels = annotate(self.settings.labeler or built_in_labeler(), texts)
         graphs = annotate(self.settings.extractor or built_in_extractor(), texts)
-        self.ref_labels = self._annotated(refs.labels, self.refs, labels)
-        ref_graphs = self._annotated(refs.graphs, self.refs, graphs)
+        self.ref_labels = self._annotated(
+            "labels of the references", refs.labels, self.refs, labels
+        )
+        ref_graphs = self._annotated("graphs of the references", refs.graphs, self.refs, graphs)
         found = {}
         for name, hyps in sets.items():
             system = self.systems.get(name, System({}))
-            self.labels[name] = self._annotated(system.labels, hyps, labels)
-            found[name] = self._annotated(system.graphs, hyps, graphs), ref_graphs
+            self.labels[name] = self._annotated(f"labels of {name}", system.labels, hyps, labels)
+            made = self._annotated(f"graphs of {name}", system.graphs, hyps, graphs)
+            found[name] = made, ref_graphs
         return found
 
     def _annotated(
-        self, given: Mapping[str, Any] | None, texts: Sequence[str], made: Mapping[str, Any]
+        self,
+        what: str,
+        given: Mapping[str, Any] | None,
+        texts: Sequence[str],
+        made: Mapping[str, Any],
     ) -> list[Any]:
         if given is None:
             return [made[text] for text in texts]
         if missing := [id_ for id_ in self.ids if id_ not in given]:
             raise DataError(
-                f"the file of labels or graphs lacks {len(missing)} of {len(self.ids)} studies: "
+                f"the file with the {what} lacks {len(missing)} of {len(self.ids)} studies: "
                 f"{first_ids(missing)}"
             )
         return [given[id_] for id_ in self.ids]

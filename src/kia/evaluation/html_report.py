@@ -11,13 +11,11 @@ from typing import Any
 
 from kia.evaluation.cases import Case
 from kia.evaluation.matching import match_sentences
+from kia.evaluation.summary import note_lines, summary_lines, warning_lines
 from kia.evaluation.tables import (
     TEXT_COLUMNS,
     ScoreTable,
-    note_lines,
     result_tables,
-    summary_lines,
-    warning_lines,
 )
 
 Images = Callable[[str], Sequence[bytes]]
@@ -36,7 +34,7 @@ th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child, .left { text-align: left; }
 thead th { border-bottom: 2px solid #1b1f24; vertical-align: bottom; }
 tbody { border-bottom: 1px solid #d0d7de; }
-tr.model { font-weight: 650; } tr.interval { color: #57606a; } tr.published { color: #0a5; }
+tr.model { font-weight: 650; } tr.interval { color: #57606a; } tr.published { color: #0a6640; }
 svg text { font: 13px system-ui, sans-serif; fill: #1b1f24; } svg .small { fill: #57606a; }
 .case { border-top: 1px solid #d0d7de; padding: 1rem 0; }
 .images { display: flex; gap: .5rem; margin: .5rem 0; }
@@ -175,7 +173,7 @@ def _bar(
 def _cases(cases: Sequence[Case], images: Images | None) -> str:
     intro = (
         "Most wrong observations first (uncertain as absent), then lowest RadGraph-F1. Sentences "
-        "of one colour and number say the same."
+        "of one colour and number agree in most of their words and both deny, or neither."
     )
     shown = "".join(_case(case, images) for case in cases)
     return f'<h2>Worst cases</h2><p class="note">{intro}</p>{shown}'

@@ -9,7 +9,7 @@ from kia.evaluation.priors import sentences
 _WORD = re.compile(r"[^\W_]+")
 _EMPTY = re.compile(
     r"the|a|an|is|are|was|were|be|been|of|in|on|at|to|and|or|with|within|for|there|this|that|it|its|"
-    r"as|by|from|has|have|seen|noted|identified|demonstrated|evidence|appears?"
+    r"as|by|from|has|have|seen|noted|identified|demonstrated|evidence|appears?|limits"
 )
 _NEGATION = re.compile(r"no|not|without|negative|free|absent|none|unremarkable|normal|clear")
 _SAME_FROM = 0.5  # Dice overlap of the words that carry meaning
@@ -30,7 +30,8 @@ class MatchedReports(NamedTuple):
 def match_sentences(hyp: str, ref: str) -> MatchedReports:
     """Pair sentences whose words agree, best pairs first, each at most once.
 
-    Two sentences agree if at least half of their words do (Dice), and both deny or neither does.
+    Two sentences agree if at least half of their words do (Dice; words of denial do not count), and
+    both deny or neither does.
 
     Args:
         hyp: The raw generated report.
@@ -56,7 +57,14 @@ def _numbered(texts: Sequence[str], pairs: dict[int, int]) -> list[tuple[str, in
 
 def _agreement(a: str, b: str) -> float:
     said, true = (set(_WORD.findall(sentence.lower())) for sentence in (a, b))
+    if said == true:
+        return 1.0
     if any(map(_NEGATION.fullmatch, said)) != any(map(_NEGATION.fullmatch, true)):
         return 0.0
-    said, true = ({word for word in side if not _EMPTY.fullmatch(word)} for side in (said, true))
+    said, true = ({word for word in side if _says_what(word)} for side in (said, true))
     return 2 * len(said & true) / max(len(said) + len(true), 1)
+
+
+def _says_what(word: str) -> bool:
+    """That two sentences deny something does not make it the same thing."""
+    return not (_EMPTY.fullmatch(word) or _NEGATION.fullmatch(word))

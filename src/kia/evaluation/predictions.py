@@ -6,6 +6,7 @@ A study has an id and a report; further columns (view, sex, age …) may split t
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ ID_COLUMNS = ("id", "study_id", "uid")
 REPORT_COLUMNS = ("report", "text")
 """Names of the columns of a CSV, in any case; the first that is there counts."""
 
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _SHAPE = '{"id": "…", "report": "…"}'
 
 
@@ -154,6 +156,8 @@ def _parse(line: str, where: str) -> tuple[str, str, dict[str, str]]:
         raise DataError(f"{where}: the id must be a text or a whole number")
     if not isinstance(report, str):
         raise DataError(f"{where}: the report must be a text")
+    if _HALF_CHARACTER.search(json.dumps(record, ensure_ascii=False)):
+        raise DataError(f"{where}: an escape such as \\ud83d is half of a character; write both")
     more = {
         str(name).lower(): str(value)
         for name, value in record.items()

@@ -22,7 +22,7 @@ _CUES = re.compile(
     r"(?! (?:\w+ )?(?:disease|surger|surgical|fractur|trauma|infect|operation|\w+tomy|cabg))"
     r"|previously\b|again\b|as before|no longer"
     r"|(?:re-?demonstrat\w+|re-?identified)"
-    r"|stable\b|stably|persist\w*|remain(?:s|ed|ing)?\b(?! of)"
+    r"|stable\b|stably|persist\w*|remain(?:s|ed)?\b(?! of)"
     r"|(?:has|have) (?:\w+ ){0,2}(?:improved|worsened|increased|decreased|resolved|progressed"
     r"|cleared|enlarged|developed|been removed)"
     r"|new(?:ly)?\b"
@@ -31,7 +31,7 @@ _CUES = re.compile(
 )
 _NEVER = re.compile(
     r"\b(?:degenerative|postoperative|postsurgical|chronic|arthritic|emphysematous|fibrotic|"
-    r"acute|focal) changes?\b|\binterval \w+ of breath|\bnewborn",
+    r"(?:acute|focal)(?: (?!interval)\w+)?) changes?\b|\binterval \w+ of breath|\bnewborn",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.;!?])\s+|\n+")

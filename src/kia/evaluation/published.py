@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kia.evaluation.language import METRICS
+from kia.evaluation.protocols import DatasetStyle
 
 
 class PublishedRow(NamedTuple):
@@ -72,18 +73,33 @@ TABLE_2 = (
 )
 """Rows of Table 2: clinical efficacy on MIMIC-CXR."""
 
-TEST_STUDIES = {"IU X-Ray": 590, "MIMIC-CXR": 3858}
-"""Studies of the test splits that the tables are about (R2Gen's splits)."""
+
+class PublishedSplit(NamedTuple):
+    """A test split that the tables are about.
+
+    Attributes:
+        studies: How many it has.
+        cleaning: How its reports are cleaned.
+    """
+
+    studies: int
+    cleaning: DatasetStyle
+
+
+TEST_SPLITS = {"IU X-Ray": PublishedSplit(590, "iu"), "MIMIC-CXR": PublishedSplit(3858, "mimic")}
+"""Data set → R2Gen's test split."""
 
 
 def comparable_dataset(result: Mapping[str, Any]) -> str | None:
     """The data set whose published rows a result may stand beside, or None.
 
-    That is a key of `TABLE_1`, where the whole test split of that data set was scored.
+    That is a key of `TABLE_1`, where the whole test split of that data set was scored by its own
+    cleaning.
     """
-    origin = result["dataset"]
-    source = str(origin.get("source") or "")
-    for name, studies in TEST_STUDIES.items():
-        if source.startswith(name) and origin.get("split") == "test" and result["n"] == studies:
+    origin, cleaning = result["dataset"], result["settings"]["cleaning"]
+    source = str(origin["source"] or "")
+    for name, split in TEST_SPLITS.items():
+        scored = PublishedSplit(result["n"], cleaning)
+        if source.startswith(name) and origin["split"] == "test" and scored == split:
             return name
     return None

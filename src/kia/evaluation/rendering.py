@@ -9,14 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kia.evaluation.summary import note_lines, summary_lines, warning_lines
 from kia.evaluation.tables import (
     TEXT_COLUMNS,
     Row,
     ScoreTable,
-    note_lines,
     result_tables,
-    summary_lines,
-    warning_lines,
 )
 
 _STYLES = {"model": "bold", "published": "cyan", "interval": "dim"}
@@ -64,7 +62,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     for table in result_tables(result):
         lines += [f"### {_md(table.title)}", ""]
         lines.append(_md_row(table.columns))
-        lines.append("|" + "---|" + "---:|" * (len(table.columns) - 1))
+        sides = ("---" if name in TEXT_COLUMNS else "---:" for name in table.columns[1:])
+        lines.append(f"|---|{'|'.join(sides)}|")
         for section in table.sections:
             for row in section:
                 label = f"**{_md(row.label)}**" if row.kind == "model" else _md(row.label.strip())
@@ -93,6 +92,9 @@ _TEX = {
     "±": r"$\pm$",
     "“": "``",
     "”": "''",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
 }
 
@@ -100,16 +102,18 @@ _TEX = {
 def latex(result: Mapping[str, Any]) -> str:
     """The scoreboard as LaTeX tables (package booktabs)."""
     parts = [rf"% kia {result['version']}; \usepackage{{booktabs}}"]
-    parts += [f"% {_tex(line)}" for line in (*warning_lines(result), *summary_lines(result))]
+    beside = (*warning_lines(result), *summary_lines(result), *note_lines(result["notes"]))
+    parts += [f"% {_tex(line)}" for line in beside]
     parts += [_tex_table(table) for table in result_tables(result)]
     return "\n\n".join(parts) + "\n"
 
 
 def _tex_table(table: ScoreTable) -> str:
+    sides = "l" + "".join("l" if name in TEXT_COLUMNS else "r" for name in table.columns[1:])
     lines = [
         r"\begin{table}[t]",
         r"\centering",
-        rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+        rf"\begin{{tabular}}{{{sides}}}",
         r"\toprule",
         _tex_row(table.columns),
     ]

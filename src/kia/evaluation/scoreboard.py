@@ -6,31 +6,16 @@ from typing import Any
 import numpy as np
 
 from kia.errors import UsageError
-from kia.evaluation.baselines import (
-    BASELINES,
-    diversity,
-)
+from kia.evaluation.baselines import BASELINES, diversity
 from kia.evaluation.board import Board, Scored, Settings, baseline_key
 from kia.evaluation.cases import Case, worst_cases
-from kia.evaluation.clinical import (
-    PUBLISHED_CELLS,
-    clinical_grid,
-    nested,
-)
+from kia.evaluation.clinical import PUBLISHED_CELLS, clinical_grid, nested
 from kia.evaluation.coverage import Coverage, covered
-from kia.evaluation.language import (
-    METRICS,
-    NO_TRAINING_REPORTS,
-    PROTOCOLS,
-    LanguageScores,
-)
+from kia.evaluation.language import METRICS, NO_TRAINING_REPORTS, PROTOCOLS, LanguageScores
 from kia.evaluation.paired import paired_differences
 from kia.evaluation.priors import prior_rate
-from kia.evaluation.statistics import RESAMPLES, Measure
-from kia.evaluation.systems import (
-    References,
-    System,
-)
+from kia.evaluation.statistics import Measure
+from kia.evaluation.systems import References, System
 
 
 class Evaluation:
@@ -74,10 +59,9 @@ class Evaluation:
         result = _Result(self._board, self._scored)
         self.results = [result.about(system, coverage) for system in systems]
         if against:
-            theirs = self._scored[against.name]
             for system, found in zip(systems, self.results, strict=True):
-                differences = _differences(self._scored[system.name], theirs, settings)
-                found["against"] = {"name": against.name, **differences}
+                found["against"] = {"name": against.name, **self._differences(system, against)}
+                found["notes"] |= _not_compared(system, against)
 
     @property
     def ids(self) -> list[str]:
@@ -95,31 +79,23 @@ class Evaluation:
         scored = self._scored[system]
         return worst_cases(board.ids, board.hyps[system], board.refs, labels, scored, most)
 
-
-def evaluate_predictions(
-    predictions: Mapping[str, str],
-    references: Mapping[str, str],
-    train_reports: Sequence[str] | None = None,
-    *,
-    embeddings: tuple[np.ndarray, np.ndarray] | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    **more: Any,
-) -> dict[str, Any]:
-    """Score one system's reports: `Evaluation` with plain arguments.
-
-    Args:
-        predictions: Id → raw report, in the order of the embeddings.
-        references: Id → raw report; the same ids.
-        train_reports: Raw reports of the training split.
-        embeddings: Image embeddings of the training studies and of the predicted ones.
-        resamples: Resamples of the intervals.
-        seed: Seed of the intervals.
-        more: Other fields of `References`.
-    """
-    against = References(references, train_reports, **more)
-    system = System(predictions, embeddings=embeddings)
-    return Evaluation([system], against, Settings(resamples=resamples, seed=seed)).results[0]
+    def _differences(self, ours: System, theirs: System) -> dict[str, Any]:
+        settings = self._board.settings
+        left_out = tuple(key.removeprefix("against.") for key in _not_compared(ours, theirs))
+        measures = self._scored[ours.name].measures()
+        others = self._scored[theirs.name].measures()
+        return nested(
+            {
+                f"{path}.{name}": difference
+                for path, measure in measures.items()
+                if not path.startswith(left_out)
+                and path in others  # and METEOR did not stop between the two
+                and others[path].statistics.shape == measure.statistics.shape
+                for name, difference in paired_differences(
+                    measure, others[path], resamples=settings.resamples, seed=settings.seed
+                ).items()
+            }
+        )
 
 
 class _Result:
@@ -155,13 +131,12 @@ class _Result:
                 "references": prior_rate(self.board.refs),
             },
             "image_gain": dict(system.image_gain) if system.image_gain else None,
-            "labelers": {
-                "predictions": "file" if system.labels is not None else settings.labeler_name,
-                "references": "file" if refs.labels is not None else settings.labeler_name,
-            },
-            "graph_sources": {
-                "predictions": "file" if system.graphs is not None else settings.extractor_name,
-                "references": "file" if refs.graphs is not None else settings.extractor_name,
+            "labelers": _sources(system.labels, refs.labels, settings.labeler_name),
+            "graph_sources": _sources(system.graphs, refs.graphs, settings.extractor_name),
+            "settings": {
+                "cleaning": refs.dataset,
+                "resamples": settings.resamples,
+                "seed": settings.seed,
             },
             "published_cells": [cell._asdict() for cell in PUBLISHED_CELLS],
             "by": {
@@ -188,6 +163,14 @@ class _Result:
             notes["protocols.r2gen"] = NO_TRAINING_REPORTS
         if system.image_gain is None:
             notes["image_gain"] = "no log of the run beside the predictions"
+        for what, given, tool in (
+            ("clinical", system.labels, self.board.settings.labeler_name),
+            ("radgraph_f1", system.graphs, self.board.settings.extractor_name),
+        ):
+            if given is not None:
+                notes[f"baselines.*.{what}"] = (
+                    f"baselines are read by {tool}, this system by a file: they compare roughly"
+                )
         return notes | _reasons(model.language)
 
     def _confidence(self, measures: Mapping[str, Measure]) -> dict[str, Any]:
@@ -237,18 +220,21 @@ def _baseline(scored: Scored | None) -> dict[str, Any] | None:
     return {**_language(scored), "clinical": grid, "radgraph_f1": scored.graphs.values()}
 
 
-def _differences(ours: Scored, theirs: Scored, settings: Settings) -> dict[str, Any]:
-    others = theirs.measures()
-    return nested(
-        {
-            f"{path}.{name}": difference
-            for path, measure in ours.measures().items()
-            if path in others and others[path].statistics.shape == measure.statistics.shape
-            for name, difference in paired_differences(
-                measure, others[path], resamples=settings.resamples, seed=settings.seed
-            ).items()
-        }
-    )
+def _sources(ours: object, theirs: object, tool: str) -> dict[str, str]:
+    return {
+        "predictions": tool if ours is None else "file",
+        "references": tool if theirs is None else "file",
+    }
+
+
+def _not_compared(ours: System, theirs: System) -> dict[str, str]:
+    """What two systems cannot be compared on, and why: one was read by a tool, one by a file."""
+    notes = {}
+    if (ours.labels is None) != (theirs.labels is None):
+        notes["against.clinical"] = "labels of one system come from a file, of the other not"
+    if (ours.graphs is None) != (theirs.graphs is None):
+        notes["against.radgraph_f1"] = "graphs of one system come from a file, of the other not"
+    return notes
 
 
 def _reasons(scores: Mapping[str, LanguageScores]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Several runs of one system (training seeds): mean and standard deviation of every number."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kia.errors import UsageError
@@ -14,6 +14,7 @@ _AVERAGED = (
     "baselines",
     "prior_comparisons",
     "by",
+    "extra",
 )
 
 
@@ -21,33 +22,38 @@ def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One result for several runs that were scored against the same references.
 
     Args:
-        results: At least two, from `kia.evaluation.scoreboard.evaluate_systems`.
+        results: At least two, from `kia.evaluation.scoreboard.Evaluation.results`.
 
     Returns:
         The result of the first run, its numbers replaced by means over the runs; "sd" has their
         standard deviations (n − 1 in the denominator) under the same keys, "runs" the results one
-        by one, and "confidence" is None: an interval over studies says nothing about seeds.
+        by one, with what compares each with another system. "confidence" is None: an interval over
+        studies says nothing about seeds.
 
     Raises:
         UsageError: There are fewer than two results.
     """
     if len(results) < 2:
         raise UsageError("a standard deviation needs at least two files of predictions")
-    first = dict(results[0])
+    found, spread = dict(results[0]), {}
+    found.pop("against", None)
     for key in _AVERAGED:
-        first[key] = _combine([result[key] for result in results], _mean)
-    spread = {key: _combine([result[key] for result in results], _sd) for key in _AVERAGED}
+        if all(key in result for result in results):
+            values = [result[key] for result in results]
+            found[key], spread[key] = _combine(values, _mean), _combine(values, _sd)
+        else:  # a tool that failed on one of them
+            found.pop(key, None)
     gains = [result["image_gain"] for result in results]
+    found["image_gain"] = None
     if all(gains):
-        mean = _mean([gain["value"] for gain in gains])
-        first["image_gain"] = {**gains[0], "value": mean, "epoch": None}
-    else:
-        first["image_gain"] = None
-    first["name"] = ", ".join(result["name"] for result in results)
-    return {**first, "confidence": None, "sd": spread, "runs": list(results)}
+        values = [gain["value"] for gain in gains]
+        found["image_gain"] = {**gains[0], "value": _mean(values), "epoch": None}
+        spread["image_gain"] = {"value": _sd(values)}
+    found["name"] = ", ".join(result["name"] for result in results)
+    return {**found, "confidence": None, "sd": spread, "runs": list(results)}
 
 
-def _combine(values: Sequence[Any], combine: Any) -> Any:
+def _combine(values: Sequence[Any], combine: Callable[[Sequence[float]], float]) -> Any:
     """The same tree with its numbers combined; None where one of them is missing."""
     if any(value is None for value in values):
         return None

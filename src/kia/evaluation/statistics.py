@@ -15,7 +15,7 @@ RESAMPLES = 1000
 _CELLS_AT_ONCE = 4_000_000  # resamples × studies held in memory at a time
 
 Interval = tuple[float, float]
-Formula = Callable[[np.ndarray], np.ndarray]
+"""Lower and upper end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,57 +74,14 @@ def _draws(studies: int, resamples: int, rng: np.random.Generator) -> Iterator[n
         yield counts.reshape(rows, studies).astype(float)
 
 
-def percentile_interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """The middle part of resampled values.
+def percentile_interval(values: np.ndarray) -> Interval:
+    """The middle 95 % of resampled values.
 
     Args:
         values: One value a resample, (R,).
-        level: Share of the values inside, 0–1.
     """
-    tail = (1 - level) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
-
-
-def bootstrap_interval(
-    statistics: np.ndarray,
-    formula: Formula,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """Bootstrap interval over studies of any score that is a formula of summed statistics.
-
-    Args:
-        statistics: One row a study, (n, k).
-        formula: Summed statistics (R, k) → scores (R,).
-        resamples: Number of draws R.
-        seed: Seed of the draws.
-        level: Share of the resampled scores inside the interval.
-    """
-    sums = resampled_sums(statistics, resamples=resamples, seed=seed)
-    return percentile_interval(formula(sums), level)
-
-
-def mean_interval(
-    values: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
-) -> Interval:
-    """Bootstrap interval of a mean over studies.
-
-    Args:
-        values: One value a study, (n,).
-        resamples: Number of draws.
-        seed: Seed of the draws.
-        level: Share of the resampled means inside the interval.
-    """
-    return bootstrap_interval(
-        np.asarray(values, dtype=float)[:, None],
-        lambda sums: sums[:, 0] / len(values),
-        resamples=resamples,
-        seed=seed,
-        level=level,
-    )
 
 
 def bleu_from_sums(sums: np.ndarray) -> np.ndarray:
@@ -211,21 +168,3 @@ def language_measure(statistics: Mapping[str, np.ndarray]) -> Measure:
 
     columns = [*(statistics[name] for name in families), np.ones((studies, 1))]
     return Measure(np.concatenate(columns, axis=1), formula)
-
-
-def language_intervals(
-    statistics: Mapping[str, np.ndarray], *, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, Interval]:
-    """95 % intervals of the language metrics, from the same draws of studies.
-
-    Args:
-        statistics: As for `language_measure`; may be empty.
-        resamples: Number of draws.
-        seed: Seed of the draws.
-
-    Returns:
-        Metric → (low, high), for what was computed.
-    """
-    if not statistics:
-        return {}
-    return language_measure(statistics).intervals(resamples=resamples, seed=seed)

@@ -8,7 +8,8 @@ from kia.evaluation.baselines import BASELINES
 from kia.evaluation.clinical import CELLS, POLICIES, PUBLISHED_CELLS, SCORES
 from kia.evaluation.graphs import LEVELS
 from kia.evaluation.language import METRICS, PROTOCOLS
-from kia.evaluation.published import TABLE_1, TABLE_2, comparable_dataset
+from kia.evaluation.protocols import MAX_REFERENCE_WORDS
+from kia.evaluation.published import TABLE_1, TABLE_2, TEST_SPLITS, comparable_dataset
 
 Values = Mapping[str, Any]
 
@@ -57,8 +58,7 @@ def result_tables(result: Values) -> list[ScoreTable]:
         tables.append(_table_2(result))
     tables += [_groups(column, groups) for column, groups in result.get("by", {}).items()]
     tables += [_extra(name, found) for name, found in result.get("extra", {}).items()]
-    if "against" in result:
-        tables.append(_against(result))
+    tables += [_against(run) for run in result.get("runs", [result]) if "against" in run]
     return tables
 
 
@@ -71,7 +71,7 @@ def short_range(interval: Sequence[float] | None) -> str:
     """Such as ".104–.188", short enough for a table of seven."""
     if interval is None:
         return ""
-    return "–".join(f"{bound:.3f}".replace("0.", ".", 1) for bound in interval)
+    return "–".join(f"{bound:.3f}".removeprefix("0") for bound in interval)
 
 
 def _spread_row(result: Values, path: Sequence[str], names: Sequence[str]) -> list[Row]:
@@ -116,7 +116,25 @@ def _language(result: Values) -> ScoreTable:
             ]
         sections.append(rows)
     title = "Language metrics, protocol by protocol"
-    return ScoreTable(title, ["reports · protocol", *HEADERS.values()], sections)
+    columns = ["reports · protocol", *HEADERS.values()]
+    return ScoreTable(title, columns, sections, _conventions(result))
+
+
+def _conventions(result: Values) -> list[str]:
+    settings = result["settings"]
+    style = settings["cleaning"]
+    cleaned = next(name for name, split in TEST_SPLITS.items() if split.cleaning == style)
+    notes = [
+        f"r2gen, r2gen-full: cleaned as R2Gen cleans {cleaned}. r2gen: references mapped through "
+        f"the training vocabulary, cut to {MAX_REFERENCE_WORDS[style]} words. coco: Penn Treebank "
+        "tokens. METEOR 1.5; CIDEr: idf of these references."
+    ]
+    if "sd" not in result:
+        notes.append(
+            f"Intervals: {settings['resamples']:,} bootstrap resamples of the studies, seed "
+            f"{settings['seed']}."
+        )
+    return notes
 
 
 def _numbers(values: Values, names: Sequence[str], digits: int = 4) -> list[str]:
@@ -134,8 +152,14 @@ def _graphs(result: Values) -> ScoreTable:
         Row(label, _numbers(found, LEVELS), "baseline")
         for label, found in _baselines(result, ("radgraph_f1",))
     ]
-    sources = dict.fromkeys(result["graph_sources"].values())
-    return ScoreTable(f"RadGraph-F1 ({', '.join(sources)})", ["reports", *LEVELS], [rows])
+    title = f"RadGraph-F1 ({_sources(result, 'graph_sources')})"
+    return ScoreTable(title, ["reports", *LEVELS], [rows])
+
+
+def _sources(result: Values, key: str) -> str:
+    """Where labels or graphs come from; both sides' where they differ."""
+    ours, theirs = result[key]["predictions"], result[key]["references"]
+    return ours if ours == theirs else f"{ours}; references: {theirs}"
 
 
 _UNCERTAIN = {
@@ -158,7 +182,7 @@ def _clinical(result: Values) -> ScoreTable:
                 Row(f"{cell.replace('_', '-')}, {_UNCERTAIN[policy]}", [*cells, "; ".join(papers)])
             )
         sections.append(rows)
-    title = f"Clinical efficacy ({', '.join(dict.fromkeys(result['labelers'].values()))})"
+    title = f"Clinical efficacy ({_sources(result, 'labelers')})"
     columns = ["average", "P", "R", "F1", _spread_name(result), "best baseline F1", "printed by"]
     notes = ["An observation that neither side has counts as 0 in macro averages."]
     notes += [f"{paper.paper}: {paper.note}." for paper in PUBLISHED_CELLS]
@@ -188,19 +212,22 @@ def _observations(result: Values) -> ScoreTable:
 
 def _table_2(result: Values) -> ScoreTable:
     rows = [
-        Row(f"model · micro-14, {_UNCERTAIN[policy]}", _numbers(
+        Row(f"{_name(result)} · micro-14, {_UNCERTAIN[policy]}", _numbers(
             result["clinical"][policy]["micro_14"], SCORES, 3), "model")
         for policy in POLICIES
     ]  # fmt: skip
     rows += [Row(f"{r.method}, paper", _numbers(r.values, SCORES, 3), "published") for r in TABLE_2]
-    notes = [f"{cell.paper}: {cell.note}." for cell in PUBLISHED_CELLS if not cell.cells]
+    notes = [f"Labels of the paper: CheXpert labeler; ours: {_sources(result, 'labelers')}."]
+    notes += [f"{cell.paper}: {cell.note}." for cell in PUBLISHED_CELLS if not cell.cells]
     return ScoreTable("Table 2 of the paper", ["reports", *SCORES], [rows], notes)
 
 
 HEADLINES = {
-    **{f"protocols.r2gen.{metric}": f"{HEADERS[metric]} (r2gen)" for metric in METRICS},
-    **{f"protocols.r2gen-full.{metric}": f"{HEADERS[metric]} (r2gen-full)" for metric in METRICS},
-    **{f"protocols.coco.{metric}": f"{HEADERS[metric]} (coco)" for metric in METRICS},
+    **{
+        f"protocols.{protocol}.{metric}": f"{HEADERS[metric]} ({protocol})"
+        for protocol in PROTOCOLS
+        for metric in METRICS
+    },
     **{
         f"clinical.{policy}.{cell}.f1": f"{cell.replace('_', '-')} F1, {_UNCERTAIN[policy]}"
         for policy in POLICIES
@@ -226,7 +253,8 @@ def _against(result: Values) -> ScoreTable:
         "Paired bootstrap and approximate randomisation over studies; p-values are not corrected "
         "for the number of scores."
     ]
-    return ScoreTable(f"Against {result['against']['name']}", columns, [rows], notes)
+    title = f"{result['name']} against {result['against']['name']}"
+    return ScoreTable(title, columns, [rows], notes)
 
 
 _GROUP_COLUMNS = {
@@ -265,65 +293,3 @@ def _flat(tree: Values, prefix: str = "") -> Iterator[tuple[str, float]]:
             yield from _flat(value, f"{prefix}{key} ")
         elif isinstance(value, int | float):
             yield f"{prefix}{key}", value
-
-
-def summary_lines(result: Values) -> list[str]:
-    """What a reader should know before the numbers, a sentence each."""
-    spread, split = result["diversity"], result["dataset"]["split"]
-    lines = [
-        f"{result['n']} studies{f' of split {split}' if split else ''}, "
-        f"{number(spread['unique_reports'], 0)} different reports ({spread['unique_ratio']:.1%}), "
-        f"{spread['mean_length']:.1f} words each on average"
-        + (
-            f" ({spread['length_ratio']:.2f} times the references)"
-            if spread.get("length_ratio") is not None
-            else ""
-        )
-        + "."
-    ]
-    if spread.get("copied_ratio") is not None:
-        lines.append(
-            f"{spread['copied_ratio']:.1%} of the reports are copied word for word from training."
-        )
-    priors = result["prior_comparisons"]
-    lines.append(
-        f"{priors['predictions']:.1%} of the sentences compare with an earlier study "
-        f"(references: {priors['references']:.1%})."
-    )
-    if gain := result.get("image_gain"):
-        where = f" on {gain['split']}" if gain.get("split") else ""
-        lines.append(f"Image gain{where}: {gain['value']:.4f} nats a token.")
-    return lines
-
-
-def warning_lines(result: Values) -> list[str]:
-    """What must not be overlooked: a collapsed model, studies that were not scored."""
-    lines = []
-    unique, studies = result["diversity"]["unique_reports"], result["n"]
-    if studies > 1 and (unique <= 1 or unique / studies < COLLAPSED_BELOW):
-        plural = "report" if unique == 1 else "different reports"
-        lines.append(
-            f"This model writes {number(unique, 0)} {plural} for {studies} studies: "
-            "it has collapsed."
-        )
-    coverage = result["coverage"]
-    if coverage["missing"] or coverage["unknown"]:
-        lines.append(
-            f"Incomplete: {coverage['missing']} studies have no prediction and "
-            f"{coverage['unknown']} predictions no study; only {coverage['scored']} are scored, "
-            "so these numbers compare with no others."
-        )
-    return lines
-
-
-COLLAPSED_BELOW = 0.05
-"""Share of different reports below which a model is said to have collapsed."""
-
-
-def note_lines(notes: Mapping[str, str]) -> list[str]:
-    """One line a reason, the keys that share it before it."""
-    keys: dict[str, list[str]] = {}
-    for key, note in notes.items():
-        name = key.removeprefix("protocols.").removeprefix("baselines.")
-        keys.setdefault(note, []).append(BASELINES.get(name, name))
-    return [f"{', '.join(names)}: {note}" for note, names in keys.items()]
