@@ -1,5 +1,6 @@
 """Markdown, LaTeX and the HTML page: complete, and safe against what reports contain."""
 
+import os
 import re
 import subprocess
 from html.parser import HTMLParser
@@ -20,6 +21,7 @@ ATTACK = '<script>alert("x")</script> | **b** & 5% _{}$ \\n <img src=http://x/y>
 REFS = {"a<b>": f"No effusion. {ATTACK}", "b": "The heart is big."}
 HYPS = {"a<b>": "There is no effusion. Large mass.", "b": ATTACK}
 PNG = b"\x89PNG not really"
+PDFLATEX, ENVIRONMENT = which("pdflatex"), dict(os.environ)  # as before a fixture hides programs
 
 
 @pytest.fixture
@@ -63,14 +65,14 @@ def test_latex_escapes_what_it_must(evaluation: Evaluation) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(which("pdflatex") is None, reason="needs LaTeX")
+@pytest.mark.skipif(PDFLATEX is None, reason="needs LaTeX")
 def test_latex_compiles(evaluation: Evaluation, tmp_path: Path) -> None:
     head = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs}"
     body = latex(evaluation.results[0])
     (tmp_path / "t.tex").write_text(f"{head}\\begin{{document}}{body}\\end{{document}}")
     subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
-        cwd=tmp_path, check=True, capture_output=True,
+        [str(PDFLATEX), "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        cwd=tmp_path, check=True, capture_output=True, env=ENVIRONMENT,
     )  # fmt: skip
 
 
