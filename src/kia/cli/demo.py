@@ -8,14 +8,13 @@ import typer
 from kia.cli import console
 from kia.errors import UsageError
 
-STUDIES = 1000
-PATIENT = 8  # of the test split; has a large finding
+STUDIES = 1600
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="folder for everything the demo makes")] = Path("demo"),
     studies: Annotated[int, typer.Option(min=100, help="phantom studies to make")] = STUDIES,
-    epochs: Annotated[int, typer.Option(min=1, help="joint epochs; three times as many of RG")] = 3,
+    epochs: Annotated[int, typer.Option(min=1, help="of generation, after one of all tasks")] = 9,
 ) -> None:
     """Make phantom X-rays, train a tiny model on them, score it, and show a report."""
     from kia.cli.data import phantom
@@ -30,9 +29,10 @@ def demo(
     phantom(studies=studies, seed=0, out=data, size=128, overwrite=True)
     _say(2, "train: five tasks together, then report generation alone")
     overrides = [
-        f"train.joint.epochs={epochs}",
-        f"train.generation.epochs={3 * epochs}",
-        "train.decay_per_epoch=0.85",
+        "train.joint.epochs=1",
+        f"train.generation.epochs={epochs}",
+        "train.batch_size=8",
+        "train.decay_per_epoch=0.92",
         "train.validate_every=3",
     ]
     train("tiny", data=data, out=run, overrides=overrides, resume=False)
@@ -56,8 +56,7 @@ def _show(run: Path, data: Path, out: Path) -> None:
 
     model, processor = load_model(run)
     dataset = PreparedDataset.open(data)
-    test = dataset.indices("test")
-    chosen = test[PATIENT % len(test) :][:1]
+    chosen = dataset.indices("test")[:1]
     settings = GenerationConfig(**(model.config.generation_defaults or {}))
     report = write_reports(model, processor, dataset_inputs(dataset, processor, chosen), settings)[
         0
