@@ -14,7 +14,7 @@ STUDIES = 1600
 def demo(
     out: Annotated[Path, typer.Option(help="folder for everything the demo makes")] = Path("demo"),
     studies: Annotated[int, typer.Option(min=100, help="phantom studies to make")] = STUDIES,
-    epochs: Annotated[int, typer.Option(min=1, help="of generation, after one of all tasks")] = 9,
+    epochs: Annotated[int, typer.Option(min=1, help="of generation, after one of all tasks")] = 7,
 ) -> None:
     """Make phantom X-rays, train a tiny model on them, score it, and show a report."""
     from kia.cli.data import phantom
