@@ -1,7 +1,6 @@
 """What the [MASK] tokens of a trained model answer and look at, and what it writes, on phantoms."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from kia.data.phantom_scores import finding_scores
 from kia.data.phantom_store import read_truth, unpack_mask
 from kia.data.store import PreparedDataset
 from kia.errors import DataError
+from kia.evaluation.priors import sentences
 from kia.explain import pointing
 from kia.explain.attention import label_attention
 from kia.generation import dataset_inputs, load_model
@@ -175,8 +175,7 @@ def _drawn_findings(
 
 def stated_landmarks(report: str, observation: str) -> tuple[str, ...]:
     """The landmarks that are named where a phantom's report says that an observation is present."""
-    sentences = re.split(r"(?<=\.)\s+", report)
-    stating = [s for s in sentences if observation in parse_findings(s)["present"]]
+    stating = [s for s in sentences(report) if observation in parse_findings(s)["present"]]
     return mentioned_landmarks(" ".join(stating))
 
 

@@ -9,6 +9,8 @@ View = Literal["frontal", "lateral"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VIEWS: tuple[View, ...] = ("frontal", "lateral")
+ID_COLUMNS = ("id", "study_id", "uid")
+"""Names that the field's tables give the column of study ids; the first that is there counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,17 @@ import typer
 
 from kia.cli.data_options import (
     Graphs,
+    Incomplete,
     Labels,
     Out,
     Overwrite,
     Ratio,
     Resize,
     ResizeMode,
-    SectionChoice,
     Seed,
     Size,
     SplitFrom,
+    Target,
     Workers,
     split_source,
     store,
@@ -45,15 +46,10 @@ def iu_xray(
     split: SplitFrom = None,
     ratio: Ratio = "7:1:2",
     seed: Seed = 0,
-    section: Annotated[
-        SectionChoice | None,
-        typer.Option("--section", help="target text; the annotation's own, else the findings"),
-    ] = None,
+    section: Target = None,
     size: Size = 256,
     resize: Resize = ResizeMode.squash,
-    incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="accept other counts than the published ones")
-    ] = False,
+    incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
     workers: Workers = None,

@@ -2,25 +2,23 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kia.cli.data_options import (
     Graphs,
+    Incomplete,
     Labels,
     Out,
     Overwrite,
     Resize,
     ResizeMode,
-    SectionChoice,
     Size,
+    Target,
     Workers,
     store,
 )
-
-if TYPE_CHECKING:
-    from kia.data.reports import Section
 
 
 class SampleChoice(StrEnum):
@@ -59,15 +57,10 @@ def mimic_cxr(
     views: Annotated[
         ViewChoice, typer.Option("--views", help="the images to take")
     ] = ViewChoice.all,
-    section: Annotated[
-        SectionChoice | None,
-        typer.Option("--section", help="target text; the annotation's own, else the findings"),
-    ] = None,
+    section: Target = None,
     size: Size = 256,
     resize: Resize = ResizeMode.squash,
-    incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="accept other counts than the published ones")
-    ] = False,
+    incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
     workers: Workers = None,
@@ -75,10 +68,10 @@ def mimic_cxr(
 ) -> None:
     """Prepare MIMIC-CXR-JPG in its official splits, with the labels it comes with."""
     from kia.data.mimic_cxr import MIMICCXR
+    from kia.data.reports import default_section
     from kia.data.store import DatasetWriter
 
-    target: Section = "findings" if annotation is None else "report"
-    target = section.value if section else target
+    target = section.value if section else default_section(annotation)
     writer = DatasetWriter(
         out,
         image_size=size,

@@ -41,6 +41,13 @@ Size = Annotated[int, typer.Option("--size", min=32, max=2048, help="pixels a si
 Resize = Annotated[
     ResizeMode, typer.Option("--resize", help="squash to a square, or pad with black")
 ]
+Target = Annotated[
+    SectionChoice | None,
+    typer.Option("--section", help="target text; the annotation's own, else the findings"),
+]
+Incomplete = Annotated[
+    bool, typer.Option("--incomplete", help="accept other counts than the published ones")
+]
 Labels = Annotated[Path | None, typer.Option("--labels", help="CheXpert labels (CSV) by study id")]
 Graphs = Annotated[Path | None, typer.Option("--graphs", help="RadGraph graphs (JSON) by study id")]
 SplitFrom = Annotated[

@@ -4,9 +4,9 @@ import csv
 from pathlib import Path
 
 from kia.errors import DataError, UsageError
+from kia.studies import ID_COLUMNS
 
 REPORT_COLUMNS = ("report", "report impression", "text")
-ID_COLUMNS = ("id", "study_id", "uid")
 MAX_NAME, MAX_NAMES = 40, 20  # characters of a column's name, and names, in an error line
 SHAPES = "give a .txt file (a report a line), a .csv file or a folder of .txt files"
 

@@ -16,7 +16,7 @@ from kia.data.annotation import AnnotatedReport, read_annotation
 from kia.data.iu_xray_images import IUImages, Listed, read_projections
 from kia.data.iu_xray_reports import IUReport, read_reports, uid_of
 from kia.data.prepare import Reject
-from kia.data.reports import Section, normalise, section_text
+from kia.data.reports import Section, default_section, normalise, section_text
 from kia.data.splits import RandomSplit, read_split
 from kia.errors import DataError, UsageError
 from kia.studies import SPLITS, Split, Study
@@ -151,7 +151,7 @@ def chosen_section(
         raise UsageError("without --annotation, say how to split: --split random, or a file")
     if reports is None and section in ("impression", "both"):
         raise UsageError(f"--section {section} needs --reports: the annotation has findings only")
-    return section or ("findings" if annotation is None else "report")
+    return section or default_section(annotation)
 
 
 def _pairs(

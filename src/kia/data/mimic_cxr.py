@@ -18,7 +18,7 @@ from typing import Literal
 from kia.data.annotation import AnnotatedReport, read_annotation
 from kia.data.mimic_cxr_reports import read_sections
 from kia.data.prepare import Reject
-from kia.data.reports import Section, normalise, section_text
+from kia.data.reports import Section, default_section, normalise, section_text
 from kia.data.splits import split_named
 from kia.data.tables import read_csv
 from kia.data.views import pair_of_views, view_named
@@ -85,7 +85,7 @@ class MIMICCXR:
         own_labels: bool = True,
         complete: bool = True,
     ) -> None:
-        self.section: Section = section or ("findings" if annotation is None else "report")
+        self.section: Section = section or default_section(annotation)
         self._files = _files_in(root)
         self._reports = self._files if reports is None else _files_in(reports)
         table = _read_tables(root)

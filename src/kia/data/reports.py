@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 Section = Literal["findings", "impression", "both", "report"]
@@ -29,6 +30,11 @@ def target_text(report: str) -> str:
 def words(report: str) -> list[str]:
     """Words and punctuation marks of the target text; decimals and hyphenated words stay whole."""
     return _WORD.findall(target_text(report))
+
+
+def default_section(annotation: Path | None) -> Section:
+    """The target text where none is asked for: the text of R2Gen's annotation, or the findings."""
+    return "findings" if annotation is None else "report"
 
 
 def section_text(sections: Mapping[str, str], section: Section) -> str:

@@ -16,13 +16,13 @@ import numpy as np
 
 from kia.errors import DataError
 from kia.evaluation.coverage import first_ids
+from kia.studies import ID_COLUMNS
 
 TRAIN_EMBEDDINGS = "train-embeddings.npy"
 """Name of the file, beside the predictions, with the model's embeddings of the training images."""
 
-ID_COLUMNS = ("id", "study_id", "uid")
 REPORT_COLUMNS = ("report", "text")
-"""Names of the columns of a CSV, in any case; the first that is there counts."""
+"""Names of the column of texts in a CSV, in any case; the first that is there counts."""
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _SHAPE = '{"id": "…", "report": "…"}'

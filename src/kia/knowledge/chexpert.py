@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from kia.errors import DataError
+from kia.studies import ID_COLUMNS
 
 OBSERVATIONS: tuple[str, ...] = (
     "Enlarged Cardiomediastinum",
@@ -26,8 +27,7 @@ OBSERVATIONS: tuple[str, ...] = (
     "No Finding",
 )
 
-_IDS = ("id", "study_id", "uid")
-_BESIDE = {*_IDS, "subject_id", "reports", "report impression", "report"}
+_BESIDE = {*ID_COLUMNS, "subject_id", "reports", "report impression", "report"}
 _VALUES = {"": None, "1": 1, "0": 0, "-1": -1, "1.0": 1, "0.0": 0, "-1.0": -1}
 
 
@@ -133,7 +133,7 @@ def _places(path: Path, columns: list[str]) -> tuple[dict[str, int], int | None]
         if name not in OBSERVATIONS and spelled not in _BESIDE:
             raise DataError(
                 f"{path}: unknown column {name[:40]!r}; a file of labels has the 14 observations "
-                f"and one of {', '.join(_IDS)}"
+                f"and one of {', '.join(ID_COLUMNS)}"
             )
         if lower.count(spelled) > 1:
             raise DataError(f"{path}: the column {name!r} is there twice")
@@ -141,4 +141,4 @@ def _places(path: Path, columns: list[str]) -> tuple[dict[str, int], int | None]
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}")
     places = {name: columns.index(name) for name in OBSERVATIONS}
-    return places, next((lower.index(name) for name in _IDS if name in lower), None)
+    return places, next((lower.index(name) for name in ID_COLUMNS if name in lower), None)
