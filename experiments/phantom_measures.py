@@ -18,6 +18,7 @@ from kia.data.phantom_store import read_truth, unpack_mask
 from kia.data.store import PreparedDataset
 from kia.errors import DataError
 from kia.evaluation.priors import sentences
+from kia.evaluation.probabilities import auroc, sensitivity_specificity
 from kia.explain import pointing
 from kia.explain.attention import label_attention
 from kia.generation import dataset_inputs, load_model
@@ -104,14 +105,15 @@ def label_numbers(
     """
     chosen = present[:, [OBSERVATIONS.index(name) for name in DRAWN]]
     truth = np.array([[row.get(name) == 1 for name in DRAWN] for row in labels])
-    rates = pointing.sensitivity_specificity(chosen > 0.5, truth)
-    areas = pointing.auroc(chosen, truth)
+    columns = list(zip(chosen.T, truth.T, strict=True))
+    rates = np.array([sensitivity_specificity(p > 0.5, t) for p, t in columns])
+    areas = [auroc(p, t) for p, t in columns]
     each = {
         name: {"sensitivity": _or_none(r[0]), "specificity": _or_none(r[1]), "auroc": _or_none(a)}
-        for name, r, a in zip(DRAWN, rates.T, areas, strict=True)
+        for name, r, a in zip(DRAWN, rates, areas, strict=True)
     }
     return {
-        "label_accuracy": _or_none(float(np.nanmean(rates.mean(0)))),
+        "label_accuracy": _or_none(float(np.nanmean(rates.mean(1)))),
         "label_auroc": _or_none(float(np.nanmean(areas))),
         "labels": each,
     }

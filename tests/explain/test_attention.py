@@ -9,9 +9,9 @@ import torch
 from kia.config import MaskedLanguageConfig, validate
 from kia.data.masked_text import TextMasker
 from kia.errors import ModelError
-from kia.explain.attention import label_attention
+from kia.explain.attention import label_attention, report_attention
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.models.transformer_block import BlockStack
+from kia.models.transformer_block import BlockStack, Context, CrossAttention, KeysValues
 from kia.processing import KIAProcessor, train_tokenizer, wrap_tokenizer
 from kia.studies import Study
 from kia.tasks.text_rows import TextRows, encode_rows
@@ -153,3 +153,53 @@ def test_a_vocabulary_without_the_two_words_is_refused_in_one_line(processor, mo
     other = KIAProcessor(wrap_tokenizer(Tokenizer(bare)), image_size=32)
     with pytest.raises(ModelError, match="its vocabulary needs both words"):
         label_attention(model, other, inputs)
+
+
+@torch.no_grad()
+def test_words_have_the_probabilities_of_report_generation(model, processor, inputs):
+    reports = ["Small left effusion.", "The heart is normal. Small.", ""]
+    found = report_attention(model, processor, inputs, reports)
+    images = model.encode_images(**inputs)
+    for row, (report, one) in enumerate(zip(reports, found, strict=True)):
+        ids = processor.encode([report], max_words=50, max_tokens=50)[0]
+        assert [one.text[a:b].lower() for a, b in one.spans] == [
+            token.removeprefix("##") for token in processor.tokenizer.convert_ids_to_tokens(ids)
+        ]
+        start = [processor.token_id("[START]"), *ids]
+        context = model.text_decoder.stack.context(images.sequence, images.mask)
+        own = context_of(context, row)
+        logits = model(torch.tensor([start]), own).logits[0].softmax(-1)
+        expected = [logits[place, token].item() for place, token in enumerate(ids)]
+        np.testing.assert_allclose(one.probability.numpy(), expected, rtol=1e-4)
+        assert one.patches.shape == (len(ids), VIEWS, GRID**2)
+        np.testing.assert_allclose(one.patches.sum((1, 2)), np.ones(len(ids)), rtol=1e-5)
+    assert not found[1].patches[:, 1].any()  # the view that does not exist
+
+
+def context_of(context, row):
+    """The context of one study."""
+    layers = tuple(
+        KeysValues(layer.keys[row : row + 1], layer.values[row : row + 1])
+        for layer in context.layers
+    )
+    return Context(layers, context.mask[row : row + 1])
+
+
+def test_attention_finds_the_patch_whose_key_answers_the_words(
+    model, processor, inputs, monkeypatch
+):
+    view, patch = 1, 6
+    place = view * (1 + GRID**2) + 1 + patch
+    project, ask = CrossAttention.keys_values, CrossAttention._queries
+
+    def planted(attention, context):
+        values = project(attention, context).values
+        keys = torch.zeros_like(values)
+        keys[:, :, place] = 50.0
+        return KeysValues(keys, values)
+
+    monkeypatch.setattr(CrossAttention, "keys_values", planted)
+    monkeypatch.setattr(CrossAttention, "_queries", lambda own, x: torch.ones_like(ask(own, x)))
+    found = report_attention(model, processor, inputs, ["heart"] * 3)
+    for row in (0, 2):  # study 1 has no second view
+        np.testing.assert_allclose(found[row].patches[:, view, patch], 1, rtol=1e-5)

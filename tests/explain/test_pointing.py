@@ -1,4 +1,4 @@
-"""The measures of attention and answers, with numbers computed by hand."""
+"""The measures of attention, with numbers computed by hand."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,9 @@ from kia.errors import UsageError
 from kia.explain.pointing import (
     atlas_prior,
     attention_inside,
-    auroc,
     patch_centres,
     patch_coverage,
     points_inside,
-    sensitivity_specificity,
 )
 from kia.knowledge.atlas import shipped_atlas
 
@@ -22,27 +20,6 @@ MASKS = np.array(
         [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]],  # the right half, not its end
     ]
 ).astype(bool)
-
-
-def test_sensitivity_and_specificity_by_hand():
-    called = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 1]]).astype(bool)
-    truth = np.array([[1, 1, 1], [1, 1, 1], [1, 0, 1], [0, 0, 1]]).astype(bool)
-    found = sensitivity_specificity(called, truth)
-    np.testing.assert_allclose(found[:, :2], [[2 / 3, 1 / 2], [1, 1 / 2]])
-    assert found[0, 2] == 1 and np.isnan(found[1, 2])  # nothing is absent
-
-
-def test_one_answer_for_all_has_half_the_balanced_accuracy_whatever_the_shares():
-    truth = np.arange(10)[:, None] < 9
-    assert sensitivity_specificity(np.ones((10, 1), bool), truth).mean() == 0.5
-
-
-def test_auroc_counts_pairs_and_half_of_ties():
-    scores = np.array([[0.9, 1.0], [0.4, 1.0], [0.5, 1.0], [0.4, 1.0]])
-    truth = np.array([[1, 1], [1, 1], [0, 1], [0, 1]]).astype(bool)
-    found = auroc(scores, truth)
-    assert found[0] == (1 + 1 + 0 + 0.5) / 4
-    assert np.isnan(found[1])
 
 
 def test_patches_and_their_centres_row_by_row():

@@ -1,9 +1,9 @@
-"""Where T-CMEnc looks when it fills in the label report (Paper: Sec. 4.5, Fig. 7).
+"""Where the text tower looks: [MASK] of the label report (Paper: Sec. 4.5, Fig. 7), and words.
 
 Shape letters: B studies, W views, N patches of a view, L layers, H heads, T tokens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import cast
@@ -17,6 +17,8 @@ from kia.data.masked_text import TextMasker
 from kia.errors import ModelError
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.kia import KIAForReportGeneration
+from kia.models.outputs import ImageFeatures
+from kia.models.text_transformer import TextTransformer
 from kia.models.transformer_block import Context, CrossAttention, TransformerBlock
 from kia.processing import EncodedReport, KIAProcessor
 from kia.studies import Study
@@ -41,6 +43,23 @@ class LabelAttention:
     class_share: Tensor
 
 
+@dataclass(frozen=True)
+class ReportAttention:
+    """Where T-Dec looks when it writes each word piece of one report.
+
+    Attributes:
+        text: The report as it was read.
+        spans: First character of each of the T pieces in `text`, and the one after its last.
+        probability: (T,), of each piece after those before it.
+        patches: (T, W, N), attention on each patch, with sum 1 over the views that exist.
+    """
+
+    text: str
+    spans: list[tuple[int, int]]
+    probability: Tensor
+    patches: Tensor
+
+
 @torch.no_grad()
 def label_attention(
     model: KIAForReportGeneration, processor: KIAProcessor, inputs: Mapping[str, Tensor | None]
@@ -63,27 +82,83 @@ def label_attention(
     moved = {name: value.to(model.device) for name, value in inputs.items() if value is not None}
     images = model.encode_images(**moved)
     tower = model.text_cross_encoder
+    rows = row.to(model.device).expand(len(images.sequence), -1)
+    features, weights = _read(tower, images, rows, causal=False, places=places)
+    logits = model.word_logits(features, tower)[..., masker.states]
+    patches, total = _on_patches(weights, moved["view_ids"].shape[1])
+    return LabelAttention(
+        present=logits.float().softmax(-1)[..., 0], patches=patches, class_share=1 - total
+    )
+
+
+@torch.no_grad()
+def report_attention(
+    model: KIAForReportGeneration,
+    processor: KIAProcessor,
+    inputs: Mapping[str, Tensor | None],
+    reports: Sequence[str],
+) -> list[ReportAttention]:
+    """Where the decoder looks for the words of generated or of given reports.
+
+    A piece is written from the place of the piece before it, whose attention is therefore that
+    of the piece; layers and heads as in `label_attention`.
+
+    Args:
+        model: In evaluation mode.
+        processor: Of the same model.
+        inputs: As for `label_attention`, B studies.
+        reports: B texts; what the model cannot hold is cut off.
+    """
+    longest = model.config.max_tokens - 1
+    encoded = processor.encode_spans(reports, max_words=longest, max_tokens=longest)
+    lengths = [len(report.ids) for report in encoded]
+    ids = torch.full((len(encoded), 1 + max(lengths, default=0)), processor.token_id("[PAD]"))
+    ids[:, 0] = processor.token_id("[START]")
+    for row, report in zip(ids, encoded, strict=True):
+        row[1 : 1 + len(report.ids)] = torch.tensor(report.ids, dtype=torch.int64)
+    ids = ids.to(model.device)
+    moved = {name: value.to(model.device) for name, value in inputs.items() if value is not None}
+    images = model.encode_images(**moved)
+    tower, places = model.text_decoder, torch.arange(ids.shape[1] - 1)
+    features, weights = _read(tower, images, ids, causal=True, places=places)
+    chances = model.word_logits(features, tower).float().softmax(-1)
+    written = chances.gather(-1, ids[:, 1:, None])[..., 0]
+    patches, _ = _on_patches(weights, moved["view_ids"].shape[1])
+    return [
+        ReportAttention(report.text, report.spans, written[row, :length], patches[row, :length])
+        for row, (report, length) in enumerate(zip(encoded, lengths, strict=True))
+    ]
+
+
+def _read(
+    tower: TextTransformer, images: ImageFeatures, ids: Tensor, *, causal: bool, places: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Runs a text tower over rows (B, T) with the images as context.
+
+    Returns:
+        Features (B, P, D) at `places` (P,), and how they mix the context, (B, P, W·(1 + N)):
+        the mean over layers and heads.
+    """
     context = tower.stack.context(images.sequence, images.mask)
     layers: list[Tensor] = []
 
     def record(attention: CrossAttention, read: tuple[Tensor, Context, int]) -> None:
         x, source, layer = read
-        layers.append(attention.weights(x[:, places], source, layer))
+        layers.append(attention.weights(x[:, places], source, layer).mean(1))
 
     with ExitStack() as hooks:
         for block in tower.stack.blocks:
             attention = cast(TransformerBlock, block).cross_attention
             hooks.enter_context(attention.register_forward_pre_hook(record))
-        features = tower(row.to(model.device).expand(len(images.sequence), -1), context=context)
-    logits = model.word_logits(features[:, places], tower)[..., masker.states]
-    weights = torch.stack(layers).mean(dim=(0, 2))  # (L, B, H, 14, W·(1 + N)) → (B, 14, …)
-    patches = weights.unflatten(-1, (moved["view_ids"].shape[1], -1))[..., 1:]
+        features = tower(ids, causal=causal, context=context)
+    return features[:, places], torch.stack(layers).mean(0)
+
+
+def _on_patches(weights: Tensor, views: int) -> tuple[Tensor, Tensor]:
+    """(B, P, W·(1 + N)) → what falls on patches, with sum 1 (B, P, W, N), and its share (B, P)."""
+    patches = weights.unflatten(-1, (views, -1))[..., 1:]
     total = patches.sum(dim=(-2, -1))
-    return LabelAttention(
-        present=logits.float().softmax(-1)[..., 0],
-        patches=patches / total[..., None, None],
-        class_share=1 - total,
-    )
+    return patches / total[..., None, None], total
 
 
 def _masked_label_report(processor: KIAProcessor) -> tuple[TextMasker, Tensor, Tensor]:

@@ -1,6 +1,6 @@
-"""How well answers and attention fit what is true: measures on arrays, by observation or finding.
+"""How well attention fits where findings are: measures on arrays.
 
-Shape letters: n studies, K observations, F findings, S side of an image in pixels, N patches,
+Shape letters: F findings, S side of an image in pixels, N patches,
 grid² = N.
 """
 
@@ -12,45 +12,6 @@ from numpy.typing import NDArray
 from kia.errors import UsageError
 from kia.knowledge.image_masking import study_key_patches
 from kia.knowledge.landmarks import key_patches
-
-
-def sensitivity_specificity(
-    called: NDArray[np.bool_], truth: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Share of present ones called present, and of absent ones called absent.
-
-    Their mean is the balanced accuracy: 1/2 for any answer that is the same for all studies.
-
-    Args:
-        called: (n, K), True where the model says present.
-        truth: (n, K), True where it is present.
-
-    Returns:
-        (2, K); NaN where no study is present, or absent.
-    """
-    pairs = ((called & truth, truth), (~called & ~truth, ~truth))
-    with np.errstate(invalid="ignore"):
-        return np.stack([right.sum(0) / of.sum(0) for right, of in pairs])
-
-
-def auroc(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Share of pairs of a present and an absent study that the scores order rightly.
-
-    Half of a tie counts (Mann and Whitney 1947). Unlike accuracy it needs no threshold.
-
-    Args:
-        scores: (n, K), higher where present is likelier.
-        truth: (n, K), True where it is present.
-
-    Returns:
-        (K,); NaN where all studies are present, or all absent.
-    """
-    areas = []
-    for score, present in zip(scores.T, truth.T, strict=True):
-        difference = score[present][:, None] - score[~present]
-        pairs = (difference > 0) + (difference == 0) / 2
-        areas.append(pairs.mean() if pairs.size else np.nan)
-    return np.array(areas)
 
 
 def patch_coverage(masks: NDArray[np.bool_], grid: int) -> NDArray[np.float64]:
