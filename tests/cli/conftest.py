@@ -1,7 +1,9 @@
 """A tiny phantom data set, configuration and trained model for the commands."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from kia.data.phantom_store import write_phantoms
 from kia.data.store import DatasetWriter, PreparedDataset
 from kia.training.build import build_model, build_processor
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "model": {
         "image_size": 64,
         "image_encoder": {"width": 32, "depth": 1, "heads": 2, "ffn_width": 64, "stem": "conv"},
@@ -61,19 +63,29 @@ def yaml_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder; its weights are random, and large enough to tell images apart."""
-    folder = tmp_path_factory.mktemp("cli") / "model"
-    config = validate(CONFIG, "test")
-    torch.manual_seed(0)
-    processor = build_processor(config, PreparedDataset.open(data).reports("train"), folder)
-    built = build_model(config, processor)
-    with torch.no_grad():
-        for name, parameter in built.named_parameters():
-            if "text_tower" in name and parameter.ndim == 2:
-                parameter.add_(torch.randn_like(parameter) * 2 / parameter.shape[1] ** 0.5)
-    built.save_pretrained(folder)
-    return folder
+def make_model(data: Path) -> Callable[..., Path]:
+    """`make_model(folder)`: random weights, large enough to tell images apart."""
+
+    def make(folder: Path, positions: int = 64) -> Path:
+        tree = copy.deepcopy(CONFIG)
+        tree["model"]["text_encoder"]["max_positions"] = positions
+        config = validate(tree, "test")
+        torch.manual_seed(0)
+        processor = build_processor(config, PreparedDataset.open(data).reports("train"), folder)
+        built = build_model(config, processor)
+        with torch.no_grad():
+            for name, parameter in built.named_parameters():
+                if "text_tower" in name and parameter.ndim == 2:
+                    parameter.add_(torch.randn_like(parameter) * 2 / parameter.shape[1] ** 0.5)
+        built.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("cli") / "model")
 
 
 @pytest.fixture

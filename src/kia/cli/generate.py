@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
+from kia.cli.image_input import Images, StudyViews, given_studies
 from kia.errors import UsageError
 from kia.studies import SPLITS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from kia.config import GenerationConfig
+    from kia.data.store import PreparedDataset
     from kia.models.kia import KIAForReportGeneration
     from kia.processing import KIAProcessor
 
 
 def generate(
     model: Annotated[str, typer.Argument(help="run folder or model folder")],
-    images: Annotated[
-        list[Path] | None, typer.Argument(help="PNG, JPEG or DICOM files, one study each")
-    ] = None,
-    study: Annotated[
-        list[str] | None,
-        typer.Option("--study", help="the views of one study: frontal.png,lateral.png"),
-    ] = None,
+    images: Images = None,
+    study: StudyViews = None,
     data: Annotated[Path | None, typer.Option(help="prepared data set, instead of images")] = None,
     split: Annotated[str, typer.Option(help="train, val or test, with --data")] = "test",
     out: Annotated[
@@ -44,8 +44,7 @@ def generate(
     ] = None,
 ) -> None:
     """Write reports for chest X-rays. Research only; not for clinical use."""
-    studies = [[str(image)] for image in images or []]
-    studies += [views.split(",") for views in study or []]
+    studies = given_studies(images, study)
     if bool(studies) == bool(data):
         raise UsageError("name images (or --study), or a data set with --data, and not both")
     if data and not out:
@@ -60,7 +59,10 @@ def generate(
     if split not in SPLITS:
         raise UsageError(f"--split {split}: use train, val or test")
     console.quiet_libraries()
+    from kia.training.distributed import join
+
     loaded, processor = load_model(model)
+    loaded.to(join())  # type: ignore[arg-type]
     given = {
         "beams": beams,
         "max_tokens": max_tokens,
@@ -72,7 +74,8 @@ def generate(
         **(defaults | {name: value for name, value in given.items() if value is not None})
     )
     if data and out:
-        _data_set(loaded, processor, data, split, out, settings)
+        count = write_predictions(loaded, processor, data, split, out, settings)
+        console.out.print(f"{count} reports: {out}", soft_wrap=True)
     else:
         _images(loaded, processor, studies, settings, json_file)
 
@@ -80,20 +83,20 @@ def generate(
 def _images(
     model: "KIAForReportGeneration",
     processor: "KIAProcessor",
-    studies: list[list[str]],
+    studies: list[list[Path]],
     settings: "GenerationConfig",
     json_file: Path | None,
 ) -> None:
     from kia.generation import write_reports
 
     # every image is read before anything is generated, so that a bad file costs no time
-    inputs = [processor([Path(path) for path in paths]) for paths in studies]
+    inputs = [processor(paths) for paths in studies]
     written: list[dict[str, Any]] = []
     with console.progress() as bar:
         task = bar.add_task("reports", total=len(studies))
         for paths, one in zip(studies, inputs, strict=True):
             report = write_reports(model, processor, dict(one), settings)[0]
-            written.append({"images": paths, "report": report})
+            written.append({"images": [str(path) for path in paths], "report": report})
             bar.advance(task)
     for entry in written:
         if len(written) > 1:
@@ -103,20 +106,27 @@ def _images(
         console.write_json(json_file, written)
 
 
-def _data_set(
+def write_predictions(
     model: "KIAForReportGeneration",
     processor: "KIAProcessor",
     data: Path,
     split: str,
     out: Path,
     settings: "GenerationConfig",
-) -> None:
-    """Predictions, and the image features that the nearest-neighbour baseline needs."""
+) -> int:
+    """Predictions, and the image features that the nearest-neighbour baseline needs.
+
+    Several processes share the studies; the first writes the files, in the order of studies.
+
+    Returns:
+        How many reports were written.
+    """
     import numpy as np
 
     from kia.data.store import PreparedDataset
     from kia.evaluation.predictions import TRAIN_EMBEDDINGS
-    from kia.generation import check_image_size, image_embeddings, write_dataset_reports
+    from kia.generation import check_image_size, write_dataset_reports
+    from kia.models import ranks
 
     dataset = PreparedDataset.open(data)
     check_image_size(dataset, processor)
@@ -124,23 +134,46 @@ def _data_set(
     if not len(studies):
         raise UsageError(f"{data} has no {split} studies")
     out.parent.mkdir(parents=True, exist_ok=True)
+    mine = ranks.share(studies)
+    with console.progress() as bar:
+        task = bar.add_task("reports", total=len(mine))
+        written = write_dataset_reports(
+            model, processor, dataset, mine, settings, lambda n: bar.advance(task, n)
+        )
+        lines = [json.dumps({"id": id, "report": r}, ensure_ascii=False) for id, r in written]
+    lines = ranks.gathered_texts(lines)
+    chosen = {
+        out.with_name(f"{out.stem}.embeddings.npy"): studies,
+        out.with_name(TRAIN_EMBEDDINGS): dataset.indices("train"),
+    }
+    features = {path: _features(model, processor, dataset, each) for path, each in chosen.items()}
+    if ranks.own():
+        return len(studies)
     with _whole_files() as whole:
-        with console.progress() as bar, whole(out).open("w", encoding="utf-8") as file:
-            task = bar.add_task("reports", total=len(studies))
-            for id, report in write_dataset_reports(
-                model, processor, dataset, studies, settings, lambda n: bar.advance(task, n)
-            ):
-                file.write(json.dumps({"id": id, "report": report}, ensure_ascii=False) + "\n")
-        embeddings = {
-            out.with_name(f"{out.stem}.embeddings.npy"): studies,
-            out.with_name(TRAIN_EMBEDDINGS): dataset.indices("train"),
-        }
-        for path, chosen in embeddings.items():
-            with console.err.status(f"image features for {path.name}"):
-                rows = image_embeddings(model, processor, dataset, chosen)
+        whole(out).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        for path, rows in features.items():
             with whole(path).open("wb") as file:
                 np.save(file, rows, allow_pickle=False)
-    console.out.print(f"{len(studies)} reports: {out}", soft_wrap=True)
+    return len(studies)
+
+
+def _features(
+    model: "KIAForReportGeneration",
+    processor: "KIAProcessor",
+    dataset: "PreparedDataset",
+    studies: "NDArray[np.int64]",
+) -> "NDArray[np.float32]":
+    """Image features of all studies, computed by all processes."""
+    import torch
+
+    from kia.generation import image_embeddings
+    from kia.models import ranks
+
+    mine = ranks.share(studies)
+    with console.err.status("image features"):
+        # a process without a study must know the width all the same
+        rows = image_embeddings(model, processor, dataset, mine if len(mine) else studies[:1])
+    return ranks.gathered(torch.from_numpy(rows[: len(mine)])).numpy()
 
 
 @contextmanager

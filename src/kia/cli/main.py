@@ -3,6 +3,7 @@
 import errno
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -10,14 +11,18 @@ import typer
 from typer.core import TyperGroup
 
 import kia
+from kia.cli import console
+from kia.cli.ablate import ablate
 from kia.cli.config import app as config_app
 from kia.cli.data import app as data_app
 from kia.cli.demo import demo
 from kia.cli.evaluate import evaluate
 from kia.cli.explain import app as explain_app
+from kia.cli.findings import findings
 from kia.cli.generate import generate
 from kia.cli.info import info
 from kia.cli.knowledge import app as knowledge_app
+from kia.cli.runs import app as runs_app
 from kia.cli.train import train
 from kia.errors import KIAError
 
@@ -28,6 +33,9 @@ ORDER = (
     "knowledge",
     "train",
     "evaluate",
+    "ablate",
+    "runs",
+    "findings",
     "explain",
     "info",
     "config",
@@ -73,10 +81,13 @@ def options(
 
 app.command()(demo)
 app.command()(generate)
+app.command()(findings)
 app.add_typer(data_app, name="data")
 app.add_typer(knowledge_app, name="knowledge")
 app.command()(train)
+app.add_typer(runs_app, name="runs")
 app.command()(evaluate)
+app.command()(ablate)
 app.add_typer(explain_app, name="explain")
 app.command()(info)
 app.add_typer(config_app, name="config")
@@ -91,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failure, 2 wrong usage or configuration, 130 interrupted.
     """
+    warnings.showwarning = console.show_warning  # type: ignore[assignment]
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

@@ -76,9 +76,15 @@ def label_attention(
         inputs: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None.
 
     Raises:
-        ModelError: "present" or "absent" is not one word piece of the model's tokenizer.
+        ModelError: "present" or "absent" is not one word piece of the model's tokenizer, or the
+            model cannot read a text as long as the label report.
     """
     masker, row, places = _masked_label_report(processor)
+    if len(row) > model.config.max_tokens:
+        raise ModelError(
+            f"the label report has {len(row)} word pieces and the model reads "
+            f"{model.config.max_tokens}: train it with a larger model.text_encoder.max_positions"
+        )
     moved = {name: value.to(model.device) for name, value in inputs.items() if value is not None}
     images = model.encode_images(**moved)
     tower = model.text_cross_encoder

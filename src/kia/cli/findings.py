@@ -1,0 +1,131 @@
+"""`kia findings`: probabilities of the 14 observations, from Label-MLM."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kia.cli import console
+from kia.cli.image_input import Images, StudyViews, given_studies
+from kia.errors import UsageError
+from kia.studies import SPLITS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kia.models.kia import KIAForReportGeneration
+    from kia.processing import KIAProcessor
+
+
+def findings(
+    model: Annotated[str, typer.Argument(help="run folder or model folder")],
+    images: Images = None,
+    study: StudyViews = None,
+    data: Annotated[Path | None, typer.Option(help="prepared data set, instead of images")] = None,
+    split: Annotated[str, typer.Option(help="train, val or test, with --data")] = "test",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="write the probabilities (CSV), with --data")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="write the reliability plot (PNG), with --data")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers")] = None,
+) -> None:
+    """Give the probability of each observation. Research only; not for clinical use."""
+    studies = given_studies(images, study)
+    if bool(studies) == bool(data):
+        raise UsageError("name images (or --study), or a data set with --data, and not both")
+    if (out or plot) and not data:
+        raise UsageError("--out and --plot go with --data")
+    if split not in SPLITS:
+        raise UsageError(f"--split {split}: use train, val or test")
+    from kia.explain.findings import check_answers
+    from kia.generation import load_model
+
+    console.quiet_libraries()
+    loaded, processor = load_model(model)
+    check_answers(loaded)
+    if data:
+        _data_set(loaded, processor, data, split, out, plot, json_file)
+    else:
+        _images(loaded, processor, studies, json_file)
+
+
+def _images(
+    model: "KIAForReportGeneration",
+    processor: "KIAProcessor",
+    studies: list[list[Path]],
+    json_file: Path | None,
+) -> None:
+    from kia.explain.attention import label_attention
+    from kia.knowledge.chexpert import OBSERVATIONS
+
+    # every image is read before anything is computed, so that a bad file costs no time
+    inputs = [processor(paths) for paths in studies]
+    written: list[dict[str, Any]] = []
+    for paths, one in zip(studies, inputs, strict=True):
+        values = label_attention(model, processor, dict(one)).present[0].tolist()
+        written.append(
+            {
+                "images": [str(path) for path in paths],
+                "findings": dict(zip(OBSERVATIONS, values, strict=True)),
+            }
+        )
+    for entry in written:
+        title = ", ".join(entry["images"])
+        console.table(["observation", "probability"], entry["findings"].items(), title=title)
+    if json_file:
+        console.write_json(json_file, written)
+
+
+def _data_set(
+    model: "KIAForReportGeneration",
+    processor: "KIAProcessor",
+    data: Path,
+    split: str,
+    out: Path | None,
+    plot: Path | None,
+    json_file: Path | None,
+) -> None:
+    from kia.data.store import PreparedDataset
+    from kia.evaluation.probabilities import score_findings
+    from kia.explain.findings import dataset_findings, draw_reliability
+
+    dataset = PreparedDataset.open(data)
+    numbers = dataset.indices(split)  # type: ignore[arg-type]
+    if not len(numbers):
+        raise UsageError(f"{data} has no {split} studies")
+    with console.progress() as bar:
+        task = bar.add_task("findings", total=len(numbers))
+        found = dataset_findings(
+            model, processor, dataset, numbers, lambda count: bar.advance(task, count)
+        )
+    labels = [dataset.study(int(number)).labels for number in numbers]
+    known = [row for row, label in enumerate(labels) if label is not None]
+    scores = score_findings(found[known], [labels[row] or {} for row in known])
+    columns = ("studies", "present", "auroc", "average_precision", "calibration_error")
+    rows = [[name, *map(one.get, columns)] for name, one in scores["observations"].items()]
+    rows.append(["mean", None, None, *map(scores["macro"].get, columns[2:])])
+    words = [column.replace("_", " ").replace("auroc", "AUROC") for column in columns]
+    console.table(
+        ["observation", *words], rows, title=f"{len(known)} labelled {split} studies of {data}"
+    )
+    if out:
+        _write_csv(out, dataset.ids(split), found)  # type: ignore[arg-type]
+    if plot:
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        draw_reliability(scores["reliability"], plot)
+    if json_file:
+        console.write_json(json_file, scores)
+
+
+def _write_csv(path: Path, ids: list[str], found: "np.ndarray") -> None:
+    from kia.knowledge.chexpert import OBSERVATIONS
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", *OBSERVATIONS])
+        for id, row in zip(ids, found.tolist(), strict=True):
+            writer.writerow([id, *(f"{value:.4f}" for value in row)])

@@ -1,0 +1,136 @@
+"""`kia findings` and `kia explain attention` as a user meets them."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kia.data.store import PreparedDataset
+from kia.explain.attention import label_attention
+from kia.generation import dataset_inputs, load_model
+from kia.knowledge.chexpert import OBSERVATIONS
+
+
+def test_images_get_the_findings_of_the_data_set(model, data, pictures, tmp_path, kia_command):
+    table, scores, answer = (tmp_path / name for name in ("new/f.csv", "s.json", "a.json"))
+    code, out, err = kia_command(
+        *("findings", str(model), "--data", str(data), "--split", "test"),
+        *("--out", str(table), "--json", str(scores)),
+    )
+    assert code == 0, err
+    assert "calibration error" in out
+    dataset = PreparedDataset.open(data)
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == dataset.ids("test")
+    studies = [word for files in pictures for word in ("--study", ",".join(files))]
+    code, out, _ = kia_command("findings", str(model), *studies, "--json", str(answer))
+    assert code == 0 and "Cardiomegaly" in out
+    found = json.loads(answer.read_text())
+    assert [entry["images"] for entry in found] == pictures
+    for row, entry in zip(rows, found, strict=True):
+        assert list(entry["findings"]) == list(OBSERVATIONS)
+        for name in OBSERVATIONS:
+            assert float(row[name]) == pytest.approx(entry["findings"][name], abs=1e-4)
+    loaded, processor = load_model(model)
+    direct = label_attention(
+        loaded, processor, dataset_inputs(dataset, processor, dataset.indices("test"))
+    )
+    expected = [[entry["findings"][name] for name in OBSERVATIONS] for entry in found]
+    np.testing.assert_allclose(direct.present, expected, rtol=1e-4)
+    counts = json.loads(scores.read_text())["observations"]["Edema"]
+    labels = [dataset.study(int(i)).labels["Edema"] for i in dataset.indices("test")]
+    assert counts["present"] == labels.count(1) and counts["studies"] == len(labels)
+
+
+@pytest.fixture(scope="module")
+def model(make_model, tmp_path_factory):
+    """With room for the label report."""
+    return make_model(tmp_path_factory.mktemp("findings") / "model", positions=160)
+
+
+def test_a_model_that_cannot_hold_the_label_report_is_refused(
+    make_model, pictures, tmp_path, one_line
+):
+    short = make_model(tmp_path / "short")
+    assert "max_positions" in one_line(1, "findings", str(short), pictures[0][0])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "name images"),
+        (("IMAGE", "--data", "DATA"), "not both"),
+        (("IMAGE", "--out", "OUT"), "go with --data"),
+        (("--data", "DATA", "--split", "dev"), "train, val or test"),
+    ],
+)
+def test_wrong_usage_of_findings_is_one_line(words, said, model, data, pictures, one_line):
+    known = {"IMAGE": pictures[0][0], "DATA": str(data), "OUT": "out.csv"}
+    assert said in one_line(2, "findings", str(model), *(known.get(word, word) for word in words))
+
+
+@pytest.mark.parametrize(
+    ("options", "panels"),
+    [((), 15), (("--observation", "edema"), 2), (("--report", "REPORT"), 3)],
+)
+def test_attention_is_drawn_for_masks_and_for_sentences(
+    options, panels, model, pictures, tmp_path, kia_command
+):
+    picture, numbers = tmp_path / "new" / "a.png", tmp_path / "a.json"
+    report = tmp_path / "report.txt"
+    report.write_text("The heart is large. No effusion.")
+    words = [str(report) if word == "REPORT" else word for word in options]
+    code, _, err = kia_command(
+        *("explain", "attention", str(model), *pictures[0], "--out", str(picture)),
+        *("--json", str(numbers), *words),
+    )
+    assert code == 0, err
+    found = json.loads(numbers.read_text())
+    assert len(found) == panels - 1  # the views alone come first
+    for one in found:
+        assert np.array(one["attention"]).shape == (2, 16)  # 64 pixels, patches of 16
+        assert np.sum(one["attention"]) == pytest.approx(1, abs=1e-4)
+    drawn = np.asarray(Image.open(picture).convert("L"))
+    assert drawn.shape[1] > 300 and drawn.std() > 10  # not blank
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--out", "a.jpg"), "ends in .png"),
+        (("--out", "a.png", "--observation", "cardiomegly"), "did you mean 'cardiomegaly'"),
+        (("--out", "a.png", "--report", "absent.txt"), "No such file"),
+        (("--out", "a.png", "--report", "generated", "--observation", "edema"), "with [MASK]"),
+    ],
+)
+def test_wrong_usage_of_attention_is_one_line(
+    words, said, model, pictures, tmp_path, one_line, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert said in one_line(2, "explain", "attention", str(model), pictures[0][0], *words)
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_folder_a_pattern_and_a_list_name_the_same_images(
+    model, pictures, tmp_path, kia_command, monkeypatch, one_line
+):
+    import io
+    import shutil
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in (0, 1):
+        shutil.copy(pictures[number][0], folder / f"{number}.png")
+    (folder / "notes.txt").write_text("no image")
+    names = [str(folder / f"{number}.png") for number in (0, 1)]
+    answer = tmp_path / "a.json"
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(names) + "\n"))
+    for word in (str(folder), str(folder / "*.png"), "-"):
+        assert kia_command("findings", str(model), word, "--json", str(answer))[0] == 0
+        assert [entry["images"] for entry in json.loads(answer.read_text())] == [[n] for n in names]
+    (tmp_path / "empty").mkdir()
+    assert "no image in this folder" in one_line(1, "generate", str(model), str(tmp_path / "empty"))
+    assert "no image in this pattern" in one_line(1, "generate", str(model), str(folder / "*.gif"))
