@@ -28,7 +28,10 @@ PIPE_WIDTH = 120  # characters of a line where the output is no terminal
 
 def _console(stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+    width = None if stream.isatty() else PIPE_WIDTH
+    # of several processes of `accelerate launch` the first speaks
+    quiet = os.environ.get("RANK", "0") != "0"
+    return Console(stderr=stderr, highlight=False, width=width, quiet=quiet)
 
 
 out = _console(stderr=False)
@@ -54,6 +57,11 @@ def quiet_libraries() -> None:
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+
+
+def show_warning(message: Warning | str, *_: object) -> None:
+    """Prints a warning as one line, in place of `warnings.showwarning`."""
+    err.print(f"warning: {message}", markup=False, soft_wrap=True)
 
 
 def progress() -> Progress:

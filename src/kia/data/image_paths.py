@@ -1,4 +1,4 @@
-"""Paths that a manifest names: followed only into the folders that the user allowed."""
+"""Paths that a collection names: followed only into the folders that the user allowed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,3 +35,16 @@ class ImageRoots:
         if found is None:
             raise ImageError(f"{name}: no such image")
         return found
+
+
+def why_missing(path: Path, root: Path) -> str:
+    """Why an image cannot be taken: it is not there, or a link leads out; "" if it can.
+
+    Args:
+        path: Below `root` by its name.
+        root: The folder of images, without symbolic links.
+    """
+    if not path.is_file():
+        return "image is missing"
+    inside = path.resolve().is_relative_to(root)
+    return "" if inside else f"a symbolic link leads out of {root}"

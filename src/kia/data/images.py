@@ -2,18 +2,22 @@
 
 Air is dark and bone is bright whatever the file says it stores. Grey values lie in 0…255:
 8-bit files keep theirs (uint8); deeper ones (16-bit PNG, DICOM) are stretched from their lowest
-to their highest value (float32), DICOM after its modality and VOI look-up tables or window.
+to their highest value (float32). `kia.data.dicom` says what comes before that in DICOM files.
 """
 
 import io
+import os
+import stat
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 from kia.errors import ImageError
 
@@ -22,16 +26,24 @@ Resize = Literal["squash", "pad"]
 
 MAX_PIXELS = 100_000_000
 """Larger images are refused before they are decoded (the largest detectors have 25 million)."""
-MAX_BYTES = 1 << 29
-"""Larger files are refused before they are read."""
+MAX_BYTES = 1 << 28
+"""Larger files are refused before they are read (100 million pixels of 16 bits fit)."""
 _OPENING = threading.Lock()  # warning filters are shared by all threads
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
+
+
+class ImageWarning(UserWarning):
+    """An image can be read, but may not be a chest X-ray; the message names the file."""
 
 
 def read_image(
     source: str | Path | bytes | BinaryIO, *, name: str | None = None, max_pixels: int = MAX_PIXELS
 ) -> Grey:
-    """Decode an image to grey.
+    """Decode an image to grey, in this process.
+
+    GDCM, which reads JPEG lossless and JPEG-LS in DICOM, may crash on damaged data;
+    `kia.data.decoding` does this in processes that may.
+
+    Warns (`ImageWarning`) of DICOM files that are not radiographs, or not of the chest.
 
     Args:
         source: A path, the bytes of a file, or a file opened in binary mode.
@@ -42,20 +54,19 @@ def read_image(
         (H, W), uint8 or float32, 0…255.
 
     Raises:
-        ImageError: It is missing, too large, damaged, or of another format; one line.
+        ImageError: It is missing, too large, damaged, or of another format; one line, without any
+            text from the file's header.
     """
     name = name or (str(source) if isinstance(source, str | Path) else "image")
     try:
-        data = _read_bytes(source)
-        if len(data) > MAX_BYTES:
-            raise ImageError(f"{name}: file larger than {MAX_BYTES >> 20} MiB")
-        if data[128:132] == b"DICM" or name.lower().endswith((".dcm", ".dicom")):
-            return _decode_dicom(data, name, max_pixels)
-        return _decode_picture(data, name, max_pixels)
-    except ImageError:
-        raise
+        with _opened(source) as file:
+            return _decode(file, name, max_pixels)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
     except FileNotFoundError:
         raise ImageError(f"{name}: no such image") from None
+    except MemoryError:
+        raise ImageError(f"{name}: needs too much memory to decode") from None
     except Exception as error:  # decoders raise anything on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: cannot be decoded ({reason[:200]})") from error
@@ -85,12 +96,37 @@ def resize_square(image: Grey, size: int, mode: Resize = "squash") -> npt.NDArra
     return square
 
 
+def refuse_large(width: int, height: int, max_pixels: int) -> None:
+    """ImageError for an image without pixels, or with more than are allowed."""
+    if width < 1 or height < 1:
+        raise ImageError(f"empty image ({width} × {height})")
+    if width * height > max_pixels:
+        raise ImageError(f"{width} × {height} pixels, more than the {max_pixels:,} allowed")
+
+
+def stretch(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Lowest value → 0, highest → 255, not a number (padding) → 0; in place, to save memory.
+
+    A constant image becomes black.
+    """
+    low, high = np.fmin.reduce(grey, axis=None), np.fmax.reduce(grey, axis=None)
+    if np.isinf(low) or np.isinf(high):
+        raise ImageError("grey values that are not finite")
+    if not high > low:
+        grey[:] = 0
+        return grey
+    grey -= low
+    grey *= np.float32(255) / np.float32(high - low)
+    np.clip(grey, 0, 255, out=grey)
+    return np.nan_to_num(grey, copy=False, nan=0)
+
+
 def _resample(image: Grey, height: int, width: int) -> npt.NDArray[np.uint8]:
     if image.shape == (height, width):
         resized = image
     else:
         if image.dtype != np.uint8:
-            image = image.astype(np.float32)
+            image = image.astype(np.float32, copy=False)
         picture = Image.fromarray(np.ascontiguousarray(image))
         resized = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
     if resized.dtype == np.uint8:
@@ -98,86 +134,56 @@ def _resample(image: Grey, height: int, width: int) -> npt.NDArray[np.uint8]:
     return np.clip(np.rint(resized), 0, 255).astype(np.uint8)
 
 
-def _read_bytes(source: str | Path | bytes | BinaryIO) -> bytes:
-    if isinstance(source, bytes):
-        return source
+@contextmanager
+def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
     if isinstance(source, str | Path):
+        if not stat.S_ISREG(Path(source).stat().st_mode):  # a pipe would never end
+            raise ImageError("cannot be decoded (not a file)")
         with Path(source).open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    return source.read(MAX_BYTES + 1)
+            yield file
+    else:
+        yield io.BytesIO(source if isinstance(source, bytes) else source.read(MAX_BYTES + 1))
 
 
-def _decode_picture(data: bytes, name: str, max_pixels: int) -> Grey:
-    try:
-        with _OPENING, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own size warning; ours follows
-            picture: Image.Image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-    except Image.UnidentifiedImageError:
-        raise ImageError(f"{name}: not a PNG, JPEG or DICOM image") from None
-    _refuse_large(picture.width, picture.height, name, max_pixels)
+def _decode(file: BinaryIO, name: str, max_pixels: int) -> Grey:
+    if file.seek(0, os.SEEK_END) > MAX_BYTES:
+        raise ImageError(f"file larger than {MAX_BYTES >> 20} MiB")
+    file.seek(0)
+    magic = file.read(132)[128:]
+    file.seek(0)
+    if magic != b"DICM" and not name.lower().endswith((".dcm", ".dicom")):
+        return _decode_picture(file, max_pixels)
+    from kia.data.dicom import decode_dicom
+
+    grey, doubts = decode_dicom(file, max_pixels)
+    for doubt in doubts:
+        warnings.warn(f"{name}: {doubt}", ImageWarning, stacklevel=3)
+    return grey
+
+
+def _decode_picture(file: BinaryIO, max_pixels: int) -> Grey:
+    picture = _opened_picture(file)
+    refuse_large(picture.width, picture.height, max_pixels)
+    if picture.format == "PNG":  # Pillow decodes without a look at the checksums
+        picture.verify()
+        picture = _opened_picture(file)
     picture.load()
-    picture = ImageOps.exif_transpose(picture)
+    ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith(("I", "F")):
-        return _stretch(np.asarray(picture).astype(np.float32))
+        return stretch(np.array(picture, np.float32))
     if picture.mode == "P" or picture.mode.endswith(("A", "a")) or "transparency" in picture.info:
         picture = picture.convert("RGBA")
-        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-        picture = Image.alpha_composite(black, picture).convert("RGB")
+        picture = ImageChops.multiply(picture.convert("L"), picture.getchannel("A"))
     if picture.mode not in ("1", "L", "RGB"):
         picture = picture.convert("RGB")
     return np.array(picture.convert("L"))
 
 
-def _decode_dicom(data: bytes, name: str, max_pixels: int) -> Grey:
-    import pydicom
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
-
-    if _DEFLATED in data[:2048]:
-        raise ImageError(f"{name}: deflated DICOM is not supported; convert it first")
-    warnings.filterwarnings("ignore", module=r"pydicom\.")  # odd but harmless headers
-    dataset = pydicom.dcmread(io.BytesIO(data), force=True)
-    if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
-        raise ImageError(f"{name}: the DICOM file holds no image")
-    _refuse_large(int(dataset.Columns), int(dataset.Rows), name, max_pixels)
-    if (frames := int(dataset.get("NumberOfFrames", 1) or 1)) > 1:
-        raise ImageError(f"{name}: DICOM with {frames} frames, a single image is needed")
-    stored = dataset.pixel_array
-    if stored.ndim == 3:
-        return np.array(Image.fromarray(_stretch(stored).astype(np.uint8)).convert("L"))
-    shown = apply_voi_lut(apply_modality_lut(stored, dataset), dataset).astype(np.float32)
-    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
-        shown = shown.max() - shown
-    return _stretch(shown, _padding(dataset, stored))
-
-
-def _padding(dataset: Any, stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
-    """Pixels outside the exposed field, which would spoil the range of grey values."""
-    value = dataset.get("PixelPaddingValue")
-    if not isinstance(value, int):
-        return None
-    last = dataset.get("PixelPaddingRangeLimit", value)
-    return (stored >= min(value, last)) & (stored <= max(value, last))
-
-
-def _stretch(
-    values: npt.NDArray[Any], padding: npt.NDArray[np.bool_] | None = None
-) -> npt.NDArray[np.float32]:
-    """Lowest value → 0, highest → 255; padding → 0."""
-    values = values.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise ValueError("grey values that are not finite")
-    inside = values if padding is None or padding.all() else values[~padding]
-    low, high = float(inside.min()), float(inside.max())
-    if high <= low:
-        return np.zeros(values.shape, np.float32)
-    scaled = np.clip((values - low) * (255.0 / (high - low)), 0, 255)
-    if padding is not None:
-        scaled[padding] = 0
-    return scaled.astype(np.float32)
-
-
-def _refuse_large(width: int, height: int, name: str, max_pixels: int) -> None:
-    if width < 1 or height < 1:
-        raise ImageError(f"{name}: empty image ({width} × {height})")
-    if width * height > max_pixels:
-        raise ImageError(f"{name}: {width} × {height} pixels, more than the {max_pixels:,} allowed")
+def _opened_picture(file: BinaryIO) -> Image.Image:
+    file.seek(0)
+    try:
+        with _OPENING, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own size warning
+            return Image.open(file, formats=("PNG", "JPEG"))
+    except Image.UnidentifiedImageError:
+        raise ImageError("not a PNG, JPEG or DICOM image") from None

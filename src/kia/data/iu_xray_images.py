@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kia.data.image_paths import why_missing
 from kia.data.iu_xray_reports import image_key, study_id, uid_of
 from kia.data.tables import read_csv
 from kia.data.views import pair_of_views, view_at
@@ -22,10 +23,12 @@ class IUImages:
     """What lies in the folder of images.
 
     Attributes:
+        root: The folder, without symbolic links.
         files: uid → name of the image (`image_key`) → path.
         folders: R2Gen's folders by uid.
     """
 
+    root: Path
     files: dict[str, dict[str, Path]] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
 
@@ -34,8 +37,8 @@ class IUImages:
         """List a folder; DataError if it is missing or holds neither images nor R2Gen's folders."""
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder of images")
-        images = cls()
-        entries = sorted(folder.resolve().iterdir(), key=lambda path: path.suffix.lower())
+        images = cls(folder.resolve())
+        entries = sorted(images.root.iterdir(), key=lambda path: path.suffix.lower())
         for path in entries:
             if path.suffix.lower() in _EXTENSIONS:
                 uid, name = image_key(path.name)
@@ -78,10 +81,16 @@ class IUImages:
         return pair_of_views(found), missing
 
     def _path(self, uid: str, name: str) -> Path | None:
+        """DataError for a symbolic link that leads out of the folder."""
         if self.files:
-            return self.files.get(uid, {}).get(image_key(name)[1])
-        path = self.folders[uid] / name if uid in self.folders else None
-        return path if path is not None and path.is_file() else None
+            path = self.files.get(uid, {}).get(image_key(name)[1])
+        else:
+            path = self.folders[uid] / name if uid in self.folders else None
+        if path is None or not path.is_file():
+            return None
+        if why := why_missing(path, self.root):
+            raise DataError(f"{path}: {why}; put the image itself there")
+        return path
 
 
 def read_projections(path: Path) -> dict[str, list[Listed]]:
