@@ -13,7 +13,7 @@ import pytest
 from kia.evaluation.board import Settings
 from kia.evaluation.html_report import _COLOURS, html_report
 from kia.evaluation.matching import match_sentences
-from kia.evaluation.rendering import latex, markdown
+from kia.evaluation.rendering import latex, markdown, scoreboard_page
 from kia.evaluation.scoreboard import Evaluation
 from kia.evaluation.systems import References, System
 
@@ -32,7 +32,7 @@ def evaluation(no_java: None) -> Evaluation:
 
 
 def test_markdown_has_every_table_and_no_live_mark(evaluation: Evaluation) -> None:
-    text = markdown(evaluation.results[0])
+    text = markdown(scoreboard_page(evaluation.results[0]))
     for title in (
         "Language metrics",
         "RadGraph-F1",
@@ -51,7 +51,7 @@ def test_markdown_has_every_table_and_no_live_mark(evaluation: Evaluation) -> No
 
 
 def test_latex_escapes_what_it_must(evaluation: Evaluation) -> None:
-    text = latex(evaluation.results[0])
+    text = latex(scoreboard_page(evaluation.results[0]))
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 6
     assert r"other\_\&\textless{}system\textgreater{}" in text
     assert r"\begin{tabular}{lrrrrrl}" in text  # the column of papers is text
@@ -68,7 +68,7 @@ def test_latex_escapes_what_it_must(evaluation: Evaluation) -> None:
 @pytest.mark.skipif(PDFLATEX is None, reason="needs LaTeX")
 def test_latex_compiles(evaluation: Evaluation, tmp_path: Path) -> None:
     head = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs}"
-    body = latex(evaluation.results[0])
+    body = latex(scoreboard_page(evaluation.results[0]))
     (tmp_path / "t.tex").write_text(f"{head}\\begin{{document}}{body}\\end{{document}}")
     subprocess.run(
         [str(PDFLATEX), "-interaction=nonstopmode", "-halt-on-error", "t.tex"],

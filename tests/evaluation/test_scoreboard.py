@@ -11,7 +11,7 @@ from kia.errors import DataError, UsageError
 from kia.evaluation.board import Settings
 from kia.evaluation.clinical import CELLS, POLICIES
 from kia.evaluation.language import METRICS, PROTOCOLS
-from kia.evaluation.rendering import render
+from kia.evaluation.rendering import render, scoreboard_page
 from kia.evaluation.scoreboard import Evaluation
 from kia.evaluation.seeds import over_seeds
 from kia.evaluation.systems import References, System
@@ -39,7 +39,7 @@ def evaluate_predictions(
 def shown(result: dict[str, Any], width: int = 120) -> str:
     console = Console(width=width, no_color=True)
     with console.capture() as capture:
-        console.print(render(result))
+        console.print(render(scoreboard_page(result)))
     return capture.get()
 
 

@@ -10,6 +10,7 @@ from kia.errors import UsageError
 from kia.studies import SPLITS
 
 if TYPE_CHECKING:
+    from kia.evaluation.rendering import Page
     from kia.evaluation.scoreboard import Evaluation
 
 
@@ -77,12 +78,12 @@ def evaluate(
     from kia.cli import evaluate_inputs as inputs
     from kia.cli.console import err, out
     from kia.cli.evaluate_tools import check_tools, scores_by_tools
-    from kia.evaluation.rendering import render
+    from kia.evaluation.rendering import render, scoreboard_page
     from kia.evaluation.scoreboard import Evaluation, Settings
     from kia.evaluation.seeds import over_seeds
 
     _check_options(data, split, references, train_references, dataset)
-    _check_files(json_file, markdown_file, latex_file, html_file)
+    check_files(json=json_file, markdown=markdown_file, latex=latex_file, html=html_file)
     if labels and len(predictions) > 1:
         raise UsageError("--labels are those of one file of predictions; name one")
     if graphs and len(predictions) > 1:
@@ -104,10 +105,11 @@ def evaluate(
     findings = inputs.phantom_findings(data, *evaluation.pairs(systems[0].name), evaluation.ids)
     if findings is not None and len(results) == 1:
         result["phantom_findings"] = findings
-    _write(result, json_file, markdown_file, latex_file)
+    page = scoreboard_page(result)
+    write_page(page, result, json_file, markdown_file, latex_file)
     if html_file is not None:
-        _write_page(html_file, result, evaluation if len(results) == 1 else None, data)
-    out.print(render(result))
+        _write_html(html_file, result, evaluation if len(results) == 1 else None, data)
+    out.print(render(page))
     if "phantom_findings" in result:
         _print_findings(result["phantom_findings"])
 
@@ -129,26 +131,30 @@ def _check_options(
         raise UsageError(f"--dataset is iu or mimic, not {dataset!r}")
 
 
-def _check_files(*files: Path | None) -> None:
+def check_files(**files: Path | None) -> None:
     """Nobody should learn after minutes of scoring that the result cannot be written."""
-    options = ("--json", "--markdown", "--latex", "--html")
-    for option, file in zip(options, files, strict=True):
+    for option, file in files.items():
         if file is not None and file.is_dir():
-            raise UsageError(f"{option} {file} is a folder; name a file")
+            raise UsageError(f"--{option} {file} is a folder; name a file")
 
 
-def _write(
-    result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, latex: Path | None
+def write_page(
+    page: "Page",
+    result: dict[str, Any],
+    json_file: Path | None,
+    markdown_file: Path | None,
+    latex_file: Path | None,
 ) -> None:
+    """Writes what --json, --markdown and --latex ask for."""
     from kia.cli.console import write_json
     from kia.evaluation import rendering
 
     if json_file is not None:
         write_json(json_file, result)
     if markdown_file is not None:
-        _write_text(markdown_file, rendering.markdown(result))
-    if latex is not None:
-        _write_text(latex, rendering.latex(result))
+        _write_text(markdown_file, rendering.markdown(page))
+    if latex_file is not None:
+        _write_text(latex_file, rendering.latex(page))
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -156,7 +162,7 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _write_page(
+def _write_html(
     path: Path, result: dict[str, Any], evaluation: "Evaluation | None", data: Path | None
 ) -> None:
     from kia.cli.evaluate_inputs import study_images

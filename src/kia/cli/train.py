@@ -1,14 +1,18 @@
 """`kia train`: both stages, validation, model selection."""
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kia.cli import console
+from kia.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from kia.config import RunConfig
 
 
 def train(
@@ -18,6 +22,14 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="change a value: --set train.seed=1")
     ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="so many runs, in OUT/seed-0, OUT/seed-1 …: mean ± sd"),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="run or model folder whose weights to start from"),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="continue the run in --out, or start it")
     ] = False,
@@ -26,12 +38,63 @@ def train(
     from kia.config import load_config
 
     config = load_config(configuration, overrides or [])
+    console.quiet_libraries()
+    if seeds is None:
+        model = train_run(config, data, out, resume=resume, start=start)
+        console.out.print(f"best model: {model}", soft_wrap=True)
+        return
+    if (out / "run.yaml").exists():
+        raise UsageError(f"{out} holds a run; choose another --out for --seeds")
+    folders = {}
+    for seed in range(config.train.seed, config.train.seed + seeds):
+        folders[seed] = out / f"seed-{seed}"
+        console.err.print(f"seed {seed}: {folders[seed]}", soft_wrap=True)
+        train_run(with_seed(config, seed), data, folders[seed], resume=resume, start=start)
+    _print_seeds(folders)
+
+
+def train_run(
+    config: "RunConfig", data: Path, out: Path, *, resume: bool, start: Path | None = None
+) -> Path:
+    """One run, with a progress bar; returns the folder of the best model."""
     from kia.training import train as run
 
-    console.quiet_libraries()
     with console.progress() as bar:
-        model = run(config, data, out, resume=resume, reporter=ProgressReporter(bar))
-    console.out.print(f"best model: {model}", soft_wrap=True)
+        reporter = ProgressReporter(bar)
+        return run(config, data, out, resume=resume, start=start, reporter=reporter)
+
+
+def with_seed(config: "RunConfig", seed: int) -> "RunConfig":
+    """The same configuration with another training seed."""
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
+
+
+def _print_seeds(folders: dict[int, Path]) -> None:
+    """The best validation of each seed, and mean ± sd; the test split is not touched."""
+    import statistics
+
+    names = ("cider", "image_gain", "loss", "unique_reports", "epoch")
+    found = {seed: best_validation(folder) for seed, folder in folders.items()}
+    rows: list[list[object]] = [[seed, *map(best.get, names)] for seed, best in found.items()]
+    values = [[best[name] for best in found.values()] for name in names]
+    rows.append(["mean", *(float(statistics.mean(column)) for column in values)])
+    if len(found) > 1:
+        rows.append(["± sd", *(float(statistics.stdev(column)) for column in values)])
+    title = "validation of the kept models; the test split is left for kia evaluate"
+    console.table(["seed", "CIDEr", "image gain", "loss", "reports", "epoch"], rows, title=title)
+
+
+def best_validation(run: Path) -> dict[str, Any]:
+    """What the log of a run says of the validation at which its model was kept.
+
+    Raises:
+        RunError: There is none.
+    """
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = [line for line in map(json.loads, lines) if line.get("best")]
+    if not kept:
+        raise RunError(f"{run / 'log.jsonl'} holds no validation")
+    return dict(kept[-1])
 
 
 class ProgressReporter:

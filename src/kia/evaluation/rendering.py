@@ -1,7 +1,8 @@
-"""Draws the scoreboard: on a terminal, as Markdown and as LaTeX."""
+"""Draws tables, such as the scoreboard's: on a terminal, as Markdown and as LaTeX."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rich import box
@@ -20,19 +21,49 @@ from kia.evaluation.tables import (
 _STYLES = {"model": "bold", "published": "cyan", "interval": "dim"}
 
 
-def render(result: Mapping[str, Any]) -> RenderableType:
-    """The scoreboard for a terminal.
+@dataclass(frozen=True)
+class Page:
+    """Tables and what stands beside them, whatever draws them.
+
+    Attributes:
+        tables: In order.
+        warnings: What must not be overlooked.
+        summary: What was scored.
+        notes: How numbers came about.
+        version: Of kia.
+    """
+
+    tables: list[ScoreTable]
+    warnings: list[str]
+    summary: list[str]
+    notes: list[str]
+    version: str
+
+
+def scoreboard_page(result: Mapping[str, Any]) -> Page:
+    """The scoreboard.
 
     Args:
         result: From `kia.evaluation.scoreboard`, or read back from its JSON file.
     """
+    return Page(
+        result_tables(result),
+        warning_lines(result),
+        summary_lines(result),
+        note_lines(result["notes"]),
+        result["version"],
+    )
+
+
+def render(page: Page) -> RenderableType:
+    """A page for a terminal."""
     parts: list[RenderableType] = []
-    for table in result_tables(result):
+    for table in page.tables:
         parts.append(_rich(table))
         parts += [Text(note, style="dim") for note in table.notes]
-    parts += [Text(line) for line in summary_lines(result)]
-    parts += [Text(line, style="bold red") for line in warning_lines(result)]
-    parts += [Text(line, style="dim") for line in note_lines(result["notes"])]
+    parts += [Text(line) for line in page.summary]
+    parts += [Text(line, style="bold red") for line in page.warnings]
+    parts += [Text(line, style="dim") for line in page.notes]
     return Group(*parts)
 
 
@@ -53,13 +84,13 @@ def _rich(table: ScoreTable) -> Table:
     return grid
 
 
-def markdown(result: Mapping[str, Any]) -> str:
-    """The scoreboard as GitHub-flavoured Markdown."""
+def markdown(page: Page) -> str:
+    """A page as GitHub-flavoured Markdown."""
     lines: list[str] = []
-    for warning in warning_lines(result):
+    for warning in page.warnings:
         lines += [f"**{_md(warning)}**", ""]
-    lines += [_md(line) for line in summary_lines(result)] + [""]
-    for table in result_tables(result):
+    lines += [_md(line) for line in page.summary] + [""]
+    for table in page.tables:
         lines += [f"### {_md(table.title)}", ""]
         lines.append(_md_row(table.columns))
         sides = ("---" if name in TEXT_COLUMNS else "---:" for name in table.columns[1:])
@@ -69,8 +100,8 @@ def markdown(result: Mapping[str, Any]) -> str:
                 label = f"**{_md(row.label)}**" if row.kind == "model" else _md(row.label.strip())
                 lines.append("| " + " | ".join([label, *map(_md, row.cells)]) + " |")
         lines += ["", *(_md(note) + "\n" for note in table.notes)]
-    lines += [f"- {_md(line)}" for line in note_lines(result["notes"])]
-    return "\n".join(lines).rstrip() + f"\n\nkia {result['version']}\n"
+    lines += [f"- {_md(line)}" for line in page.notes]
+    return "\n".join(lines).rstrip() + f"\n\nkia {page.version}\n"
 
 
 def _md_row(cells: list[str]) -> str:
@@ -90,6 +121,7 @@ _TEX = {
     "–": "--",
     "·": r"$\cdot$",
     "±": r"$\pm$",
+    "Δ": r"$\Delta$",
     "“": "``",
     "”": "''",
     "<": r"\textless{}",
@@ -99,12 +131,12 @@ _TEX = {
 }
 
 
-def latex(result: Mapping[str, Any]) -> str:
-    """The scoreboard as LaTeX tables (package booktabs)."""
-    parts = [rf"% kia {result['version']}; \usepackage{{booktabs}}"]
-    beside = (*warning_lines(result), *summary_lines(result), *note_lines(result["notes"]))
+def latex(page: Page) -> str:
+    """A page as LaTeX tables (package booktabs)."""
+    parts = [rf"% kia {page.version}; \usepackage{{booktabs}}"]
+    beside = (*page.warnings, *page.summary, *page.notes)
     parts += [f"% {_tex(line)}" for line in beside]
-    parts += [_tex_table(table) for table in result_tables(result)]
+    parts += [_tex_table(table) for table in page.tables]
     return "\n\n".join(parts) + "\n"
 
 

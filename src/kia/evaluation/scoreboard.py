@@ -72,6 +72,10 @@ class Evaluation:
         """Generated reports of a system and references, in the order of `ids`."""
         return self._board.hyps[system], self._board.refs
 
+    def measures(self, system: str) -> dict[str, Measure]:
+        """Path in the result, such as "protocols.r2gen" → a system's scores, to be resampled."""
+        return self._scored[system].measures()
+
     def worst_cases(self, system: str, most: int = 12) -> list[Case]:
         """The studies at which a system does worst; see `kia.evaluation.cases`."""
         board = self._board

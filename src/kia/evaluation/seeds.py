@@ -15,6 +15,7 @@ _AVERAGED = (
     "prior_comparisons",
     "by",
     "extra",
+    "phantom_findings",
 )
 
 

@@ -40,10 +40,14 @@ class Measure:
         """The same scores of some of the studies."""
         return Measure(self.statistics[rows], self.formula)
 
+    def resampled(self, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, np.ndarray]:
+        """The scores of each bootstrap resample of the studies, (R,); see `resampled_sums`."""
+        return self.formula(resampled_sums(self.statistics, resamples=resamples, seed=seed))
+
     def intervals(self, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Interval]:
         """95 % bootstrap intervals over studies."""
-        sums = resampled_sums(self.statistics, resamples=resamples, seed=seed)
-        return {name: percentile_interval(found) for name, found in self.formula(sums).items()}
+        found = self.resampled(resamples=resamples, seed=seed)
+        return {name: percentile_interval(values) for name, values in found.items()}
 
 
 def resampled_sums(

@@ -51,9 +51,14 @@ def warning_lines(result: Values) -> list[str]:
     return lines
 
 
+def has_collapsed(unique: float, studies: int) -> bool:
+    """Whether so few different reports for so many studies mean that a model has collapsed."""
+    return studies > 1 and (unique <= 1 or unique / studies < COLLAPSED_BELOW)
+
+
 def _collapse(result: Values, named: bool) -> str | None:
     unique, studies = result["diversity"]["unique_reports"], result["n"]
-    if studies < 2 or (unique > 1 and unique / studies >= COLLAPSED_BELOW):
+    if not has_collapsed(unique, studies):
         return None
     who = result["name"] if named else "This model"
     plural = "report" if unique == 1 else "different reports"

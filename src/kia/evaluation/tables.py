@@ -74,18 +74,19 @@ def short_range(interval: Sequence[float] | None) -> str:
     return "–".join(f"{bound:.3f}".removeprefix("0") for bound in interval)
 
 
-def _spread_row(result: Values, path: Sequence[str], names: Sequence[str]) -> list[Row]:
+def spread_row(result: Values, path: Sequence[str], names: Sequence[str]) -> list[Row]:
     """The intervals of a row, or its standard deviations over seeds."""
     if "sd" in result:
-        found = _at(result["sd"], path) or {}
+        found = at_path(result["sd"], path) or {}
         cells = ["" if found.get(name) is None else f"±{found[name]:.4f}" for name in names]
         return [Row("  sd over runs", cells, "interval")]
     path = path[1:] if path[0] == "protocols" else path
-    found = _at(result["confidence"], path) or {}
+    found = at_path(result["confidence"], path) or {}
     return [Row("  95 % interval", [short_range(found.get(name)) for name in names], "interval")]
 
 
-def _at(tree: Any, path: Sequence[str]) -> Any:
+def at_path(tree: Any, path: Sequence[str]) -> Any:
+    """What stands there in nested dictionaries; None if a part of the path is absent."""
     for name in path:
         tree = (tree or {}).get(name)
     return tree
@@ -93,7 +94,7 @@ def _at(tree: Any, path: Sequence[str]) -> Any:
 
 def _baselines(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Values]]:
     for key, label in BASELINES.items():
-        if found := _at(result["baselines"].get(key), path):
+        if found := at_path(result["baselines"].get(key), path):
             yield label, found
 
 
@@ -102,16 +103,16 @@ def _language(result: Values) -> ScoreTable:
     dataset = comparable_dataset(result)
     for protocol in PROTOCOLS:
         values = result["protocols"][protocol] or {}
-        rows = [Row(f"{_name(result)} · {protocol}", _numbers(values, METRICS), "model")]
+        rows = [Row(f"{_name(result)} · {protocol}", numbers(values, METRICS), "model")]
         if values:
-            rows += _spread_row(result, ("protocols", protocol), METRICS)
+            rows += spread_row(result, ("protocols", protocol), METRICS)
         rows += [
-            Row(f"{label} · {protocol}", _numbers(found, METRICS), "baseline")
+            Row(f"{label} · {protocol}", numbers(found, METRICS), "baseline")
             for label, found in _baselines(result, (protocol,))
         ]
         if protocol == "r2gen" and dataset:
             rows += [
-                Row(f"{row.method}, paper", _numbers(row.values, METRICS, 3), "published")
+                Row(f"{row.method}, paper", numbers(row.values, METRICS, 3), "published")
                 for row in TABLE_1[dataset]
             ]
         sections.append(rows)
@@ -137,7 +138,8 @@ def _conventions(result: Values) -> list[str]:
     return notes
 
 
-def _numbers(values: Values, names: Sequence[str], digits: int = 4) -> list[str]:
+def numbers(values: Values, names: Sequence[str], digits: int = 4) -> list[str]:
+    """Scores of these names as text."""
     return [number(values.get(name), digits) for name in names]
 
 
@@ -146,10 +148,10 @@ def _name(result: Values) -> str:
 
 
 def _graphs(result: Values) -> ScoreTable:
-    rows = [Row(_name(result), _numbers(result["radgraph_f1"], LEVELS), "model")]
-    rows += _spread_row(result, ("radgraph_f1",), LEVELS)
+    rows = [Row(_name(result), numbers(result["radgraph_f1"], LEVELS), "model")]
+    rows += spread_row(result, ("radgraph_f1",), LEVELS)
     rows += [
-        Row(label, _numbers(found, LEVELS), "baseline")
+        Row(label, numbers(found, LEVELS), "baseline")
         for label, found in _baselines(result, ("radgraph_f1",))
     ]
     title = f"RadGraph-F1 ({_sources(result, 'graph_sources')})"
@@ -174,10 +176,10 @@ def _clinical(result: Values) -> ScoreTable:
         rows = []
         for cell in CELLS:
             path = ("clinical", policy, cell)
-            spread = _spread_row(result, path, ("f1",))[0].cells
+            spread = spread_row(result, path, ("f1",))[0].cells
             best = max((found["f1"] for _, found in _baselines(result, path)), default=None)
             papers = [p.paper for p in PUBLISHED_CELLS if cell in p.cells and policy in p.policies]
-            cells = [*_numbers(_at(result, path), SCORES, 3), *spread, number(best, 3)]
+            cells = [*numbers(at_path(result, path), SCORES, 3), *spread, number(best, 3)]
             rows.append(
                 Row(f"{cell.replace('_', '-')}, {_UNCERTAIN[policy]}", [*cells, "; ".join(papers)])
             )
@@ -203,20 +205,20 @@ def _observations(result: Values) -> ScoreTable:
         cells: list[str] = []
         for policy in POLICIES:
             path = ("clinical", policy, "observations", name)
-            found = _at(result, path)
-            cells += [str(found["support"]), *_numbers(found, SCORES, 3)]
-            cells.append(_spread_row(result, path, ("f1",))[0].cells[0])
+            found = at_path(result, path)
+            cells += [str(found["support"]), *numbers(found, SCORES, 3)]
+            cells.append(spread_row(result, path, ("f1",))[0].cells[0])
         rows.append(Row(name, cells))
     return ScoreTable("Observations, uncertain as absent and as present", columns, [rows])
 
 
 def _table_2(result: Values) -> ScoreTable:
     rows = [
-        Row(f"{_name(result)} · micro-14, {_UNCERTAIN[policy]}", _numbers(
+        Row(f"{_name(result)} · micro-14, {_UNCERTAIN[policy]}", numbers(
             result["clinical"][policy]["micro_14"], SCORES, 3), "model")
         for policy in POLICIES
     ]  # fmt: skip
-    rows += [Row(f"{r.method}, paper", _numbers(r.values, SCORES, 3), "published") for r in TABLE_2]
+    rows += [Row(f"{r.method}, paper", numbers(r.values, SCORES, 3), "published") for r in TABLE_2]
     notes = [f"Labels of the paper: CheXpert labeler; ours: {_sources(result, 'labelers')}."]
     notes += [f"{cell.paper}: {cell.note}." for cell in PUBLISHED_CELLS if not cell.cells]
     return ScoreTable("Table 2 of the paper", ["reports", *SCORES], [rows], notes)
@@ -241,10 +243,10 @@ HEADLINES = {
 def _against(result: Values) -> ScoreTable:
     rows = []
     for path, name in HEADLINES.items():
-        found = _at(result["against"], path.split("."))
+        found = at_path(result["against"], path.split("."))
         if found is None:
             continue
-        value = _at(result, path.split("."))
+        value = at_path(result, path.split("."))
         cells = [number(value), number(value - found["difference"]), f"{found['difference']:+.4f}"]
         low, high = found["interval"]
         rows.append(Row(name, [*cells, f"{low:+.4f} to {high:+.4f}", f"{found['p_value']:.3f}"]))
@@ -270,7 +272,7 @@ def _groups(column: str, groups: Values) -> ScoreTable:
     for value, found in groups.items():
         protocols = found.get("protocols", {})
         language = protocols.get("r2gen") or protocols.get("r2gen-full") or {}
-        cells = [str(found["n"]), *_numbers(language, list(_GROUP_COLUMNS), 3)]
+        cells = [str(found["n"]), *numbers(language, list(_GROUP_COLUMNS), 3)]
         cells += [
             number(found["clinical"]["uncertain_negative"][cell]["f1"], 3)
             for cell in ("micro_14", "macro_14")
