@@ -19,6 +19,8 @@ from kia.knowledge.chexpert import label_report
 from kia.studies import VIEWS
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[MATCH]", "[START]")
+MOST_REPORTS = 30_000
+"""Reports that a vocabulary is trained on, at most: 1.5 million words of chest X-ray reports."""
 
 
 def train_tokenizer(reports: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
@@ -28,7 +30,7 @@ def train_tokenizer(reports: Sequence[str], vocab_size: int) -> PreTrainedTokeni
     "absent" among them, is a whole entry, whatever the reports say.
 
     Args:
-        reports: Raw training reports.
+        reports: Raw training reports; of more than `MOST_REPORTS` every second, third … is read.
         vocab_size: Entries at most, special tokens included.
 
     Raises:
@@ -36,7 +38,8 @@ def train_tokenizer(reports: Sequence[str], vocab_size: int) -> PreTrainedTokeni
     """
     tokenizer = _word_pieces({"[UNK]": 0})
     normalise, split = tokenizer.normalizer.normalize_str, tokenizer.pre_tokenizer.pre_tokenize_str
-    texts = [normalise(report) for report in [*reports, label_report({})]]
+    step = -(-len(reports) // MOST_REPORTS) or 1
+    texts = [normalise(report) for report in [*reports[::step], label_report({})]]
     letters = sorted(set().union(*texts) - {" "})
     # named here, because the trainer numbers letters inside words in an order of its own each time
     inside = [f"##{letter}" for letter in letters if len(split(f"a{letter}")) == 1]

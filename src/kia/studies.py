@@ -35,6 +35,7 @@ class Study:
             None if the study was not labelled.
         graph: RadGraph record of the report; None if it has none.
         landmarks: Names of the landmarks that the report mentions; None if not looked for.
+        patient: Whose examination it is; None if the collection does not say.
     """
 
     id: str
@@ -45,3 +46,4 @@ class Study:
     labels: Mapping[str, int | None] | None = None
     graph: Mapping[str, Any] | None = None
     landmarks: tuple[str, ...] | None = None
+    patient: str | None = None

@@ -322,3 +322,23 @@ def test_a_batch_of_one(builder):
     assert batch.pixel_values.shape == (1, 2, 1, SIZE, SIZE)
     assert batch.image_mask.shape == (1, 2, 16)
     assert batch.attention_mask.all()
+
+
+def test_a_batch_may_have_more_views_than_its_studies(builder):
+    """As the share of a larger batch has."""
+    batch = build(builder, sorted(ONE_VIEW), views=2)
+    alone = build(builder, sorted(ONE_VIEW))
+    assert alone.pixel_values.shape[1] == 1 and alone.view_mask is None
+    assert torch.equal(batch.pixel_values[:, :1], alone.pixel_values)
+    assert not batch.pixel_values[:, 1].any() and batch.view_mask.tolist() == [[True, False]] * 3
+
+
+def test_a_batch_without_studies_keeps_its_types(builder):
+    batch = build(builder, [0, 1, 3])
+    empty = batch.without_studies()
+    for field in fields(batch):
+        before, after = getattr(batch, field.name), getattr(empty, field.name)
+        assert (before is None) == (after is None)
+        if before is not None:
+            assert len(after) == 0 and after.dtype == before.dtype
+            assert after.shape[1:] == before.shape[1:]

@@ -109,7 +109,7 @@ def test_check_finds_a_changed_pixel(fake):
     content = bytearray(shard.read_bytes())
     content[-1] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(DataError, match="content hash differs"):
+    with pytest.raises(DataError, match="study CXR12_IM-0012 is not as it was prepared"):
         kia_data("check", out)
 
 

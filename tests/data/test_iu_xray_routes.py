@@ -106,6 +106,21 @@ def test_paths_of_an_annotation_do_not_leave_the_folder_of_images(fake):
     assert {r.what for r in rejects} >= {"CXR1_IM-0001 (secret.png)", "CXR1_IM-0001 (hostname)"}
 
 
+@pytest.mark.parametrize("form", ["flat", "r2gen", "folder"])
+def test_links_out_of_the_folder_of_images_are_refused(fake, form):
+    folder = fake.write_r2gen_images() if form != "flat" else fake.folder / "images"
+    fake.write()
+    moved = {
+        "flat": fake.image("1_IM-0001-1001.dcm.png"),
+        "r2gen": folder / "CXR1_IM-0001" / "0.png",
+        "folder": folder / "CXR1_IM-0001",
+    }[form]
+    moved.rename(fake.folder / "elsewhere")
+    moved.symlink_to(fake.folder / "elsewhere")
+    with pytest.raises(DataError, match=r"a symbolic link leads out of .*put the image itself"):
+        read_iu_xray(folder, *fake.files()[1 : 3 if form != "flat" else 4], complete=False)
+
+
 def test_sections(fake, routes):
     fake.reports[1]["impression"] = " "
     fake.write()

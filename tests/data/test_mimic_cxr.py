@@ -231,6 +231,15 @@ def test_unpacked_tables_and_a_folder_without_files_are_fine(tree):
     assert len(tree.read()[0]) == 5
 
 
+def test_a_link_out_of_the_folder_of_images_is_refused(tree, tmp_path):
+    image = tree.image(3, "50000002", "10000001")
+    image.rename(tmp_path / "elsewhere.jpg")
+    image.symlink_to(tmp_path / "elsewhere.jpg")
+    studies, rejects = tree.read()
+    assert dicom(3) not in studies
+    assert "a symbolic link leads out of" in rejects[f"{dicom(3)} ({dicom(3)}.jpg)"]
+
+
 def _spoil_ids(tree: Tree) -> None:
     tree.table("split", "dicom_id,study_id,subject_id,split", [("x/../../y", "1", "10", "train")])
 

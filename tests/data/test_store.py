@@ -18,11 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kia.data import npy_writer, store_writer
+from kia.data.atomic_folder import WorkFolder
+from kia.data.check import check_dataset
+from kia.data.decoding import Reject
 from kia.data.store import DatasetWriter, PreparedDataset
 from kia.errors import DataError
 from kia.studies import SPLITS, VIEWS, Study, StudyImage
 
 SIZE = 8
+HEART = {"tokens": "herz", "label": "ANAT-DP", "start_ix": 0, "end_ix": 0, "relations": []}
 
 
 def make_study(number: int) -> Study:
@@ -34,7 +38,7 @@ def make_study(number: int) -> Study:
         report=f"Herz größe normal, study {number}.\n",
         sections={"findings": "clear", "impression": ""},
         labels={"Edema": 1, "Fracture": None, "Pneumonia": -1} if number % 4 else None,
-        graph={"entities": {"1": {"relations": [["located_at", "2"]]}}} if number % 5 else None,
+        graph={"text": "herz normal", "entities": {"1": HEART}} if number % 5 else None,
     )
 
 
@@ -48,7 +52,7 @@ def write(out: Path, numbers=range(12), **options) -> PreparedDataset:
         for number in numbers:
             study = make_study(number)
             writer.add(study, make_pixels(study))
-        writer.reject("s99", "no image")
+        writer.reject(Reject("s99", "no image"))
     return PreparedDataset.open(out)
 
 
@@ -57,7 +61,7 @@ def assert_nothing_left(folder: Path) -> None:
 
 
 def test_studies_and_pixels_come_back_as_they_were(tmp_path, monkeypatch):
-    monkeypatch.setattr(npy_writer, "SHARD_BYTES", 5 * SIZE**2)
+    monkeypatch.setattr(store_writer, "CHUNK_BYTES", 5 * SIZE**2)
     dataset = write(tmp_path / "set")
     assert len(dataset) == 12
     assert len(dataset.info["shards"]) > 2
@@ -66,12 +70,12 @@ def test_studies_and_pixels_come_back_as_they_were(tmp_path, monkeypatch):
         pixels = dataset.pixels(index)
         np.testing.assert_array_equal(pixels, make_pixels(study))
         assert dataset.views(index) == tuple(image.view for image in study.images)
-    assert dataset.content_hash() == dataset.info["content_hash"]
+    assert check_dataset(dataset)["hash"] == dataset.info["content_hash"]
 
 
 def test_many_record_batches(tmp_path, monkeypatch):
     out = tmp_path / "set"
-    dataset = write(out, range(2 * store_writer.ROWS_PER_BATCH + 1))
+    dataset = write(out, range(2 * store_writer.CHUNK_INPUTS + 1))
     last = len(dataset) - 1
     assert dataset.study(last) == make_study(last)
     assert dataset.index_of("s1500") == 1500
@@ -82,7 +86,7 @@ def test_split_questions(tmp_path):
     assert dataset.indices("val").dtype == np.int64
     assert dataset.indices("val").tolist() == [1, 4, 7, 10]
     assert dataset.ids("val") == ["s1", "s4", "s7", "s10"]
-    assert dataset.reports("test") == [make_study(n).report for n in (2, 5, 8, 11)]
+    assert list(dataset.reports("test")) == [make_study(n).report for n in (2, 5, 8, 11)]
     assert [study.id for study in dataset.studies("train")] == ["s0", "s3", "s6", "s9"]
     assert dataset.info["counts"] == {"train": 4, "val": 4, "test": 4}
     assert dataset.info["images"] == {"frontal": 12, "lateral": 6}
@@ -172,12 +176,12 @@ def test_no_study_at_all_says_the_first_reject(tmp_path):
     assert_nothing_left(tmp_path)
 
 
-@pytest.mark.parametrize("target", ["append", "fsync", "_move_into_place"])
+@pytest.mark.parametrize("target", ["append", "fsync", "assemble", "publish"])
 def test_full_disk_leaves_nothing_and_says_so(tmp_path, monkeypatch, target):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    owner = {"append": npy_writer.NpyWriter, "_move_into_place": DatasetWriter}
+    owner = {"append": npy_writer.NpyWriter, "publish": WorkFolder}
     monkeypatch.setattr(owner.get(target, store_writer), target, fail)
     with pytest.raises(DataError, match="No space left on device; free some") as caught:
         write(tmp_path / "set")
@@ -300,7 +304,8 @@ def _truncate(file: Path) -> None:
             ),
             "studies.arrow: ",
         ),
-        (lambda f: _edit_info(f, counts={"train": 5000}), "batches"),
+        (lambda f: _edit_info(f, counts={"train": 5000}), "5000 studies are counted and 12"),
+        (lambda f: _edit_info(f, shards=[], counts={}), "1 batches instead of 0"),
     ],
 )
 def test_damage_is_one_line(tmp_path, damage, message):

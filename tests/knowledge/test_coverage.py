@@ -2,7 +2,7 @@
 
 import pytest
 
-from kia.knowledge.coverage import KnowledgeCoverage, coverage
+from kia.knowledge.coverage import KnowledgeCoverage
 from kia.studies import Study
 
 EDEMA = {"tokens": "edema", "label": "OBS-DP", "start_ix": 1, "end_ix": 1, "relations": []}
@@ -20,7 +20,9 @@ def test_counts_and_shares() -> None:
         study(),
         study(text="", entities={}, landmarks=None),
     ]
-    found = coverage(studies)
+    found = KnowledgeCoverage()
+    for one in studies:
+        found.add(one)
     assert found == KnowledgeCoverage(
         reports=4,
         reports_without_labels=2,
@@ -40,4 +42,4 @@ def test_counts_and_shares() -> None:
 
 
 def test_nothing_has_no_share() -> None:
-    assert set(coverage([]).shares().values()) == {None}
+    assert set(KnowledgeCoverage().shares().values()) == {None}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.data_check import print_check
 from kia.cli.data_iu_xray import iu_xray
 from kia.cli.data_manifest import manifest
 from kia.cli.data_mimic_cxr import mimic_cxr
@@ -48,27 +49,52 @@ app.command()(manifest)
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a prepared data set")],
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="also write the table as JSON")
+        Path | None, typer.Option("--json", help="also write the tables as JSON")
     ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="also draw a contact sheet, a PNG")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="fail if a patient or an image is in two splits")
+    ] = False,
 ) -> None:
-    """Read a data set once: is it whole, and what does it hold?"""
-    from kia.cli.console import out, progress, table, write_json
+    """Read a data set once: is it whole, what does it hold, what do its splits share?"""
+    from kia.cli.console import out, progress, write_json
     from kia.data.check import check_dataset
+    from kia.data.picture import contact_sheet
     from kia.data.store import PreparedDataset
+    from kia.errors import DataError
 
     dataset = PreparedDataset.open(folder)
+    if sheet is not None:
+        _picture_file(sheet)
     with progress() as bar:
         task = bar.add_task("studies", total=len(dataset))
         result = check_dataset(dataset, lambda: bar.advance(task))
-    columns = list(result["splits"]["train"])
-    rows = [[split, *values.values()] for split, values in result["splits"].items()]
-    table(["split", *(name.replace("_", " ") for name in columns)], rows)
-    _print_knowledge(result["knowledge"])
-    out.print(f"{result['images_in_two_splits']} images occur in more than one split")
-    out.print(f"{result['rejects']} inputs were left out (rejects.jsonl)")
-    out.print(f"content verified: {result['hash']}")
+    print_check(result)
     if json_file is not None:
         write_json(json_file, result)
+    if sheet is not None:
+        contact_sheet(dataset).save(sheet, format="PNG")
+        out.print(f"wrote {sheet}")
+    if strict and (result["patients_in_two_splits"] or result["images_in_two_splits"]):
+        raise DataError(f"{folder}: its splits share patients or images")
+
+
+@app.command()
+def merge(
+    parts: Annotated[list[Path], typer.Argument(metavar="DIR...", help="all parts of a data set")],
+    out: Out,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make one data set of the parts that --part prepared, in any order."""
+    from kia.cli.console import out as console
+    from kia.data.merge import merge_parts
+
+    dataset, is_new = merge_parts(parts, out, overwrite=overwrite)
+    if not is_new:
+        console.print(f"{out} holds these parts already")
+    print_counts(dataset)
 
 
 @app.command()
@@ -83,26 +109,18 @@ def show(
     from kia.cli.console import out
     from kia.data.picture import study_picture
     from kia.data.store import PreparedDataset
-    from kia.errors import UsageError
 
     dataset = PreparedDataset.open(folder)
     index = dataset.index_of(study_id)
     file = file or Path(f"{study_id.replace('/', '_')}.png")
-    if file.suffix.lower() != ".png":
-        raise UsageError(f"{file}: the picture is a PNG; use a name that ends in .png")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    _picture_file(file)
     study_picture(dataset.study(index), dataset.pixels(index)).save(file, format="PNG")
     out.print(f"wrote {file}")
 
 
-def _print_knowledge(counts: "dict[str, dict[str, int]]") -> None:
-    """How often knowledge-guided masks fall back to chance."""
-    from kia.cli.console import table
+def _picture_file(file: Path) -> None:
+    from kia.errors import UsageError
 
-    columns = list(next(iter(counts.values())))
-    rows = [[split, *found.values()] for split, found in counts.items()]
-    table(
-        ["split", *(name.replace("_", " ") for name in columns)],
-        rows,
-        title="where knowledge is silent, masks fall back to chance",
-    )
+    if file.suffix.lower() != ".png":
+        raise UsageError(f"{file}: the picture is a PNG; use a name that ends in .png")
+    file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
 """`kia data iu-xray`: IU X-Ray from the files that a user has."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,20 +13,20 @@ from kia.cli.data_options import (
     Labels,
     Out,
     Overwrite,
+    PartOf,
+    Preparation,
     Ratio,
     Resize,
     ResizeMode,
     Seed,
     Size,
     SplitFrom,
+    Strict,
     Target,
     Workers,
+    split_record,
     split_source,
-    store,
 )
-
-if TYPE_CHECKING:
-    from kia.data.prepare import Reject
 
 
 def iu_xray(
@@ -52,45 +53,50 @@ def iu_xray(
     incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
+    part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
+    strict: Strict = False,
 ) -> None:
     """Prepare IU X-Ray, with labels, graphs and landmarks of its reports."""
-    from kia.data.iu_xray import chosen_section, read_iu_xray, require_complete
-    from kia.data.store import DatasetWriter
+    from kia.data.decoding import Reject
+    from kia.data.inputs import Input, ListedInputs
+    from kia.data.iu_xray import chosen_section, files_of, read_iu_xray, require_complete
+    from kia.studies import Study
 
     source = split_source(split, ratio, seed)
     target = chosen_section(annotation, reports, source, section.value if section else None)
-    writer = DatasetWriter(
-        out,
-        image_size=size,
-        source="IU X-Ray",
-        section=target,
-        resize=resize.value,
-        overwrite=overwrite,
-    )
-    found, rejects = read_iu_xray(
-        images,
-        annotation,
-        reports,
-        projections,
-        split=source,
-        section=target,
-        complete=not incomplete,
-    )
 
-    def check(lost: "list[Reject]") -> None:
+    def read() -> ListedInputs:
+        studies, rejects = read_iu_xray(
+            images,
+            annotation,
+            reports,
+            projections,
+            split=source,
+            section=target,
+            complete=not incomplete,
+        )
+        files = files_of(annotation, reports, projections, source)
+        items: list[Study | Reject] = [*rejects, *studies]
+        return ListedInputs([[item] for item in items], files)
+
+    def check(counts: Counter[str], lost: list[Reject], inputs: Iterable[Input]) -> None:
         if not incomplete:
-            require_complete(writer.counts, lost, Counter(study.split for study in found))
+            read = (item for items in inputs for item in items if isinstance(item, Study))
+            require_complete(counts, lost, Counter(study.split for study in read))
 
-    store(
-        writer,
-        [*rejects, *found],
-        len(rejects) + len(found),
-        ids=[study.id for study in found],
-        labels=labels,
-        graphs=graphs,
-        resize=resize,
-        workers=workers,
-        check=check,
+    preparation = Preparation(
+        out,
+        "IU X-Ray",
+        size,
+        resize,
+        labels,
+        graphs,
+        part,
+        workers,
+        overwrite,
+        target,
+        strict=strict,
     )
+    preparation.run(read, {"split": split_record(source)}, check)

@@ -10,15 +10,18 @@ from kia.cli.data_options import (
     Labels,
     Out,
     Overwrite,
+    PartOf,
+    Preparation,
     Ratio,
     Resize,
     ResizeMode,
     Seed,
     Size,
     SplitFrom,
+    Strict,
     Workers,
+    split_record,
     split_source,
-    store,
 )
 
 
@@ -43,24 +46,18 @@ def manifest(
     resize: Resize = ResizeMode.squash,
     labels: Labels = None,
     graphs: Graphs = None,
+    part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
+    strict: Strict = False,
 ) -> None:
     """Prepare any collection; without reports it serves generation alone."""
     from kia.data.manifest import Manifest
-    from kia.data.store import DatasetWriter
 
-    writer = DatasetWriter(
-        out, image_size=size, source=file.name, resize=resize.value, overwrite=overwrite
+    source = split_source(split, ratio, seed)
+    preparation = Preparation(
+        out, file.name, size, resize, labels, graphs, part, workers, overwrite, strict=strict
     )
-    studies = Manifest(file, roots=root or (), split=split_source(split, ratio, seed))
-    store(
-        writer,
-        studies,
-        len(studies),
-        ids=studies.ids,
-        labels=labels,
-        graphs=graphs,
-        resize=resize,
-        workers=workers,
+    preparation.run(
+        lambda: Manifest(file, roots=root or (), split=source), {"split": split_record(source)}
     )

@@ -12,12 +12,14 @@ from kia.cli.data_options import (
     Labels,
     Out,
     Overwrite,
+    PartOf,
+    Preparation,
     Resize,
     ResizeMode,
     Size,
+    Strict,
     Target,
     Workers,
-    store,
 )
 
 
@@ -63,41 +65,40 @@ def mimic_cxr(
     incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
+    part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
+    strict: Strict = False,
 ) -> None:
     """Prepare MIMIC-CXR-JPG in its official splits, with the labels it comes with."""
     from kia.data.mimic_cxr import MIMICCXR
     from kia.data.reports import default_section
-    from kia.data.store import DatasetWriter
 
     target = section.value if section else default_section(annotation)
-    writer = DatasetWriter(
+    preparation = Preparation(
         out,
-        image_size=size,
-        source="MIMIC-CXR-JPG",
-        section=target,
-        resize=resize.value,
-        overwrite=overwrite,
+        "MIMIC-CXR-JPG",
+        size,
+        resize,
+        labels,
+        graphs,
+        part,
+        workers,
+        overwrite,
+        target,
+        strict=strict,
     )
-    studies = MIMICCXR(
-        root,
-        reports=reports,
-        annotation=annotation,
-        sectioned=sectioned,
-        samples=samples.value,
-        views=views.value,
-        section=target,
-        own_labels=labels is None,
-        complete=not incomplete,
-    )
-    store(
-        writer,
-        studies,
-        len(studies),
-        ids=studies.ids,
-        labels=labels,
-        graphs=graphs,
-        resize=resize,
-        workers=workers,
+    preparation.run(
+        lambda: MIMICCXR(
+            root,
+            reports=reports,
+            annotation=annotation,
+            sectioned=sectioned,
+            samples=samples.value,
+            views=views.value,
+            section=target,
+            own_labels=labels is None,
+            complete=not incomplete,
+        ),
+        {"samples": samples.value, "views": views.value, "annotation": annotation is not None},
     )

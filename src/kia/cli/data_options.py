@@ -1,19 +1,22 @@
 """What the commands that prepare a data set share: their options, and the way to the disk."""
 
-from collections.abc import Callable, Iterable
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kia.errors import UsageError
+from kia.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from kia.data.prepare import Reject
+    from kia.data.decoding import Reject
+    from kia.data.inputs import Input, Inputs
     from kia.data.splits import RandomSplit
     from kia.data.store import DatasetWriter, PreparedDataset
-    from kia.studies import Study
 
 
 class ResizeMode(StrEnum):
@@ -34,8 +37,13 @@ class SectionChoice(StrEnum):
 
 Out = Annotated[Path, typer.Option("--out", help="folder of the new data set")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the data set in --out")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="threads or processes; one a processor")
+Strict = Annotated[
+    bool, typer.Option("--strict", help="fail if an input was left out; the data set stays")
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="processes; one a processor")]
+PartOf = Annotated[
+    str | None,
+    typer.Option("--part", metavar="N/M", help="only the N-th of M parts; see kia data merge"),
 ]
 Size = Annotated[int, typer.Option("--size", min=32, max=2048, help="pixels a side")]
 Resize = Annotated[
@@ -75,59 +83,114 @@ def split_source(split: str | None, ratio: str, seed: int) -> "Path | RandomSpli
     return RandomSplit(seed, (train, val, test))
 
 
-def store(
-    writer: "DatasetWriter",
-    studies: "Iterable[Study | Reject]",
-    total: int,
-    *,
-    ids: Iterable[str],
-    labels: Path | None = None,
-    graphs: Path | None = None,
-    resize: ResizeMode = ResizeMode.squash,
-    workers: int | None = None,
-    check: "Callable[[list[Reject]], None]" = lambda lost: None,
-) -> "PreparedDataset":
-    """Decodes, annotates and stores studies with a progress bar; prints the counts.
+def split_record(source: "Path | RandomSplit | None") -> str | None:
+    """How studies were split, for the record."""
+    if source is None or isinstance(source, Path):
+        return None if source is None else "file"
+    return f"random, seed {source.seed}, {':'.join(f'{part:g}' for part in source.ratio)}"
 
-    Args:
-        writer: Of the new data set; entered and left here.
-        studies: In order; rejects among them are recorded.
-        total: How many studies and rejects there are.
-        ids: Of all studies, to compare the files of labels and graphs with.
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What all commands that prepare a collection are told.
+
+    Attributes:
+        out: Folder of the new data set.
+        source: Where the studies come from, for the record.
+        size: Side of the square images in pixels.
+        resize: How images become square.
+        section: The target text.
         labels: File of labels; built-in if None.
         graphs: File of graphs; built-in if None.
-        resize: How images become square.
-        workers: Threads; None for one a processor.
-        check: Called at the end with the studies that no image is left of; may raise.
+        part: "3/16"; None for all inputs.
+        workers: Processes; None for one a processor.
+        overwrite: Replace the data set in `out`.
+        strict: Fail at the end if an input was left out.
     """
-    from kia.cli.console import progress
-    from kia.data.annotate import annotated, imported
-    from kia.data.prepare import Reject, write_studies
-    from kia.data.store import PreparedDataset
 
-    with writer, progress() as bar:
-        task = bar.add_task("studies", total=total)
-        knowledge = imported(ids, labels, graphs)
+    out: Path
+    source: str
+    size: int
+    resize: ResizeMode
+    labels: Path | None
+    graphs: Path | None
+    part: str | None
+    workers: int | None
+    overwrite: bool
+    section: str = "report"
+    strict: bool = False
 
-        def kept() -> "Iterable[Study]":
-            for item in studies:
-                if isinstance(item, Reject):
-                    writer.reject(item.what, item.why)
-                    bar.advance(task)
-                else:
-                    yield item
+    def run(
+        self,
+        read: "Callable[[], Inputs]",
+        settings: Mapping[str, Any],
+        check: "Callable[[Counter[str], list[Reject], Iterable[Input]], None]" = lambda *_: None,
+    ) -> "PreparedDataset":
+        """Decodes, annotates and stores studies with a progress bar; prints the counts.
 
-        lost = write_studies(
-            writer,
-            annotated(kept(), *knowledge),
-            resize=resize.value,
-            workers=workers,
-            advance=lambda: bar.advance(task),
+        Args:
+            read: Opens the collection.
+            settings: What else decides the content.
+            check: Called at the end with the studies by split, those that no image is left of,
+                and all inputs once more; may raise.
+        """
+        from kia.cli.console import err
+        from kia.data.atomic_folder import refuse_occupied
+        from kia.data.inputs import Part, fingerprint
+        from kia.data.store import DatasetWriter, PreparedDataset
+
+        part = None if self.part is None else Part.parse(self.part)
+        refuse_occupied(self.out, self.overwrite)  # before the reader takes its time
+        inputs = read()
+        own = [path for path in (self.labels, self.graphs) if path is not None]
+        writer = DatasetWriter(
+            self.out,
+            image_size=self.size,
+            source=self.source,
+            section=self.section,
+            resize=self.resize.value,
+            overwrite=self.overwrite,
+            settings={**settings, "labels": bool(self.labels), "graphs": bool(self.graphs)},
+            inputs=fingerprint(inputs, own),
+            part=part,
         )
-        check(lost)
-    dataset = PreparedDataset.open(writer.out)
-    print_counts(dataset)
-    return dataset
+        numbers = range(len(inputs)) if part is None else part.cut(len(inputs))
+        with writer:
+            try:
+                lost = self._store(inputs, numbers, writer)
+                check(writer.counts, lost, inputs.read(numbers))
+            except BaseException:
+                if writer.done:
+                    err.print(
+                        f"{writer.done:,} of {len(numbers):,} inputs are finished; "
+                        "the same command goes on from there"
+                    )
+                raise
+        dataset = PreparedDataset.open(writer.out)
+        print_counts(dataset)
+        if self.strict and (left_out := dataset.info["rejects"]):
+            rejects = dataset.path / "rejects.jsonl"
+            raise DataError(f"--strict: {left_out:,} inputs were left out; {rejects} says why")
+        return dataset
+
+    def _store(self, inputs: "Inputs", numbers: range, writer: "DatasetWriter") -> "list[Reject]":
+        from kia.cli.console import err, progress
+        from kia.data.annotate import annotated, imported
+        from kia.data.prepare import write_studies
+
+        labels, graphs = imported(inputs.ids, self.labels, self.graphs)
+        workers = self.workers or os.cpu_count() or 1
+        if writer.done:
+            err.print(f"going on after {writer.done:,} of {len(numbers):,} inputs")
+        with progress() as bar:
+            task = bar.add_task("studies", total=len(numbers), completed=writer.done)
+            return write_studies(
+                writer,
+                inputs.read(numbers[writer.done :]),
+                annotate=lambda studies: annotated(studies, labels, graphs, workers=workers),
+                workers=workers,
+                advance=lambda: bar.advance(task),
+            )
 
 
 def print_counts(dataset: "PreparedDataset") -> None:

@@ -1,11 +1,15 @@
 """Labels, graph and landmarks for studies that come without: built-in tools, or files."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
+from kia.data.prepare import leave_with_parent, ordered_map
 from kia.errors import DataError
 from kia.knowledge import chexpert
 from kia.knowledge.graph_rules import extract_graphs
@@ -16,11 +20,15 @@ from kia.studies import Study
 
 Value = TypeVar("Value")
 
+_CHUNK = 128  # studies a task
+
 
 def annotated(
     studies: Iterable[Study],
     labels: Mapping[str, Mapping[str, int | None]] | None = None,
     graphs: Mapping[str, ReportGraph] | None = None,
+    *,
+    workers: int = 1,
 ) -> Iterator[Study]:
     """Studies with labels, graph and landmarks of their report, in the same order.
 
@@ -29,42 +37,68 @@ def annotated(
         labels: Study id → labels; those of the built-in labeler if None. A study that is not
             in it stays without labels.
         graphs: Study id → graph; those of the built-in extractor if None, and so on.
+        workers: Processes; the first studies are done in this one.
     """
+    chunks = _chunks(_with_files(study, labels, graphs) for study in studies)
+    describe = partial(_described, label=labels is None, draw=graphs is None)
+    yield from describe(next(chunks, []))
+    if workers <= 1:
+        for chunk in chunks:
+            yield from describe(chunk)
+    elif (second := next(chunks, None)) is not None:
+        # Spawned, not forked: the caller may run threads (a progress bar).
+        with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
+            for found in ordered_map(pool, describe, chain([second], chunks), window=2 * workers):
+                yield from found
+
+
+def _chunks(studies: Iterable[Study]) -> Iterator[list[Study]]:
     studies = iter(studies)
-    while chunk := list(islice(studies, 256)):
-        described = [study for study in chunk if study.report.strip()]
-        unlabelled = [study for study in described if study.labels is None]
-        if labels is None:
-            read = label_reports([study.report for study in unlabelled])
-            found: Mapping[str, Mapping[str, int | None]] = _by_id(unlabelled, read)
-        else:
-            found = labels
-        if graphs is None:
-            drawn: Mapping[str, ReportGraph] = _by_id(
-                described, extract_graphs([study.report for study in described])
-            )
-        else:
-            drawn = graphs
-        for study in chunk:
-            yield _with(study, found, drawn)
+    while chunk := list(islice(studies, _CHUNK)):
+        yield chunk
+
+
+def _with_files(
+    study: Study,
+    labels: Mapping[str, Mapping[str, int | None]] | None,
+    graphs: Mapping[str, ReportGraph] | None,
+) -> Study:
+    """A study with what the user's files say of its report."""
+    if not study.report.strip():
+        return study
+    if labels is not None and study.labels is None:
+        study = replace(study, labels=labels.get(study.id))
+    if graphs is not None and study.id in graphs:
+        study = replace(study, graph=graphs[study.id].to_record())
+    return study
+
+
+def _described(studies: list[Study], *, label: bool, draw: bool) -> list[Study]:
+    """Studies with what the built-in tools find in their reports.
+
+    Args:
+        studies: Any.
+        label: Label those without labels.
+        draw: Give them graphs.
+    """
+    described = [study for study in studies if study.report.strip()]
+    unlabelled = [study for study in described if label and study.labels is None]
+    labels = _by_id(unlabelled, label_reports([study.report for study in unlabelled]))
+    drawn = described if draw else []
+    graphs = _by_id(drawn, extract_graphs([study.report for study in drawn]))
+    return [
+        replace(
+            study,
+            labels=labels.get(study.id, study.labels),
+            graph=graphs[study.id].to_record() if study.id in graphs else study.graph,
+            landmarks=mentioned_landmarks(study.report) if study.report.strip() else None,
+        )
+        for study in studies
+    ]
 
 
 def _by_id(studies: list[Study], values: Iterable[Value]) -> dict[str, Value]:
     return {study.id: value for study, value in zip(studies, values, strict=True)}
-
-
-def _with(
-    study: Study,
-    labels: Mapping[str, Mapping[str, int | None]],
-    graphs: Mapping[str, ReportGraph],
-) -> Study:
-    graph = graphs.get(study.id)
-    return replace(
-        study,
-        labels=labels.get(study.id) if study.labels is None else study.labels,
-        graph=None if graph is None else graph.to_record(),
-        landmarks=mentioned_landmarks(study.report) if study.report.strip() else None,
-    )
 
 
 def imported(

@@ -74,6 +74,14 @@ class Batch:
             moved[field.name] = None if value is None else value.to(device, non_blocking=True)
         return type(self)(**moved)
 
+    def without_studies(self) -> Self:
+        """A batch of no studies, in the same types."""
+        none: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            none[field.name] = None if value is None else value[:0]
+        return type(self)(**none)
+
 
 class BatchBuilder:
     """Builds batches of a prepared data set for given studies and epoch."""
@@ -100,7 +108,13 @@ class BatchBuilder:
         self.masker = TextMasker(processor, tasks.mlm, seed)
 
     def build(
-        self, studies: NDArray[np.int64], epoch: int, *, augment: bool, joint: bool = True
+        self,
+        studies: NDArray[np.int64],
+        epoch: int,
+        *,
+        augment: bool,
+        joint: bool = True,
+        views: int | None = None,
     ) -> Batch:
         """The batch of these studies in this epoch; the same arguments give the same batch.
 
@@ -109,8 +123,9 @@ class BatchBuilder:
             epoch: Counted over both stages; only masks and augmentation depend on it.
             augment: Shift, zoom and change brightness (never flip: sides matter).
             joint: False leaves out the masks of MIM and MLM.
+            views: W; as many as these studies have if absent.
         """
-        pixels, view_ids, view_mask = load_images(self.dataset, studies)
+        pixels, view_ids, view_mask = load_images(self.dataset, studies, views)
         if augment:
             pixels = self._augment(pixels, studies, epoch)
         pixel_values = self.processor.normalise(pixels)
@@ -204,7 +219,7 @@ class BatchBuilder:
     def lengths(self, studies: NDArray[np.int64]) -> NDArray[np.int64]:
         """Words of the studies' reports, as far as the model reads them."""
         if self._lengths is None:
-            words = [len(study.report.split()) for study in self.dataset.studies()]
+            words = [len(report.split()) for report in self.dataset.reports()]
             self._lengths = np.minimum(np.array(words, np.int64), self.data.max_words)
         return self._lengths[studies]
 
@@ -248,8 +263,12 @@ class EpochBatches(Dataset[Batch]):
 
     def __getitem__(self, number: int) -> Batch:
         """The batch with this number, counted from `first`."""
+        return self.build(self.batches[number])
+
+    def build(self, studies: NDArray[np.int64], views: int | None = None) -> Batch:
+        """Studies of this epoch; see `BatchBuilder.build`."""
         return self.builder.build(
-            self.batches[number], self.epoch, augment=self.train, joint=self.joint
+            studies, self.epoch, augment=self.train, joint=self.joint, views=views
         )
 
 
@@ -276,16 +295,16 @@ def shuffled_batches(
 
 
 def load_images(
-    dataset: PreparedDataset, studies: NDArray[np.int64]
+    dataset: PreparedDataset, studies: NDArray[np.int64], width: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Images of studies as they lie in the data set.
+    """Images of studies as they lie in the data set; W is `width`, or as small as they allow.
 
     Returns:
         Grey values (B, W, S, S) as uint8, view numbers (B, W), and (B, W) True where a view
         exists, or None if all do.
     """
     views = [dataset.views(int(study)) for study in studies]
-    width = max(len(names) for names in views)
+    width = width or max(len(names) for names in views)
     size = dataset.image_size
     pixels = np.zeros((len(studies), width, size, size), np.uint8)
     view_ids = np.zeros((len(studies), width), np.int64)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kia.data.annotation import AnnotatedReport, read_annotation
+from kia.data.decoding import Reject
 from kia.data.iu_xray_images import IUImages, Listed, read_projections
 from kia.data.iu_xray_reports import IUReport, read_reports, uid_of
-from kia.data.prepare import Reject
 from kia.data.reports import Section, default_section, normalise, section_text
 from kia.data.splits import RandomSplit, read_split
 from kia.errors import DataError, UsageError
@@ -120,6 +120,12 @@ def read_iu_xray(
         by_r2gen = entries is not None and split is None
         require_complete(counts, lost, SPLIT_COUNTS if by_r2gen else None)
     return studies, rejects + lost
+
+
+def files_of(*paths: object) -> list[Path]:
+    """Files among the arguments of `read_iu_xray`, and those of a folder of reports."""
+    given = [path for path in paths if isinstance(path, Path)]
+    return [file for p in given for file in (sorted(p.rglob("*.xml")) if p.is_dir() else [p])]
 
 
 def require_complete(

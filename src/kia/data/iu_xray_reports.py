@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from kia.data.prepare import Reject
+from kia.data.decoding import Reject
 from kia.data.tables import read_csv
 from kia.errors import DataError
 

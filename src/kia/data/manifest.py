@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from kia.data.annotation import read_annotation
+from kia.data.decoding import Reject
 from kia.data.image_paths import ImageRoots
-from kia.data.prepare import Reject
 from kia.data.splits import RandomSplit, read_split, split_named
 from kia.data.tables import read_table
 from kia.data.views import view_at, view_named
@@ -30,6 +31,10 @@ class Manifest:
         roots: Folders outside that of the manifest in which images may lie, too.
         split: A file (`read_split`), or drawn by patient, where there is none by study; None for
             the column. Studies without reports are all in test: they serve generation alone.
+
+    Attributes:
+        ids: Of the studies.
+        files: The manifest, and the file of splits.
 
     Raises:
         DataError: The manifest is missing, malformed or empty, an id occurs twice, or a patient
@@ -61,17 +66,26 @@ class Manifest:
             raise DataError(f"{path}: holds no study")
         self.ids = list(patients)
         self._splits = self._assign(patients, splits, split)
+        self.files = [file for file in (path, split) if isinstance(file, Path) and file.is_file()]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __iter__(self) -> Iterator[Study | Reject]:
         """A study, or the reason why it is none, for each row; images that are lost come first."""
-        for row in self._rows():
+        for items in self.read(range(len(self))):
+            yield from items
+
+    def read(self, which: range) -> Iterator[list[Study | Reject]]:
+        """The inputs with these numbers (`kia.data.inputs`)."""
+        for row in islice(self._rows(), which.start, which.stop):
+            items: list[Study | Reject] = []
             try:
-                yield from self._study(row)
+                for item in self._study(row):
+                    items.append(item)
             except DataError as error:
-                yield Reject(_text(row["id"]), str(error))
+                items.append(Reject(_text(row["id"]), str(error)))
+            yield items
 
     def _assign(
         self,
@@ -121,7 +135,14 @@ class Manifest:
         if not images:
             raise DataError("no image")
         labels = _labels(row.get("labels"))
-        yield Study(name, self._splits[name], tuple(images), str(report), labels=labels)
+        yield Study(
+            id=name,
+            split=self._splits[name],
+            images=tuple(images),
+            report=str(report),
+            labels=labels,
+            patient=_text(row.get("patient")) or None,
+        )
 
 
 def _text(value: Any) -> str:

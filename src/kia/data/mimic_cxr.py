@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from kia.data.annotation import AnnotatedReport, read_annotation
+from kia.data.decoding import Reject
+from kia.data.image_paths import why_missing
 from kia.data.mimic_cxr_reports import read_sections
-from kia.data.prepare import Reject
 from kia.data.reports import Section, default_section, normalise, section_text
 from kia.data.splits import split_named
 from kia.data.tables import read_csv
@@ -68,6 +69,10 @@ class MIMICCXR:
         own_labels: Give studies the labels of `mimic-cxr-2.0.0-chexpert.csv.gz`, if it is there.
         complete: Refuse missing images and other counts than the published ones.
 
+    Attributes:
+        ids: Of the samples.
+        files: The tables, and the annotation.
+
     Raises:
         DataError: Something is missing or malformed.
     """
@@ -89,6 +94,8 @@ class MIMICCXR:
         self._files = _files_in(root)
         self._reports = self._files if reports is None else _files_in(reports)
         table = _read_tables(root)
+        tables = [_table(root, name) for name in ("metadata", "split", "chexpert")]
+        self.files = [p for p in (*tables, annotation, sectioned) if p is not None and p.is_file()]
         self._entries: dict[str, AnnotatedReport] = {}
         self._lost: list[Reject] = []
         if annotation is not None:
@@ -114,15 +121,25 @@ class MIMICCXR:
 
     def __iter__(self) -> Iterator[Study | Reject]:
         """A study or the reason why it is none for each sample; missing images come first."""
-        yield from self._lost
-        for name, images in self._samples.items():
-            yield from self._study(name, images)
+        for items in self.read(range(len(self))):
+            yield from items
+
+    def read(self, which: range) -> Iterator[list[Study | Reject]]:
+        """The inputs with these numbers (`kia.data.inputs`)."""
+        lost = self._lost[which.start : which.stop]
+        for reject in lost:
+            yield [reject]
+        for number in which[len(lost) :]:
+            name = self.ids[number - len(self._lost)]
+            yield [*self._study(name, self._samples[name])]
 
     def _study(self, name: str, images: list[_MIMICImage]) -> Iterator[Study | Reject]:
-        present = [image for image in images if self._path(image).is_file()]
+        present = []
         for image in images:
-            if image not in present:
-                yield Reject(f"{name} ({image.dicom}.jpg)", "image is missing")
+            if why := why_missing(self._path(image), self._files):
+                yield Reject(f"{name} ({image.dicom}.jpg)", why)
+            else:
+                present.append(image)
         first = images[0]
         sections = self._sections(first.folder, first.study)
         entry = self._entries.get(first.dicom)
@@ -143,6 +160,7 @@ class MIMICCXR:
                 report=text,
                 sections=sections or {},
                 labels=self._labels.get(first.study),
+                patient=f"p{first.subject}",
             )
 
     def _path(self, image: _MIMICImage) -> Path:

@@ -5,9 +5,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-SHARD_BYTES = 1 << 30
-"""A shard is closed before it would outgrow this (one study is never split)."""
-
 
 class NpyWriter:
     """Appends uint8 rows to a .npy file whose length is not known beforehand.
@@ -42,34 +39,3 @@ class NpyWriter:
         np.lib.format.write_array_header_1_0(
             self._file, {"descr": "|u1", "fortran_order": False, "shape": shape}
         )
-
-
-class ShardWriter:
-    """Spreads images over images-NNNNN.npy files, those of one study always in one.
-
-    Args:
-        folder: Where the files go.
-        side: Side of the images in pixels.
-    """
-
-    def __init__(self, folder: Path, side: int) -> None:
-        self.names: list[str] = []
-        self.sizes: list[int] = []
-        self._folder, self._side = folder, side
-        self._file: NpyWriter | None = None
-
-    def append(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Append the images of one study, (W, S, S)."""
-        most = SHARD_BYTES // self._side**2
-        if self._file is None or self._file.rows + len(pixels) > most:
-            self.close()
-            self.names.append(f"images-{len(self.names):05d}.npy")
-            self.sizes.append(0)
-            self._file = NpyWriter(self._folder / self.names[-1], (self._side, self._side))
-        self._file.append(pixels)
-        self.sizes[-1] = self._file.rows
-
-    def close(self) -> None:
-        """Close the last file."""
-        if self._file is not None:
-            self._file.close()

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kia.data.npy_writer import NpyWriter
-from kia.data.prepare import ordered_map
+from kia.data.prepare import leave_with_parent, ordered_map
 from kia.data.store import DatasetWriter, PreparedDataset
 from kia.studies import Study
 
@@ -77,7 +77,7 @@ def _generate(studies: int, seed: int, size: int, workers: int) -> Generator[_Ma
             yield from make(chunk)
         return
     # Spawned, not forked: the caller may run threads (a progress bar).
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
         for result in ordered_map(pool, make, chunks, window=2 * workers):
             yield from result
 

@@ -1,98 +1,84 @@
 """Decodes the images of studies in parallel and hands them to the data set writer in order."""
 
 import os
+import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor, Future
+from contextlib import closing
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from kia.data.images import Resize, read_image, resize_square
+from kia.data.decoding import LoadedStudy, Reject, decode_studies
+from kia.data.images import ImageWarning
+from kia.data.inputs import Input
 from kia.data.store import DatasetWriter
-from kia.errors import ImageError
 from kia.studies import Study
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """An input that is left out.
-
-    Attributes:
-        what: Study id, or study id and image.
-        why: The reason, one line.
-    """
-
-    what: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedStudy:
-    """A study with those of its images that could be decoded.
-
-    Attributes:
-        study: Lists only these images.
-        pixels: uint8 (W, S, S); None if no image is left.
-        rejects: The others.
-    """
-
-    study: Study
-    pixels: npt.NDArray[np.uint8] | None
-    rejects: tuple[Reject, ...]
-
-
-def load_study(study: Study, size: int, resize: Resize = "squash") -> LoadedStudy:
-    """Read the images of a study as squares of `size` pixels."""
-    images, squares, rejects = [], [], []
-    for image in study.images:
-        try:
-            squares.append(resize_square(read_image(image.path), size, resize))
-            images.append(image)
-        except ImageError as error:
-            rejects.append(Reject(f"{study.id} ({image.view})", str(error)))
-    pixels = np.stack(squares) if squares else None
-    return LoadedStudy(replace(study, images=tuple(images)), pixels, tuple(rejects))
+SHOWN_DOUBTS = 20
+"""Warnings of images that may not be chest X-rays; of the others only the number is shown."""
+_NO_IMAGE = "no image could be decoded"
 
 
 def write_studies(
     writer: DatasetWriter,
-    studies: Iterable[Study],
+    inputs: Iterable[Input],
     *,
-    resize: Resize = "squash",
+    annotate: Callable[[Iterable[Study]], Iterable[Study]] = lambda studies: studies,
     workers: int | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Reject]:
-    """Decode studies on threads (the decoders release the interpreter) and store them in order.
+    """Decode studies in worker processes and store them in order.
 
     Args:
         writer: Takes the studies, and the rejects as they occur.
-        studies: With readable paths.
-        resize: How images become square.
-        workers: Threads; None for one a processor.
-        advance: Called after each study.
+        inputs: Those that the writer has not seen; paths are readable.
+        annotate: Adds labels and graphs to studies, in their order.
+        workers: Processes; None for one a processor.
+        advance: Called after each input.
 
     Returns:
-        One reject for each study that has no image left.
+        One reject for each study, of all inputs of the writer, that has no image left.
     """
-    lost = []
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        load = lambda study: load_study(study, writer.image_size, resize)  # noqa: E731
-        for loaded in ordered_map(pool, load, studies):
-            for reject in loaded.rejects:
-                writer.reject(reject.what, reject.why)
-            if loaded.pixels is None:
-                lost.append(Reject(loaded.study.id, "no image could be decoded"))
-                writer.reject(lost[-1].what, lost[-1].why)
+    waiting: deque[tuple[list[Reject], bool]] = deque()  # read ahead: rejects, and is there a study
+
+    def studies() -> Iterator[Study]:
+        for items in inputs:
+            found = [item for item in items if isinstance(item, Study)]
+            waiting.append(([item for item in items if isinstance(item, Reject)], bool(found)))
+            yield from found
+
+    def settle(loaded: LoadedStudy | None) -> None:
+        """Store the inputs up to a study, or those that are left."""
+        while waiting:
+            rejects, is_study = waiting.popleft()
+            if loaded is None or not is_study:
+                writer.reject(*rejects)
+            elif loaded.pixels is None:
+                writer.reject(*rejects, *loaded.rejects, Reject(loaded.study.id, _NO_IMAGE))
             else:
-                writer.add(loaded.study, loaded.pixels)
+                writer.add(loaded.study, loaded.pixels, [*rejects, *loaded.rejects])
             advance()
-    return lost
+            if is_study:
+                return
+
+    decoded = decode_studies(annotate(studies()), writer.image_size, writer.resize, workers)
+    doubts = 0
+    with closing(decoded):
+        for loaded in decoded:
+            for doubt in loaded.doubts[: max(0, SHOWN_DOUBTS - doubts)]:
+                warnings.warn(f"{doubt.what}: {doubt.why}", ImageWarning, stacklevel=2)
+            doubts += len(loaded.doubts)
+            settle(loaded)
+    if doubts > SHOWN_DOUBTS:
+        warnings.warn(f"{doubts - SHOWN_DOUBTS:,} more such images", ImageWarning, stacklevel=2)
+    settle(None)
+    return [reject for reject in writer.rejects() if reject.why == _NO_IMAGE]
 
 
 def ordered_map(
@@ -110,3 +96,15 @@ def ordered_map(
     finally:
         for future in waiting:
             future.cancel()
+
+
+def leave_with_parent() -> None:
+    """Initialiser of worker processes: they end when their parent does, even if it is killed."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(process: BaseProcess) -> None:
+    process.join()
+    os._exit(1)

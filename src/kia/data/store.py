@@ -1,8 +1,8 @@
-"""The prepared data set: one folder, memory-mapped, written atomically.
+"""The prepared data set: one folder, memory-mapped, written atomically, read-only.
 
     dataset.json      format version, source, counts, image size, content hash, bytes of every file
     studies.arrow     a row a study (Arrow IPC file, uncompressed); nested fields as JSON text
-    images-NNNNN.npy  uint8 (n, S, S); the images of one study never lie in two shards
+    images-NNNNN.npy  uint8 (n, S, S): the images of one batch of studies.arrow
     rejects.jsonl     every input left out, with the reason
 
 Nothing is pickled, and opening costs the same for 3,000 and for 300,000 studies.
@@ -10,29 +10,24 @@ See docs/data.md.
 """
 
 import bisect
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from kia.data.store_writer import (
-    FORMAT,
-    FORMAT_VERSION,
-    ROWS_PER_BATCH,
-    DatasetWriter,
-    hash_study,
-)
+from kia.data.chunks import FORMAT, FORMAT_VERSION, SCHEMA, row_study
+from kia.data.store_writer import DatasetWriter
 from kia.errors import DataError
-from kia.studies import SPLITS, Split, Study, StudyImage
+from kia.studies import SPLITS, Split, Study
 
-__all__ = ["DatasetWriter", "PreparedDataset"]
+__all__ = ["DatasetWriter", "PreparedDataset", "StoredTexts"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -51,8 +46,8 @@ class PreparedDataset:
     def __init__(self, path: Path, info: dict[str, Any]) -> None:
         self.path = path
         self.info = info
-        ends = accumulate(shard["images"] for shard in info["shards"])
-        self._shard_starts = [0, *ends][:-1]
+        ends = accumulate(shard["studies"] for shard in info["shards"])
+        self._starts = [0, *ends][:-1]
         self._shards: dict[int, Pixels] = {}
         self._indices: dict[str, npt.NDArray[np.int64]] = {}
 
@@ -68,9 +63,13 @@ class PreparedDataset:
         """
         path = Path(path).absolute()
         dataset = cls(path, _read_info(path))
+        if (listed := sum(shard["studies"] for shard in dataset.info["shards"])) != len(dataset):
+            raise damaged(path, f"{len(dataset)} studies are counted and {listed} listed")
         batches = dataset._reader.num_record_batches
-        if batches != -(-len(dataset) // ROWS_PER_BATCH):
-            raise _damaged(path, f"studies.arrow has {batches} batches for {len(dataset)} studies")
+        if batches != (expected := len(dataset.info["shards"])):
+            raise damaged(path, f"studies.arrow has {batches} batches instead of {expected}")
+        if not dataset._reader.schema.equals(SCHEMA):
+            raise damaged(path, "studies.arrow has other columns")
         return dataset
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -92,24 +91,28 @@ class PreparedDataset:
         if split not in SPLITS:
             raise DataError(f"no split {split!r}: use one of {', '.join(SPLITS)}")
         if split not in self._indices:
-            column = self._column("split").to_numpy(zero_copy_only=False)
-            self._indices[split] = np.flatnonzero(column == split).astype(np.int64)
+            chosen = pc.equal(self._column("split"), split).to_numpy()
+            self._indices[split] = np.flatnonzero(chosen)
         return self._indices[split]
 
     def study(self, index: int) -> Study:
         """The study at an index, without its pixels."""
-        row = self._row(index, self._reader.schema.names)
-        images = zip(row["paths"], row["views"], strict=True)
-        return Study(
-            id=row["id"],
-            split=row["split"],
-            images=tuple(StudyImage(path, view) for path, view in images),
-            report=row["report"],
-            sections=json.loads(row["sections"]),
-            labels=json.loads(row["labels"]) if row["labels"] is not None else None,
-            graph=json.loads(row["graph"]) if row["graph"] is not None else None,
-            landmarks=tuple(row["landmarks"]) if row["landmarks"] is not None else None,
-        )
+        return row_study(self.row(index))
+
+    def row(self, index: int, columns: Sequence[str] = ()) -> dict[str, Any]:
+        """What studies.arrow says about the study at an index, in all columns or in some."""
+        number, position = self._place(index)
+        batch = self.batch(number)
+        return {
+            name: batch.column(name)[position].as_py() for name in columns or batch.schema.names
+        }
+
+    def batch(self, number: int) -> pa.RecordBatch:
+        """Rows of the studies whose images are in a shard."""
+        try:
+            return self._reader.get_batch(number)
+        except (OSError, pa.ArrowException) as error:
+            raise damaged(self.path, f"studies.arrow, batch {number}: {error}") from error
 
     def studies(self, split: Split | None = None) -> Iterator[Study]:
         """All studies, or those of one split, in stored order."""
@@ -118,23 +121,25 @@ class PreparedDataset:
 
     def pixels(self, index: int) -> Pixels:
         """Images of a study, uint8 (W, S, S): a read-only view on the file, not a copy."""
-        row = self._row(index, ("first_image", "n_images"))
-        first, count = row["first_image"], row["n_images"]
-        number = bisect.bisect_right(self._shard_starts, first) - 1
-        start = first - self._shard_starts[number]
-        return self._shard(number)[start : start + count]
+        row = self.row(index, ("first_image", "n_images"))
+        first = row["first_image"]
+        found = self._shard(self._place(index)[0])[first : first + row["n_images"]]
+        if first < 0 or len(found) != row["n_images"]:
+            raise damaged(self.path, f"study {index} has images beyond those of its shard")
+        return found
 
     def views(self, index: int) -> tuple[str, ...]:
         """Views of the images of a study, in their order."""
-        return tuple(self._row(index, ("views",))["views"])
+        return tuple(self.row(index, ("views",))["views"])
 
-    def reports(self, split: Split) -> list[str]:
-        """Raw reports of a split, in the order of `indices`."""
-        return self._column("report").take(pa.array(self.indices(split))).to_pylist()
+    def reports(self, split: Split | None = None) -> "StoredTexts":
+        """Raw reports of a split, in the order of `indices`, or of all studies."""
+        indices = np.arange(len(self)) if split is None else self.indices(split)
+        return StoredTexts(self._column("report"), indices)
 
     def ids(self, split: Split) -> list[str]:
         """Study ids of a split, in the order of `indices`."""
-        return self._column("id").take(pa.array(self.indices(split))).to_pylist()
+        return list(StoredTexts(self._column("id"), self.indices(split)))
 
     def index_of(self, id: str) -> int:
         """Index of the study with this id; DataError naming the nearest ids if there is none."""
@@ -148,13 +153,6 @@ class PreparedDataset:
         lines = (self.path / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
-    def content_hash(self) -> str:
-        """Hash of what is stored now; equals info["content_hash"] unless something changed."""
-        digest = hashlib.sha256()
-        for index in range(len(self)):
-            hash_study(digest, self.study(index), self.pixels(index))
-        return digest.hexdigest()
-
     @cached_property
     def _reader(self) -> pa.RecordBatchFileReader:
         options = pa.ipc.IpcReadOptions(use_threads=False)  # no threads to lose in a fork
@@ -162,7 +160,7 @@ class PreparedDataset:
             source = pa.memory_map(str(self.path / "studies.arrow"))
             return pa.ipc.open_file(source, options=options)
         except (OSError, pa.ArrowException) as error:
-            raise _damaged(self.path, f"studies.arrow: {error}") from error
+            raise damaged(self.path, f"studies.arrow: {error}") from error
 
     @cached_property
     def _table(self) -> pa.Table:
@@ -171,12 +169,12 @@ class PreparedDataset:
     def _column(self, name: str) -> pa.ChunkedArray:
         return self._table.column(name)
 
-    def _row(self, index: int, columns: Any) -> dict[str, Any]:
+    def _place(self, index: int) -> tuple[int, int]:
+        """Shard, and place in it, of a study."""
         if not 0 <= index < len(self):
             raise IndexError(f"study index {index} out of range 0…{len(self) - 1}")
-        batch, row = divmod(int(index), ROWS_PER_BATCH)
-        record = self._reader.get_batch(batch)
-        return {name: record.column(name)[row].as_py() for name in columns}
+        number = bisect.bisect_right(self._starts, index) - 1
+        return number, int(index) - self._starts[number]
 
     def _shard(self, number: int) -> Pixels:
         if number not in self._shards:
@@ -184,10 +182,10 @@ class PreparedDataset:
             try:
                 shard = np.load(self.path / name, mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError) as error:
-                raise _damaged(self.path, f"{name}: {error}") from error
+                raise damaged(self.path, f"{name}: {error}") from error
             side = self.image_size
             if shard.dtype != np.uint8 or shard.shape[1:] != (side, side):
-                raise _damaged(self.path, f"{name} holds {shard.dtype} {shard.shape}")
+                raise damaged(self.path, f"{name} holds {shard.dtype} {shard.shape}")
             self._shards[number] = np.asarray(shard)
         return self._shards[number]
 
@@ -200,6 +198,39 @@ class PreparedDataset:
         return f"; nearest: {', '.join(near)}" if near else ""
 
 
+class StoredTexts(Sequence[str]):
+    """Texts that are read from the file when they are asked for.
+
+    Args:
+        column: Of studies.arrow.
+        indices: (n,) numbers of the studies, ascending.
+    """
+
+    def __init__(self, column: pa.ChunkedArray, indices: npt.NDArray[np.int64]) -> None:
+        self._column, self._indices = column, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        return str(self._column[int(self._indices[place])].as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        for chunk in self._column.chunks:
+            first, end = np.searchsorted(self._indices, (start, start + len(chunk)))
+            yield from chunk.take(pa.array(self._indices[first:end] - start)).to_pylist()
+            start += len(chunk)
+
+
 def _read_info(path: Path) -> dict[str, Any]:
     """dataset.json, with the version and the size of every file checked."""
     if not path.is_dir():
@@ -209,7 +240,7 @@ def _read_info(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise DataError(f"{path} is not a prepared data set: it has no dataset.json") from None
     except (OSError, ValueError) as error:
-        raise _damaged(path, f"dataset.json: {error}") from error
+        raise damaged(path, f"dataset.json: {error}") from error
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise DataError(f"{path} is not a prepared data set: dataset.json is something else")
     if info.get("format_version") != FORMAT_VERSION:
@@ -217,9 +248,9 @@ def _read_info(path: Path) -> dict[str, Any]:
             f"{path}: data set of format version {info.get('format_version')}, this kia reads "
             f"version {FORMAT_VERSION}; prepare it again"
         )
-    needed = {"counts", "image_size", "content_hash", "shards", "files"}
+    needed = {"counts", "image_size", "content_hash", "shards", "files", "knowledge"}
     if missing := needed - info.keys():
-        raise _damaged(path, f"dataset.json lacks {', '.join(sorted(missing))}")
+        raise damaged(path, f"dataset.json lacks {', '.join(sorted(missing))}")
     _check_files(path, info["files"])
     return info
 
@@ -229,10 +260,11 @@ def _check_files(path: Path, files: Mapping[str, int]) -> None:
         try:
             found = (path / name).stat().st_size
         except OSError as error:
-            raise _damaged(path, f"{name}: {error.strerror}") from error
+            raise damaged(path, f"{name}: {error.strerror}") from error
         if found != size:
-            raise _damaged(path, f"{name} has {found} bytes instead of {size}")
+            raise damaged(path, f"{name} has {found} bytes instead of {size}")
 
 
-def _damaged(path: Path, what: str) -> DataError:
+def damaged(path: Path, what: str) -> DataError:
+    """The error that a data set is not as it was written."""
     return DataError(f"{path}: damaged data set ({what}); prepare it again")

@@ -1,12 +1,8 @@
-"""Writes a prepared data set: into a hidden sibling folder, renamed when it is complete."""
+"""Writes a prepared data set, chunk by chunk, into a hidden sibling folder that takes its place."""
 
 import errno
-import hashlib
-import json
-import os
-import shutil
-import socket
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,45 +12,45 @@ import numpy.typing as npt
 import pyarrow as pa
 
 import kia
-from kia.data.atomic_folder import OWN_FILES, fsync, hidden, refuse_occupied, remove_abandoned
-from kia.data.npy_writer import ShardWriter
+from kia.data.atomic_folder import OWN_FILES, WorkFolder, fsync, refuse_occupied
+from kia.data.chunks import SCHEMA, Chunk, Tally, assemble, row_digest, study_row
+from kia.data.decoding import Reject
+from kia.data.images import Resize
+from kia.data.inputs import Part
+from kia.data.npy_writer import NpyWriter
 from kia.errors import DataError
 from kia.studies import SPLITS, VIEWS, Study
 
-FORMAT = "kia-dataset"
-FORMAT_VERSION = 2
-ROWS_PER_BATCH = 1024
-"""Studies in one Arrow record batch (only the last one is shorter)."""
+CHUNK_INPUTS = 1024
+"""A chunk is finished when it covers so many inputs,"""
+CHUNK_BYTES = 128 << 20
+"""or so many bytes of images."""
 
-_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("split", pa.string()),
-        ("report", pa.string()),
-        ("sections", pa.string()),
-        ("labels", pa.string()),
-        ("graph", pa.string()),
-        ("landmarks", pa.list_(pa.string())),
-        ("paths", pa.list_(pa.string())),
-        ("views", pa.list_(pa.string())),
-        ("first_image", pa.int64()),
-        ("n_images", pa.int32()),
-    ]
-)
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DatasetWriter:
-    """Context manager that writes a prepared data set; all of it appears at the end, or nothing.
+    """Context manager that writes a prepared data set; it appears at the end, as a whole.
+
+    A call of `add` or `reject` stands for one input. With `inputs`, what is finished outlives
+    a failure, an interruption or a kill: a writer with the same arguments
+    enters with `done` inputs behind it.
 
     Args:
         out: Folder to make. A non-empty one is refused, unless it is a data set and `overwrite`.
         image_size: Side S of the square images in pixels.
         source: Where the studies come from, for the record.
         section: Which text became the target report.
-        resize: "squash" or "pad": how images became square.
-        overwrite: Replace the data set in `out` once the new one is complete.
+        resize: How images become square.
+        overwrite: Replace the data set in `out` once the new one is complete, and drop an
+            unfinished one with other arguments.
+        settings: What else decides the content, for the record.
+        inputs: `fingerprint` of the inputs; None if a failure is to leave nothing.
+        part: Which part of the inputs this data set holds; None for all.
     """
+
+    _images: NpyWriter | None  # these two of the chunk that is being written
+    _open: Tally
 
     def __init__(
         self,
@@ -63,40 +59,51 @@ class DatasetWriter:
         image_size: int,
         source: str,
         section: str = "report",
-        resize: str = "squash",
+        resize: Resize = "squash",
         overwrite: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        inputs: str | None = None,
+        part: Part | None = None,
     ) -> None:
         self.out = Path(out).resolve()
-        refuse_occupied(self.out, overwrite)  # before a reader takes its time
+        refuse_occupied(self.out, overwrite)
         self.image_size = image_size
-        self._about = {"source": source, "section": section, "resize": resize}
+        self.resize = resize
+        self._about: dict[str, Any] = {
+            "kia_version": kia.__version__,
+            "source": source,
+            "section": section,
+            "resize": resize,
+            "image_size": image_size,
+            "settings": dict(settings or {}),
+            "part": None if part is None else str(part),
+            "inputs": inputs,
+        }
+        self._resumable = inputs is not None
         self._overwrite = overwrite
-        self._digest = hashlib.sha256()
         self._ids: set[str] = set()
-        self.counts: Counter[str] = Counter()
-        """Studies added so far, by split."""
-        self._views: Counter[str] = Counter()
-        self._rows: list[dict[str, Any]] = []
         self._side: list[str] = []
-        self._n_images = self._n_rejects = 0
-        self._first_reject = ""
+        self._tally = Tally()
+        self._n_chunks = 0
+        self._new_chunk()
 
     def __enter__(self) -> Self:
-        self._tmp = hidden(self.out, f"preparing-{socket.gethostname()}-{os.getpid()}")
         try:
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(self.out)
-            self._tmp.mkdir()
+            self._work = WorkFolder(self.out)
         except OSError as error:
             raise self._failed(error) from error
         try:
-            self._shards = ShardWriter(self._tmp, self.image_size)
-            self._rejects = (self._tmp / "rejects.jsonl").open("w", encoding="utf-8")
-            self._sink = (self._tmp / "studies.arrow").open("wb")
-            self._arrow = pa.ipc.new_file(self._sink, _SCHEMA)
+            self._work.begin(self._about, resumable=self._resumable, overwrite=self._overwrite)
+            for chunk in self._chunks():
+                self._n_chunks += 1
+                self._ids.update(chunk.rows.column("id").to_pylist())
+                self._tally.include(chunk.tally)
         except OSError as error:
-            self._discard()
+            self._work.close()
             raise self._failed(error) from error
+        except BaseException:
+            self._work.close()
+            raise
         return self
 
     def __exit__(
@@ -108,47 +115,54 @@ class DatasetWriter:
         except OSError as failure:
             raise self._failed(failure) from failure
         finally:
-            self._discard()
+            self._leave()
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise self._failed(error) from error
 
-    def add(self, study: Study, pixels: npt.NDArray[np.uint8]) -> None:
-        """Append one study.
+    def add(
+        self, study: Study, pixels: npt.NDArray[np.uint8], rejects: Sequence[Reject] = ()
+    ) -> None:
+        """Append an input that became a study.
 
         Args:
             study: Its id must be new.
             pixels: uint8 (W, S, S), one image for each of `study.images`.
+            rejects: Images that it lacks.
 
         Raises:
             DataError: The study is inconsistent, or the disk is full.
         """
         row = self._checked_row(study, pixels)
-        hash_study(self._digest, study, pixels)
         try:
-            self._shards.append(pixels)
-            self._rows.append(row)
-            if len(self._rows) == ROWS_PER_BATCH:
-                self._flush()
+            if self._images is None:
+                self._images = NpyWriter(self._shard, (self.image_size, self.image_size))
+            self._images.append(pixels)
         except OSError as error:
             raise self._failed(error) from error
+        self._rows.append(row)
         self._ids.add(study.id)
-        self._n_images += len(pixels)
-        self.counts[study.split] += 1
-        self._views.update(image.view for image in study.images)
+        self._open.add(study)
+        self._count(rejects)
 
-    def reject(self, what: str, why: str) -> None:
-        """Record an input that is left out.
+    def reject(self, *rejects: Reject) -> None:
+        """Record an input that is left out, and why."""
+        self._count(rejects)
 
-        Args:
-            what: The study or file.
-            why: The reason, one line.
-        """
-        self._n_rejects += 1
-        self._first_reject = self._first_reject or f"{what}: {why}"
-        try:
-            self._rejects.write(json.dumps({"what": what, "why": why}, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise self._failed(error) from error
+    def rejects(self) -> Iterator[Reject]:
+        """What has been left out so far."""
+        for chunk in self._chunks():
+            yield from chunk.rejects
+        yield from self._rejects
+
+    @property
+    def done(self) -> int:
+        """Inputs that need not be gone through again; on entering, those of an earlier attempt."""
+        return self._tally.inputs if self._resumable else 0
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Studies so far, by split."""
+        return self._tally.counts + self._open.counts
 
     def side_file(self, name: str) -> Path:
         """Path at which to write one more file; it must exist when the writer leaves."""
@@ -156,7 +170,7 @@ class DatasetWriter:
             raise ValueError(f"not a name for a side file: {name!r}")
         if name not in self._side:
             self._side.append(name)
-        return self._tmp / name
+        return self._work.dataset / name
 
     def _checked_row(self, study: Study, pixels: npt.NDArray[np.uint8]) -> dict[str, Any]:
         expected = (len(study.images), self.image_size, self.image_size)
@@ -169,87 +183,72 @@ class DatasetWriter:
         if study.split not in SPLITS or any(i.view not in VIEWS for i in study.images):
             raise DataError(f"study {study.id}: unknown split {study.split!r} or unknown view")
         try:
-            row = {
-                "id": study.id,
-                "split": study.split,
-                "report": study.report,
-                "sections": _json(study.sections),
-                "labels": None if study.labels is None else _json(study.labels),
-                "graph": None if study.graph is None else _json(study.graph),
-                "landmarks": study.landmarks,
-                "paths": [image.path for image in study.images],
-                "views": [image.view for image in study.images],
-                "first_image": self._n_images,
-                "n_images": len(study.images),
-            }
-            pa.RecordBatch.from_pylist([row], schema=_SCHEMA)
+            row = study_row(study, 0 if self._images is None else self._images.rows)
+            row["digest"] = row_digest(row, pixels)
+            pa.RecordBatch.from_pylist([row], schema=SCHEMA)
         except (TypeError, ValueError) as error:
             raise DataError(f"study {study.id} cannot be stored: {error}") from error
         return row
 
-    def _flush(self) -> None:
-        if self._rows:
-            self._arrow.write_batch(pa.RecordBatch.from_pylist(self._rows, schema=_SCHEMA))
-            self._rows = []
+    def _count(self, rejects: Sequence[Reject]) -> None:
+        """The end of an input, and perhaps of a chunk."""
+        self._rejects += rejects
+        self._open.rejects += len(rejects)
+        self._open.inputs += 1
+        images = 0 if self._images is None else self._images.rows
+        full = (images + 2) * self.image_size**2 > CHUNK_BYTES
+        if full or self._open.inputs >= CHUNK_INPUTS:
+            try:
+                self._finish_chunk()
+            except OSError as error:
+                raise self._failed(error) from error
+
+    def _new_chunk(self) -> None:
+        self._images = None
+        self._rows: list[dict[str, Any]] = []
+        self._rejects: list[Reject] = []
+        self._open = Tally()
+
+    def _finish_chunk(self) -> None:
+        if self._images is not None:
+            self._images.close()
+            fsync(self._shard)
+        rows = pa.RecordBatch.from_pylist(self._rows, schema=SCHEMA)
+        chunk = Chunk(self._shard.name, rows, self._open, self._rejects)
+        chunk.write(self._work.path / f"chunk-{self._n_chunks:05d}.arrow")
+        self._tally.include(self._open)
+        self._n_chunks += 1
+        self._new_chunk()
+
+    @property
+    def _shard(self) -> Path:
+        """Images of the chunk that is being written."""
+        return self._work.dataset / f"images-{self._n_chunks:05d}.npy"
+
+    def _chunks(self) -> Iterator[Chunk]:
+        for path in sorted(self._work.path.glob("chunk-*.arrow")):
+            yield Chunk.read(path)
 
     def _finish(self) -> None:
-        if not self._ids:
-            why = f"; first of {self._n_rejects} rejects: {self._first_reject}"
-            raise DataError(f"{self.out}: no study to store{why if self._n_rejects else ''}")
-        self._flush()
-        self._arrow.close()
-        self._sink.close()
-        self._rejects.close()
-        self._shards.close()
-        names = [*self._shards.names, "studies.arrow", "rejects.jsonl", *self._side]
-        for name in names:
-            fsync(self._tmp / name)
-        info = self._info({name: (self._tmp / name).stat().st_size for name in names})
-        text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-        (self._tmp / "dataset.json").write_text(text, encoding="utf-8")
-        fsync(self._tmp / "dataset.json")
-        fsync(self._tmp)
-        self._move_into_place()
+        if not self._ids and self._about["part"] is None:
+            raise no_study(self.out, self.rejects())
+        if self._open.inputs:
+            self._finish_chunk()
+        assemble(self._work.dataset, self._about, self._chunks(), self._side)
+        self._work.publish(overwrite=self._overwrite)
 
-    def _info(self, files: dict[str, int]) -> dict[str, Any]:
-        shards = zip(self._shards.names, self._shards.sizes, strict=True)
-        return {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "kia_version": kia.__version__,
-            **self._about,
-            "counts": {split: self.counts[split] for split in SPLITS},
-            "images": {view: self._views[view] for view in VIEWS},
-            "rejects": self._n_rejects,
-            "image_size": self.image_size,
-            "content_hash": self._digest.hexdigest(),
-            "shards": [{"file": name, "images": size} for name, size in shards],
-            "side_files": self._side,
-            "files": files,
-        }
-
-    def _move_into_place(self) -> None:
-        refuse_occupied(self.out, self._overwrite)
-        old = hidden(self.out, "replaced")
-        if self.out.exists() and any(self.out.iterdir()):
-            self.out.rename(old)
+    def _leave(self) -> None:
+        """Keep what is finished if it is of use to another attempt."""
         try:
-            self._tmp.rename(self.out)
+            if self._images is not None:
+                self._images.close()
         except OSError:
-            if old.exists():
-                old.rename(self.out)
-            raise
-        fsync(self.out.parent)
-        shutil.rmtree(old, ignore_errors=True)
-
-    def _discard(self) -> None:
-        for name in ("_arrow", "_sink", "_rejects", "_shards"):
-            try:
-                if hasattr(self, name):
-                    getattr(self, name).close()
-            except (OSError, ValueError):
-                pass  # the disk may be full; what matters is that the folder goes
-        shutil.rmtree(self._tmp, ignore_errors=True)
+            pass  # the disk may be full; what matters is that the file goes
+        if self.done:
+            self._shard.unlink(missing_ok=True)  # of the chunk that is not finished
+            self._work.close()
+        else:
+            self._work.discard()
 
     def _failed(self, error: OSError) -> DataError:
         reason = error.strerror or str(error)
@@ -257,15 +256,9 @@ class DatasetWriter:
         return DataError(f"{self.out}: cannot write the data set: {reason}{hint}")
 
 
-def hash_study(digest: Any, study: Study, pixels: npt.NDArray[np.uint8]) -> None:
-    """Feed what a study says (not where its files lay) into a hash."""
-    views = [image.view for image in study.images]
-    text = [study.report, study.sections, study.labels, study.graph, study.landmarks]
-    said = [study.id, study.split, *text, views]
-    record = json.dumps(said, sort_keys=True, default=dict).encode("utf-8", "surrogatepass")
-    digest.update(len(record).to_bytes(8, "little") + record)
-    digest.update(np.ascontiguousarray(pixels).data)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=dict)
+def no_study(out: Path, rejects: Iterable[Reject]) -> DataError:
+    """The error that there is nothing to store, with the first reason."""
+    left_out = list(rejects)
+    first = "".join(f"{reject.what}: {reject.why}" for reject in left_out[:1])
+    why = f"; first of {len(left_out)} rejects: {first}" if left_out else ""
+    return DataError(f"{out}: no study to store{why}")

@@ -1,6 +1,5 @@
 """How often knowledge has nothing to say and masking falls back to chance."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -54,11 +53,3 @@ class KnowledgeCoverage:
             for name, count in counts.items()
             if name.startswith(f"{of}_")
         }
-
-
-def coverage(studies: Iterable[Study]) -> KnowledgeCoverage:
-    """Counts over studies."""
-    found = KnowledgeCoverage()
-    for study in studies:
-        found.add(study)
-    return found

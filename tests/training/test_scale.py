@@ -1,0 +1,90 @@
+"""270,000 studies open and train as 1,000 do: start and memory do not grow with their number."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from kia.data.chunks import SCHEMA, Chunk, Tally, assemble
+from kia.data.store import PreparedDataset
+
+ROWS = 1024
+
+MEASURE = """
+import os, sys, time
+from pathlib import Path
+from kia.config import load_config
+from kia.data.store import PreparedDataset
+
+def anonymous():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+
+class FirstStep:
+    def begin(self, what, total, done): pass
+    def note(self, text): pass
+    def advance(self, studies, losses=None):
+        if studies:
+            print(opening, time.process_time(), anonymous(), flush=True)
+            os._exit(0)
+
+start = time.process_time()
+dataset = PreparedDataset.open(sys.argv[2])
+dataset.indices("train"), dataset.study(len(dataset) - 1), dataset.pixels(len(dataset) - 1)
+opening = time.process_time() - start
+from kia.training.loop import train
+train(load_config(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), reporter=FirstStep())
+"""
+
+
+def repeated(dataset: PreparedDataset, folder: Path, chunks: int) -> Path:
+    """A data set of 1,024 studies a chunk: the same few under new ids, images in one file."""
+    folder.mkdir()
+    few = dataset.batch(0)
+    rows = few.take(pa.array([number % len(few) for number in range(ROWS)]))
+    shutil.copy(dataset.path / "images-00000.npy", folder)
+    counts = Counter(rows.column("split").to_pylist() * chunks)
+    views = Counter(view for row in rows.column("views").to_pylist() for view in row * chunks)
+    knowledge = Tally.from_record(dataset.info).knowledge
+
+    def made() -> Iterator[Chunk]:
+        for chunk in range(chunks):
+            ids = pa.array([f"{chunk}-{number}" for number in range(ROWS)])
+            named = rows.set_column(0, SCHEMA.field("id"), ids)
+            tally = Tally(0, 0, counts, views, knowledge) if chunk == 0 else Tally()
+            yield Chunk("images-00000.npy", named, tally, ())
+
+    about = {"source": "phantom", "image_size": dataset.image_size, "part": None}
+    assemble(folder, about, made())
+    return folder
+
+
+def measured(config: dict, data: Path, run: Path) -> tuple[float, float, float]:
+    """Processor seconds to open and until the first step, MB that are not files."""
+    file = run.with_suffix(".yaml")
+    file.write_text(yaml.safe_dump(config))
+    words = [sys.executable, "-c", MEASURE, str(file), str(data), str(run)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    opening, first_step, memory = map(float, done.stdout.split())
+    return opening, first_step, memory
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_first_step_comes_at_once_and_memory_does_not_grow(dataset, tmp_path, configured):
+    config = json.loads(configured().model_dump_json())
+    small = measured(config, repeated(dataset, tmp_path / "small", 1), tmp_path / "run-small")
+    big = measured(config, repeated(dataset, tmp_path / "big", 264), tmp_path / "run-big")
+    assert PreparedDataset.open(tmp_path / "big").ids("val")[-1].startswith("263-")
+    print(small, big)
+    assert big[0] < 2
+    assert big[1] < 10
+    assert big[2] - small[2] < 60
