@@ -22,7 +22,7 @@ ORDER = [
     {"tasks"},
     {"evaluation"},
     {"generation"},
-    {"explain", "training"},
+    {"ablations", "explain", "training"},
     {"bench", "serving"},
     {"cli"},
 ]
@@ -38,6 +38,7 @@ FORBIDDEN = {
         *("torch", "transformers", "accelerate"),
         *("kia.models", "kia.processing", "kia.tasks"),
     },
+    "ablations": {"torch", "transformers", "accelerate"},
     "models": {"kia.knowledge"},
     "studies": {"torch", "transformers"},
     "errors": {"torch", "transformers"},

@@ -244,7 +244,7 @@ def test_200_real_studies_from_files_and_from_a_data_set(iu_xray, tmp_path, beam
     chosen = [study for study in studies if study.split == "test"][:200]
     config = load_config("small")
     with DatasetWriter(tmp_path / "data", image_size=160, source="iu-xray") as writer:
-        assert write_studies(writer, chosen, workers=1) == []
+        assert write_studies(writer, [[study] for study in chosen], workers=1) == []
     dataset = PreparedDataset.open(tmp_path / "data")
     reports = [study.report for study in studies if study.split == "train"]
     model, processor = scrambled(config, reports, tmp_path / "processor")

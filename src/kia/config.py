@@ -36,8 +36,8 @@ class ImageEncoderConfig(Part):
     stem: Literal["patch", "conv"] = Field(
         "patch", description="patch: one strided projection (ViT); conv: five 3x3 layers"
     )
-    pooling: Literal["cls", "max"] = Field(
-        "cls", description="global feature: [CLS] (paper), or the maximum over patches as well"
+    standardise: bool = Field(
+        False, description="take out of the features what all patches have in common (batch norm)"
     )
     norm_position: Literal["pre", "post"] = Field(
         "pre", description="layer norm before (ViT) or after (Eq. 1, BERT) each sublayer"
@@ -197,11 +197,17 @@ class StageConfig(Part):
     learning_rate: float = Field(1e-4, gt=0, description="initial learning rate")
 
 
+FrozenPart = Literal["image_stem", "image_tower", "text_tower", "cross_attention"]
+
+
 class TrainConfig(Part):
     """Optimisation (Paper: Sec. 4.2)."""
 
     seed: int = Field(0, ge=0, description="of everything random in the run")
-    batch_size: int = Field(32, gt=0, description="studies a step")
+    batch_size: int = Field(32, gt=0, description="studies a step, over all processes and parts")
+    accumulate: int = Field(
+        1, gt=0, description="parts of a batch computed one after another, to save memory"
+    )
     joint: StageConfig = Field(
         default_factory=lambda: StageConfig(epochs=40), description="stage 1: all five tasks"
     )
@@ -218,8 +224,18 @@ class TrainConfig(Part):
         description="memory of squared gradients; RAdam warms up over about 2 / (1 − β2) steps",
     )
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="autocast; auto: bfloat16 where the device has it"
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning-rate factor a layer down a tower; 1 switches it off"
+    )
+    frozen: list[FrozenPart] = Field(
+        default_factory=list, description="parts that keep the weights they were loaded with"
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="autocast; auto: bfloat16 where the device has it; float16 is scaled"
+    )
+    compile: bool = Field(False, description="compile the transformer blocks (torch.compile)")
+    activation_checkpointing: bool = Field(
+        False, description="compute blocks again in the backward pass: less memory, more time"
     )
     validate_every: int = Field(1, gt=0, description="epochs between validations")
     validation_studies: int | None = Field(
@@ -228,8 +244,26 @@ class TrainConfig(Part):
     select_by: Literal["cider", "image_gain"] = Field(
         "cider", description="what the kept model, and the start of stage 2, is best at"
     )
+    patience: int | None = Field(
+        None, gt=0, description="validations without a better model that end a stage"
+    )
+    skip_limit: int = Field(
+        20, ge=0, description="steps left out for a loss or gradient not finite; one more ends it"
+    )
+    tensorboard: bool = Field(
+        False, description="write events for TensorBoard, generated reports too, in the run folder"
+    )
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
     threads: int | None = Field(None, gt=0, description="CPU threads; all cores if absent")
+
+    @model_validator(mode="after")
+    def _has_studies_for_every_part(self) -> "TrainConfig":
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                f"accumulate {self.accumulate} is more parts than batch_size {self.batch_size} "
+                "has studies"
+            )
+        return self
 
 
 class GenerationConfig(Part):

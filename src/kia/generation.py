@@ -17,11 +17,11 @@ from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
 
 
-def load_model(source: str | Path) -> tuple[KIAForReportGeneration, KIAProcessor]:
-    """Loads a model for use from a run folder or a model folder.
+def model_folder(source: str | Path) -> Path:
+    """The model folder that a run folder or model folder stands for.
 
     Raises:
-        ModelError: The folder is not there, not a kia model, or its weights are damaged.
+        ModelError: There is no model.
     """
     folder = Path(source)
     if (folder / "run.yaml").is_file():
@@ -30,6 +30,16 @@ def load_model(source: str | Path) -> tuple[KIAForReportGeneration, KIAProcessor
         folder = folder / "model"
     if not (folder / "config.json").is_file():
         raise ModelError(f"{source} is no model: name a run folder or a model folder (config.json)")
+    return folder
+
+
+def load_model(source: str | Path) -> tuple[KIAForReportGeneration, KIAProcessor]:
+    """Loads a model for use from a run folder or a model folder.
+
+    Raises:
+        ModelError: The folder is not there, not a kia model, or its weights are damaged.
+    """
+    folder = model_folder(source)
     loaded: Any
     try:
         processor = KIAProcessor.from_pretrained(folder)

@@ -24,7 +24,7 @@ def test_resume_starts_a_run_that_is_absent(finished):
         *("run.yaml", "run.lock", "log.jsonl", "checkpoints", "model", "processor")
     }
     kinds = [json.loads(line)["kind"] for line in (finished / "log.jsonl").open()]
-    assert kinds == ["train", "validation"] * 2
+    assert [kind for kind in kinds if kind != "warning"] == ["train", "validation"] * 2
 
 
 def test_resume_of_a_finished_run_ends_well_and_changes_nothing(
@@ -43,7 +43,7 @@ def test_no_library_writes_on_the_screen(yaml_file, data, tmp_path, kia_command)
     )
     assert code == 0
     assert out.splitlines() == [f"best model: {tmp_path / 'run' / 'model'}"]
-    assert "Writing" not in err and "shards" not in err and "arning" not in err
+    assert "Writing" not in err and "shards" not in err and "Warning" not in err
     assert "epoch 1: CIDEr" in err
 
 
@@ -93,3 +93,40 @@ def test_a_full_folder_is_refused_and_left(yaml_file, data, tmp_path, one_line):
 def test_a_run_folder_that_cannot_be_written(yaml_file, data, tmp_path, one_line):
     (tmp_path / "file").write_text("")
     assert "cannot write" in one_line(1, *words(yaml_file, data, tmp_path / "file" / "run"))
+
+
+def test_seeds_are_runs_of_their_own_with_mean_and_sd_and_the_test_split_untouched(
+    yaml_file, data, tmp_path, kia_command, one_line, monkeypatch
+):
+    from kia.data.store import PreparedDataset
+
+    for name in ("indices", "ids", "reports"):
+        real = getattr(PreparedDataset, name)
+
+        def guarded(self, *split, real=real):
+            assert split != ("test",)
+            return real(self, *split)
+
+        monkeypatch.setattr(PreparedDataset, name, guarded)
+    out = tmp_path / "runs"
+    command = words(yaml_file, data, out, "--seeds", "2", "--set", "train.seed=3")
+    code, shown, _ = kia_command(*command)
+    assert code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["seed-3", "seed-4"]
+    kept = []
+    for run in sorted(out.iterdir()):
+        lines = [json.loads(line) for line in (run / "log.jsonl").open()]
+        kept.append([line for line in lines if line.get("best")][-1])
+    rows = {line.split()[0]: line.split() for line in shown.splitlines() if line.split()}
+    for column, name in enumerate(("cider", "image_gain", "loss"), 1):
+        first, second = (found[name] for found in kept)
+        assert rows["mean"][column] == f"{(first + second) / 2:.4f}"
+        # of two values the deviation with n − 1 is their difference over √2
+        assert rows["±"][column + 1] == f"{abs(first - second) / 2**0.5:.4f}"
+    assert "continue it with --resume" in one_line(1, *command)
+    code, again, err = kia_command(*command, "--resume")
+    assert code == 0 and again == shown and err.count("is finished") == 2
+
+
+def test_seeds_do_not_go_into_a_run(finished, yaml_file, data, one_line):
+    assert "another --out" in one_line(2, *words(yaml_file, data, finished, "--seeds", "2"))

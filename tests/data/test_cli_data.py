@@ -71,7 +71,7 @@ def test_study_without_any_decodable_image(fake):
     assert [path.name for path in fake.folder.parent.iterdir()] == ["iu"]
     dataset = PreparedDataset.open(prepare(fake, "--incomplete"))
     assert dataset.info["counts"] == {"train": 7, "val": 2, "test": 2}
-    assert dataset.info["rejects"] == 3
+    assert dataset.info["rejects"] == 1
 
 
 def test_result_does_not_depend_on_the_number_of_threads(fake):

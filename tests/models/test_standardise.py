@@ -1,4 +1,4 @@
-"""The global feature with max pooling, and the standardisation before the contrastive head."""
+"""Standardised features: of the tokens of an image, and before the contrastive head."""
 
 from typing import Any
 
@@ -10,22 +10,20 @@ from kia.models import KIAForReportGeneration, MomentumEncoders
 from kia.models.heads import ContrastiveProjection, Standardise
 
 
-def test_max_pooling_adds_the_standardised_largest_patch_value_to_every_token(build: Any) -> None:
-    plain, pooled = build(), build(image={"pooling": "max", "dropout": 0.0})
-    pooled.load_state_dict(plain.state_dict(), strict=False)
+def test_standardised_tokens_have_mean_0_and_deviation_1_over_all_images(build: Any) -> None:
+    plain, standardised = build(), build(image={"standardise": True, "dropout": 0.0})
+    standardised.load_state_dict(plain.state_dict(), strict=False)
     pixels = torch.randn(3, 1, 32, 32)
     with torch.no_grad():
         before = plain.image_encoder(pixels).double().numpy()
-        after = pooled.train().image_encoder(pixels)
-    largest = before[:, 1:].max(axis=1)
-    spread = np.sqrt(largest.var(0) + pooled.image_encoder.pooled_norm.eps)
-    expected = before + ((largest - largest.mean(0)) / spread)[:, None]
-    assert np.allclose(after.numpy(), expected, atol=1e-4)
+        after = standardised.train().image_encoder(pixels)
+    spread = np.sqrt(before.var((0, 1)) + standardised.image_encoder.token_norm.eps)
+    assert np.allclose(after.numpy(), (before - before.mean((0, 1))) / spread, atol=1e-4)
 
 
-def test_masked_images_leave_the_pooled_statistics_alone(build: Any) -> None:
-    encoder = build(image={"pooling": "max"}).train().image_encoder
-    statistics = encoder.pooled_norm.running_mean
+def test_masked_images_leave_the_statistics_of_tokens_alone(build: Any) -> None:
+    encoder = build(image={"standardise": True}).train().image_encoder
+    statistics = encoder.token_norm.running_mean
     before = statistics.clone()
     pixels = torch.randn(3, 1, 32, 32)
     encoder(pixels, torch.ones(3, 16, dtype=torch.bool))
@@ -34,8 +32,8 @@ def test_masked_images_leave_the_pooled_statistics_alone(build: Any) -> None:
     assert not torch.equal(statistics, before)
 
 
-def test_the_global_feature_reaches_the_decoder_and_the_contrastive_head(build: Any) -> None:
-    model = build(image={"pooling": "max"})
+def test_the_global_feature_is_that_of_the_class_token(build: Any) -> None:
+    model = build(image={"standardise": True})
     pixels, views = torch.randn(2, 2, 1, 32, 32), torch.tensor([[0, 1]] * 2)
     with torch.no_grad():
         features = model.encode_images(pixels, views)

@@ -64,8 +64,9 @@ def run(embeds, own, queue, **config):
     tensors = [torch.from_numpy(x).float().requires_grad_() for x in embeds]
     none = ImageFeatures(torch.empty(0), None, torch.empty(0))
     task = ContrastiveTask(ContrastiveConfig(**config))
-    batch = type("Ids", (), {"report_ids": torch.as_tensor(own)})()
-    return task(batch, SharedFeatures(none, None, *tensors), queue).mean, task, tensors
+    ids = torch.as_tensor(own)
+    batch = type("Ids", (), {"report_ids": ids})()
+    return task(batch, SharedFeatures(none, ids, 0, None, *tensors), queue).mean, task, tensors
 
 
 @pytest.mark.parametrize("same", [False, True], ids=["one-hot", "equal reports positive"])

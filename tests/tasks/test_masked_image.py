@@ -18,7 +18,7 @@ def model(make_model):
 def loss(model, batch):
     images = model.encode_images(batch.pixel_values, batch.view_ids, batch.view_mask)
     text = model.text_encoder(batch.input_ids, batch.attention_mask[:, None, None, :])
-    return masked_image_loss(model, batch, SharedFeatures(images, text))
+    return masked_image_loss(model, batch, SharedFeatures(images, batch.report_ids, 0, text))
 
 
 def patch(image, number, size=4):

@@ -18,8 +18,9 @@ NONE = ImageFeatures(torch.empty(0), None, torch.empty(0))
 
 def draw(report_ids, image_embeds=None, text_embeds=None, tau=0.1, seed=0) -> Negatives:
     torch.manual_seed(seed)
-    shared = SharedFeatures(NONE, None, image_embeds, text_embeds)
-    batch = SimpleNamespace(report_ids=torch.as_tensor(report_ids))
+    ids = torch.as_tensor(report_ids)
+    shared = SharedFeatures(NONE, ids, 0, None, image_embeds, text_embeds)
+    batch = SimpleNamespace(report_ids=ids)
     return draw_negatives(batch, shared, torch.tensor(tau))
 
 
@@ -49,7 +50,7 @@ def test_negatives_follow_the_similarity_in_both_directions():
     ids = torch.arange(4)
     counts = np.zeros((2, 4, 4))
     torch.manual_seed(0)
-    shared = SharedFeatures(NONE, None, images, reports)
+    shared = SharedFeatures(NONE, ids, 0, None, images, reports)
     batch = SimpleNamespace(report_ids=ids)
     for _ in range(draws):
         negatives = draw_negatives(batch, shared, torch.tensor(tau))

@@ -119,10 +119,12 @@ def killed() -> type[Killed]:
 
 
 def outcome(run: Path) -> tuple[str, list[dict]]:
-    """What a run has produced: the hash of the best model, and the log without the rate."""
+    """What a run has produced: the hash of the best model, and the log without what is timed."""
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if line.get("rule") != "starved"]
     for line in lines:
         line.pop("studies_per_second", None)
+        line.pop("data_wait", None)
     digest = hashlib.sha256((run / "model" / "model.safetensors").read_bytes())
     return digest.hexdigest(), lines
 

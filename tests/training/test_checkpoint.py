@@ -38,7 +38,9 @@ def learn(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int, seed:
 def test_module_optimizer_and_progress_come_back_bit_for_bit(tmp_path):
     module, optimizer = made()
     learn(module, optimizer, 8)
-    progress = Progress("generation", 3, 4, 55, 1, 22, 0.1 + 0.2, 2, 777, {"rg": 1 / 3})
+    progress = Progress(
+        *("generation", 3, 4, 55, 1, 22, 0.1 + 0.2, 2, 777, {"rg": 1 / 3}), scaler={"scale": 4.0}
+    )
     path = save_checkpoint(tmp_path, module, optimizer, progress)
     other, its_optimizer = made(seed=1)
     assert load_checkpoint(path, other, its_optimizer) == progress
@@ -63,6 +65,18 @@ def test_the_last_two_are_kept_and_nothing_else(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     assert [path.name for path in checkpoints(tmp_path)] == ["step-00000006", "step-00000008"]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_best_is_kept_beside_the_last_two_until_there_is_a_better_one(tmp_path):
+    parts, kept = made(), []
+    for epoch, best_epoch in ((1, 1), (2, 1), (3, 1), (4, 4), (5, 4)):
+        best = float(best_epoch)
+        for batch in (0, 3):  # the end of an epoch, and a step of the next
+            step = 10 * epoch + batch
+            where = Progress(epoch=epoch, batch=batch, step=step, best=best, best_epoch=best_epoch)
+            save_checkpoint(tmp_path, *parts, where)
+        kept.append([int(path.name.removeprefix("step-")) for path in checkpoints(tmp_path)])
+    assert kept == [[10, 13], [10, 20, 23], [10, 30, 33], [40, 43], [40, 50, 53]]
 
 
 def test_the_same_step_is_replaced(tmp_path):
@@ -130,16 +144,26 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("file", ["module.safetensors", "optimizer.safetensors", "progress.json"])
-@pytest.mark.parametrize("damage", ["cut", "absent", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "absent", "empty", "one bit"])
 def test_a_damaged_checkpoint_is_one_line(tmp_path, file, damage):
     path = save_checkpoint(tmp_path, *made(), Progress(step=2))
     content = (path / file).read_bytes()
     (path / file).unlink()
-    if damage != "absent":
+    if damage == "one bit":  # of a number in a tensor, or a digit: still a file that can be read
+        place = content.index(b": 2,") + 2 if file.endswith("json") else len(content) - 9
+        flipped = bytes([content[place] ^ 1])
+        (path / file).write_bytes(content[:place] + flipped + content[place + 1 :])
+    elif damage != "absent":
         (path / file).write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
     with pytest.raises(RunError, match="damaged") as raised:
         load_checkpoint(path, *made())
     assert "\n" not in str(raised.value) and str(path) in str(raised.value)
+
+
+def test_a_checkpoint_from_before_there_were_hashes_is_read(tmp_path):
+    path = save_checkpoint(tmp_path, *made(), Progress(step=2))
+    (path / checkpoint.HASHES).unlink()
+    assert load_checkpoint(path, *made()) == Progress(step=2)
 
 
 def test_a_checkpoint_of_another_module_is_refused(tmp_path):

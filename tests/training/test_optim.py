@@ -8,7 +8,7 @@ from kia.config import StageConfig, TrainConfig
 from kia.models import KIAForReportGeneration
 from kia.tasks.joint import JointObjective
 from kia.training.build import build_model, build_processor
-from kia.training.optim import build_optimizer, learning_rate
+from kia.training.optim import build_optimizer, learning_rate, rate_factors
 
 STAGE = StageConfig(epochs=3, learning_rate=1e-4)
 
@@ -105,3 +105,42 @@ def test_a_parameter_without_gradient_is_left_alone(configured, dataset, tmp_pat
     optimizer.step()
     after = model.match_prediction.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_layer_decay_is_that_of_beit_and_mae():
+    """By hand for two blocks and 0.5: layer l of L + 1 = 3 has 0.5^(3 − l)."""
+    expected = {
+        "model.image_tower.stem.projection.weight": 0.125,
+        "model.image_tower.class_token": 0.125,
+        "model.image_tower.position": 0.125,
+        "model.image_tower.stack.blocks.0.self_attention.output.bias": 0.25,
+        "model.image_tower.stack.blocks.1.feed_forward_norm.weight": 0.5,
+        "model.image_tower.stack.blocks.1.cross_attention.query.weight": 1.0,
+        "model.image_tower.mask_token": 1.0,
+        "model.image_tower.final_norm.weight": 1.0,
+        "model.text_tower.word.weight": 0.25,
+        "model.text_tower.norm.bias": 0.25,
+        "model.text_tower.stack.blocks.0.self_norm.weight": 0.5,
+        "model.view_embedding.weight": 1.0,
+        "model.word_prediction.dense.weight": 1.0,
+        "contrastive.log_temperature": 1.0,
+    }
+    assert rate_factors(list(expected), 0.5) == expected
+    assert set(rate_factors(list(expected), 1.0).values()) == {1.0}
+
+
+def test_every_parameter_moves_by_the_rate_of_its_layer(configured, dataset, tmp_path):
+    """RAdam's first steps are plain momentum: with equal gradients, moves are as the rates."""
+    config = configured(train__layer_decay=0.5, train__weight_decay=0.0)
+    processor = build_processor(config, dataset.reports("train"), tmp_path / "processor")
+    model = build_model(config, processor)
+    optimizer = build_optimizer(model, config.train, STAGE)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for group in optimizer.param_groups:
+        group["lr"] = group["rate_factor"]
+    optimizer.step()
+    moved = {n: (before[n] - p.detach()).mean().item() for n, p in model.named_parameters()}
+    assert moved == pytest.approx(rate_factors(list(before), 0.5), rel=1e-4)
+    assert sorted(set(rate_factors(list(before), 0.5).values())) == [0.25, 0.5, 1.0]

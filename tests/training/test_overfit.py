@@ -39,7 +39,7 @@ def learnt_data(iu_xray: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     again = [replace(study, id=f"{study.id} again", split="val") for study in chosen]
     folder = tmp_path_factory.mktemp("overfit") / "data"
     with DatasetWriter(folder, image_size=128, source="IU X-Ray") as writer:
-        assert write_studies(writer, [*chosen, *again], workers=2) == []
+        assert write_studies(writer, [[study] for study in [*chosen, *again]], workers=2) == []
     return folder
 
 

@@ -40,7 +40,8 @@ def test_a_folder_in_use_is_refused_and_that_of_a_dead_process_taken_over(
     holder = subprocess.Popen([sys.executable, "-c", HOLD, lock], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
-        with pytest.raises(RunError, match="in use by another process"):
+        Path(lock).write_text("process 7 on ward-3")
+        with pytest.raises(RunError, match="in use by process 7 on ward-3"):
             RunFolder.open(started, configured(), dataset, resume=True)
     finally:
         holder.kill()
@@ -78,6 +79,21 @@ def test_another_configuration_is_refused_by_its_key(started, configured, datase
         RunFolder.open(started, configured(**change), dataset, resume=True)
     assert (started / "run.yaml").read_bytes() == before
     RunFolder.open(started, configured(), dataset, resume=True).close()
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_newer_fields(started, configured, dataset):
+    record = yaml.safe_load((started / "run.yaml").read_text())
+    del record["config"]["train"]["accumulate"], record["config"]["train"]["compile"]
+    (started / "run.yaml").write_text(yaml.safe_dump(record))
+    RunFolder.open(started, configured(), dataset, resume=True).close()
+    with pytest.raises(RunError, match=r"train\.accumulate: 1 \(now 2\)"):
+        RunFolder.open(started, configured(train__accumulate=2), dataset, resume=True)
+
+
+def test_the_lock_names_its_process(started, configured, dataset):
+    run = RunFolder.open(started, configured(), dataset, resume=True)
+    assert f"process {os.getpid()} on " in (started / "run.lock").read_text()
+    run.close()
 
 
 def test_other_data_are_refused(started, configured, tmp_path, prepare):
@@ -151,7 +167,9 @@ def test_a_run_that_cannot_start_writes_nothing(
 def test_a_run_that_cannot_start_leaves_an_empty_folder_empty(
     tmp_path, phantoms, configured, listener, monkeypatch
 ):
-    monkeypatch.setattr(loop, "build_model", lambda *_: (_ for _ in ()).throw(ModelError("no")))
+    monkeypatch.setattr(
+        loop, "build_model", lambda *_, **__: (_ for _ in ()).throw(ModelError("no"))
+    )
     with pytest.raises(KIAError, match="no"):
         train(configured(), phantoms, tmp_path, reporter=listener())
     assert list(tmp_path.iterdir()) == []

@@ -192,11 +192,11 @@ def test_stage_2_starts_from_the_best_weights_with_a_fresh_optimiser_and_initial
     seen = faked(0.9, 0.1, 0.2)
     starts, real = [], Trainer._step
 
-    def step(self, batch, stage, joint):
+    def step(self, parts, studies, stage, joint):
         if not joint and not self.progress.stage_step:
             weights = {n: v.clone() for n, v in self.objective.model.state_dict().items()}
             starts.append((weights, dict(self.optimizer.state)))
-        real(self, batch, stage, joint)
+        real(self, parts, studies, stage, joint)
         if not joint and self.progress.stage_step == 1:
             starts.append(self.optimizer.param_groups[0]["lr"])
 

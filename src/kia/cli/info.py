@@ -1,11 +1,20 @@
-"""`kia info`: the parameters of a preset or model, by component, with the arithmetic."""
+"""`kia info`: parameters by component; with --batch or --data, whether a training will fit."""
 
+import math
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from kia.cli import console
+from kia.errors import UsageError
+
+if TYPE_CHECKING:
+    from kia.config import RunConfig
+    from kia.models.configuration import KIAConfig
+    from kia.training.estimate import Estimate
+
+GB = 1e9
 
 
 def info(
@@ -13,23 +22,53 @@ def info(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="change a value of a preset")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the table")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="estimate a training with so many studies a step")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="estimate a training on this prepared data set")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write what is shown")] = None,
 ) -> None:
-    """Show the parameter count by component, with towers shared and not."""
+    """Show parameters by component, and estimate memory and time of a training."""
     from kia.config import load_config
-    from kia.models.configuration import KIAConfig
     from kia.models.sizes import model_sizes, preset_configuration
 
     configuration: KIAConfig
+    changes = [*(overrides or []), *([f"train.batch_size={batch}"] if batch else [])]
+    config: RunConfig | None = None
     folder = Path(what)
     if (folder / "run.yaml").is_file() or (folder / "config.json").is_file():
-        from kia.generation import load_model
-
-        console.quiet_libraries()
-        configuration = cast(KIAConfig, load_model(what)[0].config)
+        configuration = _trained(what)
     else:
-        configuration = preset_configuration(load_config(what, overrides or []))
+        config = load_config(what, changes)
+        configuration = preset_configuration(config)
+    if batch is not None or data is not None:
+        if config is None:
+            raise UsageError(f"{what} is trained already; name a preset or YAML file to estimate")
+        found = _estimated(config, data)
+    else:
+        found = None
     shared, separate = (model_sizes(configuration, shared=value) for value in (True, False))
+    _print_sizes(what, configuration, shared, separate)
+    content: dict[str, Any] = {"shared": shared, "separate": separate}
+    if config is not None and found is not None:
+        content["training"] = _print_estimate(config, found)
+    if json_file:
+        console.write_json(json_file, content)
+
+
+def _trained(what: str) -> "KIAConfig":
+    from kia.generation import load_model
+    from kia.models.configuration import KIAConfig
+
+    console.quiet_libraries()
+    return cast(KIAConfig, load_model(what)[0].config)
+
+
+def _print_sizes(
+    what: str, configuration: "KIAConfig", shared: dict[str, int], separate: dict[str, int]
+) -> None:
     names = [*dict.fromkeys([*shared, *separate])]
     console.table(
         ["component", "shared", "separate towers"],
@@ -45,5 +84,79 @@ def info(
         "+ 6D (norms) parameters.",
         soft_wrap=True,
     )
-    if json_file:
-        console.write_json(json_file, {"shared": shared, "separate": separate})
+
+
+def _estimated(config: "RunConfig", data: Path | None) -> "Estimate":
+    from kia.data.store import PreparedDataset
+    from kia.training.build import check_fit
+    from kia.training.estimate import estimate
+
+    console.quiet_libraries()
+    if data is None:
+        return estimate(config)
+    dataset = PreparedDataset.open(data)
+    check_fit(config, dataset)
+    return estimate(config, dataset)
+
+
+def _print_estimate(config: "RunConfig", found: "Estimate") -> dict[str, Any]:
+    """Prints what a training needs; returns it for the JSON file."""
+    console.out.print()
+    parts = f", {found.at_once} at once" if found.at_once != found.batch_size else ""
+    console.table(
+        ["memory for", "GB"],
+        [*([name, size / GB] for name, size in found.memory.items()), ["all", found.needed / GB]],
+        title=f"training with {found.batch_size} studies a step{parts}",
+    )
+    console.out.print(_verdict(found), soft_wrap=True)
+    studies = found.studies or 1000
+    seconds = found.epoch_seconds(studies)
+    epochs = {stage: getattr(config.train, stage).epochs for stage in seconds}
+    console.out.print()
+    console.table(
+        ["stage", "seconds a step", "studies a second", "minutes an epoch", "epochs", "hours"],
+        [
+            [
+                stage,
+                found.step_seconds[stage],
+                found.batch_size / found.step_seconds[stage],
+                each / 60,
+                epochs[stage],
+                each * epochs[stage] / 3600,
+            ]
+            for stage, each in seconds.items()
+        ],
+        title=f"{studies} studies an epoch, validation not counted",
+    )
+    if found.studies is None:
+        console.out.print("sizes of phantoms; name yours with --data", soft_wrap=True)
+    return {
+        "batch_size": found.batch_size,
+        "at_once": found.at_once,
+        "memory_bytes": found.memory | {"all": found.needed},
+        "available_bytes": found.available,
+        "fits": found.fits,
+        "largest_at_once": found.largest,
+        "longest_report_tokens": found.tokens,
+        "studies": studies,
+        "step_seconds": found.step_seconds,
+        "epoch_seconds": seconds,
+    }
+
+
+def _verdict(found: "Estimate") -> str:
+    """One line: whether it fits, and if not, what to change."""
+    available = f"{found.available / GB:.1f} GB available"
+    if found.fits:
+        return f"fits in {available}; up to {found.largest} studies at once would"
+    if found.largest:
+        parts = math.ceil(found.batch_size / found.largest)
+        return (
+            f"does not fit in {available}: {found.largest} studies at once would; compute the "
+            f"batch in parts with --set train.accumulate={parts}, keep less with --set "
+            f"train.activation_checkpointing=true, or choose --batch {found.largest}"
+        )
+    return (
+        f"does not fit in {available}, not even with one study at once: choose a smaller preset, "
+        "a smaller model.image_size or --set train.activation_checkpointing=true"
+    )

@@ -60,7 +60,8 @@ def write_studies(
             if loaded is None or not is_study:
                 writer.reject(*rejects)
             elif loaded.pixels is None:
-                writer.reject(*rejects, *loaded.rejects, Reject(loaded.study.id, _NO_IMAGE))
+                why = "; ".join(reject.why for reject in loaded.rejects)
+                writer.reject(*rejects, Reject(loaded.study.id, f"{_NO_IMAGE}: {why}"))
             else:
                 writer.add(loaded.study, loaded.pixels, [*rejects, *loaded.rejects])
             advance()
@@ -78,7 +79,7 @@ def write_studies(
     if doubts > SHOWN_DOUBTS:
         warnings.warn(f"{doubts - SHOWN_DOUBTS:,} more such images", ImageWarning, stacklevel=2)
     settle(None)
-    return [reject for reject in writer.rejects() if reject.why == _NO_IMAGE]
+    return [reject for reject in writer.rejects() if reject.why.startswith(_NO_IMAGE)]
 
 
 def ordered_map(

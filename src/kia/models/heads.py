@@ -4,6 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, gelu, linear, normalize
 
+from kia.models import ranks
+from kia.models.batch_norm import batch_norm_over_ranks
+
 
 class PixelPrediction(nn.Module):
     """A linear head that predicts the pixels of a patch (Paper: Eq. 4; SimMIM)."""
@@ -58,9 +61,12 @@ class Standardise(nn.BatchNorm1d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D) → (B, D)."""
-        if features.shape[0] > 1 or not self.training:
-            return super().forward(features.float())
-        return batch_norm(features.float(), self.running_mean, self.running_var, eps=self.eps)
+        features = features.float()
+        if self.training and ranks.totals([features.shape[0]])[0] < 2:
+            return batch_norm(features, self.running_mean, self.running_var, eps=self.eps)
+        if self.training and ranks.count() > 1:
+            return batch_norm_over_ranks(self, features)
+        return super().forward(features)
 
 
 class ContrastiveProjection(nn.Module):

@@ -5,11 +5,13 @@ Paper: Sec. 3.1, Image Encoder and Image Cross-Modal Encoder. Shape letters: R i
 """
 
 import itertools
+import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm
+from torch.nn.functional import batch_norm, interpolate
 
+from kia.models.batch_norm import BatchNorm2d
 from kia.models.configuration import KIAConfig
 from kia.models.heads import Standardise
 from kia.models.transformer_block import BlockStack, Context, final_norm
@@ -42,7 +44,7 @@ class StemLayer(nn.Module):
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(after)
+        self.norm = BatchNorm2d(after)
 
     def forward(self, x: Tensor, *, own_statistics: bool) -> Tensor:
         """(R, C, S, S) → (R, C', S/stride, S/stride).
@@ -93,7 +95,7 @@ class ImageEncoder(nn.Module):
         self.dropout = nn.Dropout(tower["dropout"])
         self.stack = BlockStack.of_tower(tower, text["width"] if with_context else None)
         self.final_norm = final_norm(tower)
-        self.pooled_norm = Standardise(width) if tower["pooling"] == "max" else None
+        self.token_norm = Standardise(width) if tower["standardise"] else None
 
     def forward(
         self,
@@ -109,9 +111,8 @@ class ImageEncoder(nn.Module):
             context: Report features from `stack.context`; given, this is I-CMEnc.
 
         Returns:
-            (R, 1 + N, D), the global feature first: [CLS]. With max pooling the largest value of
-            each feature over the patches, standardised, is added to every token, so that whoever
-            reads any of them reads the whole image too (docs/decisions/0009).
+            (R, 1 + N, D), the global feature first: [CLS]. With `standardise` every feature has
+            mean 0 and deviation 1 over the tokens of all images (docs/decisions/0012).
         """
         x = self._patches(pixel_values, image_mask)
         if image_mask is not None:
@@ -119,11 +120,11 @@ class ImageEncoder(nn.Module):
         x = torch.cat([self.class_token.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
         x = self.dropout(x + self.position)
         x = self.final_norm(self.stack(x, context=context))
-        if self.pooled_norm is not None:
-            own_statistics = image_mask is None or self.masked_images_only
-            largest = x[:, 1:].amax(dim=1)
-            x = x + _normalise(self.pooled_norm, largest, own_statistics).to(x.dtype)[:, None]
-        return x
+        if self.token_norm is None:
+            return x
+        own_statistics = image_mask is None or self.masked_images_only
+        tokens = _normalise(self.token_norm, x.flatten(0, 1), own_statistics)
+        return tokens.to(x.dtype).unflatten(0, x.shape[:2])
 
     def _patches(self, pixel_values: Tensor, image_mask: Tensor | None) -> Tensor:
         """(R, N, D); hidden patches are blanked before a stem that looks across patch borders."""
@@ -141,4 +142,25 @@ def patches_to_pixels(pixel_values: Tensor, patch_size: int) -> Tensor:
     rows, channels, side, _ = pixel_values.shape
     grid = side // patch_size
     cut = pixel_values.reshape(rows, channels, grid, patch_size, grid, patch_size)
-    return cut.permute(0, 2, 4, 1, 3, 5).reshape(rows, grid * grid, -1)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(rows, grid * grid, channels * patch_size**2)
+
+
+def resample_positions(position: Tensor, grid: int) -> Tensor:
+    """Position embeddings for another number of patches, as transformers does for ViTs.
+
+    Bicubic, in float32; the embedding of [CLS] stays as it is.
+
+    Args:
+        position: (1, 1 + n², D), [CLS] first, then n × n patches row by row.
+        grid: Patches along a side that are wanted.
+
+    Returns:
+        (1, 1 + grid², D).
+    """
+    first, patches = position[:, :1], position[:, 1:]
+    side = math.isqrt(patches.shape[1])
+    if side == grid:
+        return position
+    square = patches.unflatten(1, (side, side)).permute(0, 3, 1, 2).float()
+    square = interpolate(square, (grid, grid), mode="bicubic", align_corners=False)
+    return torch.cat([first, square.flatten(2).transpose(1, 2).to(first.dtype)], dim=1)

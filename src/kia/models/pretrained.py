@@ -1,51 +1,35 @@
-"""Weights of pretrained ViT and BERT checkpoints, mapped into kia's towers.
+"""Weights of pretrained ViT, DINOv2 and BERT checkpoints, mapped into kia's towers.
 
 Paper: Sec. 4.2 (ViT-B/16 and a pre-trained BERT). A checkpoint is a hub name or a folder in
 transformers format. Cross-attention layers are not in such checkpoints and stay as initialised.
 """
 
 import math
-import re
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, BertModel, ViTModel
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BertModel,
+    Dinov2Model,
+    ImageProcessingMixin,
+    ViTModel,
+)
 
 from kia.config import ModelConfig
 from kia.errors import ConfigError, ModelError
-from kia.models.image_encoder import PatchStem
+from kia.models.image_encoder import PatchStem, resample_positions
 from kia.models.kia import KIAForReportGeneration
+from kia.models.pretrained_names import BERT_NAMES, VIT_NAMES, tower_weights
 
-# transformers renamed the ViT layers within version 5; both spellings map to ours
-_VIT_NAMES = (
-    (r"^embeddings\.cls_token$", "class_token"),
-    (r"^embeddings\.position_embeddings$", "position"),
-    (r"^embeddings\.patch_embeddings\.projection\.", "stem.projection."),
-    (r"^(?:encoder\.layer|layers)\.(\d+)\.", r"stack.blocks.\1."),
-    (r"attention\.(?:attention\.)?(query|key|value)\.", r"self_attention.\1."),
-    (r"attention\.(q|k|v)_proj\.", r"self_attention.\1_proj."),
-    (r"attention\.(?:output\.dense|o_proj)\.", "self_attention.output."),
-    (r"layernorm_before\.", "self_norm."),
-    (r"layernorm_after\.", "feed_forward_norm."),
-    (r"(?:intermediate\.dense|mlp\.fc1)\.", "feed_forward.expand."),
-    (r"(?:(?<!attention\.)output\.dense|mlp\.fc2)\.", "feed_forward.contract."),
-    (r"^layernorm\.", "final_norm."),
-)
-_BERT_NAMES = (
-    (r"^embeddings\.word_embeddings\.", "word."),
-    (r"^embeddings\.position_embeddings\.", "position."),
-    (r"^embeddings\.LayerNorm\.", "norm."),
-    (r"^encoder\.layer\.(\d+)\.", r"stack.blocks.\1."),
-    (r"attention\.self\.(query|key|value)\.", r"self_attention.\1."),
-    (r"attention\.output\.dense\.", "self_attention.output."),
-    (r"attention\.output\.LayerNorm\.", "self_norm."),
-    (r"intermediate\.dense\.", "feed_forward.expand."),
-    (r"output\.LayerNorm\.", "feed_forward_norm."),
-    (r"(?<!attention\.)(?<!self_attention\.)output\.dense\.", "feed_forward.contract."),
-)
-_QKV = (("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"))
+# what kia has no place for, by the checkpoint's kind
+_REFUSED = {
+    "dinov2_with_registers": "its register tokens have no place in kia's image tower",
+    "dinov3_vit": "its rotary positions and register tokens have no place in kia's image tower",
+}
 
 
 def load_pretrained_towers(model: KIAForReportGeneration, config: ModelConfig) -> None:
@@ -61,26 +45,35 @@ def load_pretrained_towers(model: KIAForReportGeneration, config: ModelConfig) -
     }
     if config.image_encoder.pretrained:
         source = config.image_encoder.pretrained
-        load_image_tower(towers["image"], read_backbone(ViTModel, source), source)
+        backbone = read_backbone((ViTModel, Dinov2Model), source)
+        read_kia_pixels(backbone, source)
+        load_image_tower(towers["image"], backbone, source)
     if config.text_encoder.pretrained:
         source = config.text_encoder.pretrained
-        load_text_tower(towers["text"], read_backbone(BertModel, source), source)
+        load_text_tower(towers["text"], read_backbone((BertModel,), source), source)
 
 
-def read_backbone(kind: type[Any], source: str) -> nn.Module:
-    """A `transformers` ViTModel or BertModel from a hub name or folder.
+def read_backbone(kinds: tuple[type[Any], ...], source: str) -> nn.Module:
+    """A backbone of `transformers` from a hub name or folder.
+
+    Args:
+        kinds: The model classes that may be there, such as ViTModel.
+        source: Hub name or folder.
 
     Raises:
         ModelError: It cannot be had, or is of another kind.
     """
-    wanted = kind.config_class.model_type
+    wanted = {kind.config_class.model_type: kind for kind in kinds}
     try:
         found = AutoConfig.from_pretrained(source).model_type
-        if found != wanted:
-            raise ModelError(f"{source} is a '{found}' checkpoint; a '{wanted}' one is needed here")
-        backbone, about = kind.from_pretrained(
-            source, add_pooling_layer=False, output_loading_info=True
-        )
+        if found not in wanted:
+            needed = " or ".join(f"'{name}'" for name in wanted)
+            reason = f" ({_REFUSED[found]})" if found in _REFUSED else ""
+            raise ModelError(f"{source} is a '{found}' checkpoint; {needed} is needed here{reason}")
+        kind = wanted[found]
+        # DINOv2 has no pooling layer to leave out
+        options = {} if kind is Dinov2Model else {"add_pooling_layer": False}
+        backbone, about = kind.from_pretrained(source, output_loading_info=True, **options)
         if about["missing_keys"]:
             raise ModelError(f"{source} has no weights for {min(about['missing_keys'])}")
         return backbone
@@ -93,6 +86,31 @@ def read_backbone(kind: type[Any], source: str) -> nn.Module:
             f"cannot load pretrained weights '{source}': {reason} (name a local folder, or set "
             "pretrained to null to start from random weights)"
         ) from error
+
+
+def read_kia_pixels(backbone: Any, source: str) -> None:
+    """Changes the patch projection so that it reads kia's grey values, −1 to 1, as its own.
+
+    A checkpoint was trained on (x − m) / s of grey values x from 0 to 1, with m and s of each
+    channel in its preprocessor_config.json; kia hands it y = 2x − 1. So x = (y + 1) / 2, and the
+    projection of (x − m) / s is a projection of y with weights w / 2s and a bias larger by
+    Σ w · (½ − m) / s. Without that file m = s = ½ is taken, ViT's, which changes nothing.
+    """
+    try:
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(source)
+    except OSError:
+        return
+    projection = backbone.embeddings.patch_embeddings.projection
+    shape = (1, projection.weight.shape[1], 1, 1)
+    normalised = settings.get("do_normalize", True)
+    mean, deviation = (
+        torch.tensor(settings.get(name, 0.5) if normalised else unchanged).expand(shape[1])
+        for name, unchanged in (("image_mean", 0.0), ("image_std", 1.0))
+    )
+    with torch.no_grad():
+        weight = projection.weight / deviation.view(shape)
+        projection.bias += (weight * (0.5 - mean).view(shape)).sum((1, 2, 3))
+        projection.weight.copy_(weight / 2)
 
 
 def pretrained_tokenizer(source: str) -> Tokenizer:
@@ -109,12 +127,21 @@ def pretrained_tokenizer(source: str) -> Tokenizer:
 
 
 def load_image_tower(towers: list[Any], backbone: nn.Module, source: str) -> None:
-    """Copies a ViT into image towers (the cross-attention layers excepted)."""
+    """Copies a ViT or DINOv2 into image towers (the cross-attention layers excepted).
+
+    Position embeddings are resampled to the towers' patch grid.
+
+    Raises:
+        ConfigError: Its sizes differ from the towers'.
+    """
     config: Any = backbone.config
-    weights = _fuse(_rename(backbone.state_dict(), _VIT_NAMES))
+    if getattr(config, "use_swiglu_ffn", False):
+        raise ConfigError(f"{source} has SwiGLU feed-forward layers; only GELU ones are supported")
+    state = dict(backbone.state_dict())
+    state.pop("embeddings.mask_token", None)  # of another task
+    weights = tower_weights(state, VIT_NAMES)
     for tower in _distinct(towers):
         stem = "patch" if isinstance(tower.stem, PatchStem) else "conv"
-        side = math.isqrt(tower.position.shape[1] - 1) * tower.patch_size
         channels = next(tower.stem.parameters()).shape[1]
         _check_sizes(
             tower,
@@ -122,12 +149,13 @@ def load_image_tower(towers: list[Any], backbone: nn.Module, source: str) -> Non
             source,
             "model.image_encoder",
             "pre",
-            ("model.image_size", side, config.image_size),
             ("model.image_encoder.patch_size", tower.patch_size, config.patch_size),
             ("model.image_encoder.stem", stem, "patch"),
             ("model.image_encoder.channels", channels, config.num_channels),
         )
-        _load(tower, weights, source, "model.image_encoder")
+        grid = math.isqrt(tower.position.shape[1] - 1)
+        own = weights | {"position": resample_positions(weights["position"], grid)}
+        _load(tower, own, source, "model.image_encoder")
 
 
 def load_text_tower(towers: list[Any], backbone: nn.Module, source: str) -> None:
@@ -135,7 +163,7 @@ def load_text_tower(towers: list[Any], backbone: nn.Module, source: str) -> None
     the position embeddings."""
     state = dict(backbone.state_dict())
     token_types = state.pop("embeddings.token_type_embeddings.weight")
-    weights = _fuse(_rename(state, _BERT_NAMES))
+    weights = tower_weights(state, BERT_NAMES)
     weights["position.weight"] = weights["position.weight"] + token_types[0]
     config: Any = backbone.config
     for tower in _distinct(towers):
@@ -150,7 +178,7 @@ def load_text_tower(towers: list[Any], backbone: nn.Module, source: str) -> None
         )
         own = dict(weights)
         for name in ("word.weight", "position.weight"):
-            own[name] = _first_rows(tower.get_parameter(name), weights[name])
+            own[name] = first_rows(tower.get_parameter(name), weights[name])
         _load(tower, own, source, "model.text_encoder")
 
 
@@ -158,33 +186,7 @@ def _distinct(towers: list[Any]) -> list[Any]:
     return list({id(tower): tower for tower in towers}.values())
 
 
-def _rename(state: dict[str, Tensor], rules: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:
-    renamed = {}
-    for name, tensor in state.items():
-        for pattern, ours in rules:
-            name = re.sub(pattern, ours, name)
-        renamed[name] = tensor
-    return renamed
-
-
-def _fuse(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Joins the query, key and value projections of each block into one."""
-    fused = dict(state)
-    for name in state:
-        found = re.match(r"(.*self_attention\.)(query|q_proj)\.(weight|bias)$", name)
-        if found:
-            prefix, _, kind = found.groups()
-            parts = []
-            for spellings in _QKV:
-                full = next(
-                    f"{prefix}{s}.{kind}" for s in spellings if f"{prefix}{s}.{kind}" in fused
-                )
-                parts.append(fused.pop(full))
-            fused[f"{prefix}query_key_value.{kind}"] = torch.cat(parts)
-    return fused
-
-
-def _first_rows(own: Tensor, theirs: Tensor) -> Tensor:
+def first_rows(own: Tensor, theirs: Tensor) -> Tensor:
     """A table whose first rows are the checkpoint's (new special tokens keep their own rows)."""
     table = own.detach().clone()
     rows = min(len(own), len(theirs))
@@ -213,11 +215,14 @@ def _check_sizes(
     if config.hidden_act != "gelu":
         raise ConfigError(f"{source} uses '{config.hidden_act}'; only 'gelu' towers are supported")
     block = tower.stack.blocks[0]
+    hidden = getattr(config, "intermediate_size", None)
+    if hidden is None:  # DINOv2 gives it as a multiple of the width
+        hidden = int(config.hidden_size * config.mlp_ratio)
     settings = (
         (f"{key}.width", block.feed_forward.expand.in_features, config.hidden_size),
         (f"{key}.depth", len(tower.stack.blocks), config.num_hidden_layers),
         (f"{key}.heads", block.self_attention.heads, config.num_attention_heads),
-        (f"{key}.ffn_width", block.feed_forward.expand.out_features, config.intermediate_size),
+        (f"{key}.ffn_width", block.feed_forward.expand.out_features, hidden),
         (f"{key}.norm_position", "pre" if block.pre_norm else "post", norm_position),
         (f"{key}.layer_norm_eps", block.self_norm.eps, config.layer_norm_eps),
         *more,

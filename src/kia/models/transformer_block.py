@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _attend_folded(query: Tensor, source: KeysValues, mask: Tensor | None) -> Te
     """Attention of (B·G, H, T, d) queries to B contexts, G rows a context in one call."""
     contexts = source.keys.shape[0]
     rows, _, tokens, _ = query.shape
-    group = rows // contexts
+    group = rows // contexts if contexts else 1  # a rank may have no study
     folded = query.unflatten(0, (contexts, group)).transpose(1, 2).flatten(2, 3)
     mixed = scaled_dot_product_attention(
         folded,
@@ -219,6 +220,7 @@ class BlockStack(nn.Module):
     def __init__(self, depth: int, **block: Any) -> None:
         """Builds `depth` blocks; `block` holds the arguments of `TransformerBlock`."""
         super().__init__()
+        self.recompute = False
         self.blocks = nn.ModuleList(TransformerBlock(**block) for _ in range(depth))
 
     @classmethod
@@ -244,9 +246,16 @@ class BlockStack(nn.Module):
         return Context(layers, mask, chosen)
 
     def forward(self, x: Tensor, **modes: Any) -> Tensor:
-        """Runs all blocks; `modes` are the keyword arguments of `TransformerBlock.forward`."""
+        """Runs all blocks; `modes` are the keyword arguments of `TransformerBlock.forward`.
+
+        With `recompute` only their inputs are kept, and the backward pass runs them again.
+        """
+        recompute = self.recompute and torch.is_grad_enabled()
         for layer, block in enumerate(self.blocks):
-            x = block(x, layer=layer, **modes)
+            if recompute:
+                x = checkpoint(block, x, use_reentrant=False, layer=layer, **modes)
+            else:
+                x = block(x, layer=layer, **modes)
         return x
 
 

@@ -1,12 +1,14 @@
 """Image-report contrastive learning (the field's ITC) with momentum features and queues.
 
-Paper: Sec. 3.3, Eq. 6. Shape letters: B studies, P projection width, K = B + Q candidates.
+Paper: Sec. 3.3, Eq. 6. Shape letters: B studies, G studies of all ranks, P projection width,
+K = G + Q candidates.
 """
 
 import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from kia.config import ContrastiveConfig
 from kia.data.batches import Batch
@@ -43,6 +45,7 @@ class ContrastiveTask(nn.Module):
     def forward(self, batch: Batch, shared: SharedFeatures, queue: FeatureQueue) -> Loss:
         """Cross-entropy in both directions against momentum features of this batch and queue.
 
+        With several ranks, "this batch" is that of all of them, and the queue is the same on each.
         Filled queue slots are candidates; empty ones are not. The targets are one-hot (Eq. 6),
         spread over equal reports with `same_report_is_positive`, and mixed with the momentum
         similarities by `soft_targets`.
@@ -52,7 +55,8 @@ class ContrastiveTask(nn.Module):
         assert shared.momentum_text_embeds is not None
         images = torch.cat([shared.momentum_image_embeds, queue.images])
         reports = torch.cat([shared.momentum_text_embeds, queue.reports])
-        report_ids = torch.cat([batch.report_ids, queue.report_ids])
+        report_ids = torch.cat([shared.report_ids, queue.report_ids])
+        own = torch.arange(len(batch.report_ids), device=report_ids.device) + shared.first
         tau = self.temperature
         empty = report_ids < 0
         total = shared.image_embeds.new_zeros(())
@@ -62,16 +66,19 @@ class ContrastiveTask(nn.Module):
         ):
             scores = (ours @ candidates.T / tau).masked_fill(empty, -torch.inf)
             with torch.no_grad():
-                targets = self._targets(batch.report_ids, report_ids)
+                targets = self._targets(own, report_ids)
                 if self.config.soft_targets:
-                    soft = (slow @ candidates.T / tau).masked_fill(empty, -torch.inf).softmax(1)
+                    soft = (
+                        (slow[own] @ candidates.T / tau).masked_fill(empty, -torch.inf).softmax(1)
+                    )
                     targets = torch.lerp(targets, soft, self.config.soft_targets)
             log_p = scores.log_softmax(1).masked_fill(empty, 0.0)
             total = total - 0.5 * (targets * log_p).sum()
         return Loss(total, total.new_tensor(float(len(batch.report_ids))))
 
-    def _targets(self, own: Tensor, candidates: Tensor) -> Tensor:
+    def _targets(self, own: Tensor, report_ids: Tensor) -> Tensor:
+        """(B, K) from the places (B,) of the own studies among the candidates."""
         if not self.config.same_report_is_positive:
-            return torch.eye(len(own), len(candidates), device=own.device)
-        same = (own[:, None] == candidates[None]).float()
+            return one_hot(own, len(report_ids)).float()
+        same = (report_ids[own, None] == report_ids[None]).float()
         return same / same.sum(1, keepdim=True)

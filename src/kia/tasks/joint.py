@@ -7,12 +7,19 @@ from torch import Tensor, nn
 
 from kia.config import TasksConfig
 from kia.data.batches import Batch
+from kia.models import ranks
 from kia.models.kia import KIAForReportGeneration
 from kia.models.momentum import MomentumEncoders
 from kia.tasks.contrastive import ContrastiveTask
-from kia.tasks.masked_image import masked_image_loss
+from kia.tasks.masked_image import masked_image_count, masked_image_loss
 from kia.tasks.masked_language import masked_language_loss, masked_language_rows
-from kia.tasks.matching import Negatives, draw_negatives, matching_loss, matching_rows
+from kia.tasks.matching import (
+    Negatives,
+    draw_negatives,
+    matching_count,
+    matching_loss,
+    matching_rows,
+)
 from kia.tasks.report_generation import report_generation_loss, report_generation_rows
 from kia.tasks.shared_features import Loss, SharedFeatures, shared_features
 from kia.tasks.text_rows import TextRows, encode_rows
@@ -47,12 +54,16 @@ class JointObjective(nn.Module):
             self.contrastive = ContrastiveTask(config.irc)
             self.momentum = MomentumEncoders(model, config.irc.momentum, config.irc.queue_length)
 
-    def forward(self, batch: Batch, *, joint: bool = True) -> JointLoss:
+    def forward(
+        self, batch: Batch, *, joint: bool = True, counts: dict[str, float] | None = None
+    ) -> JointLoss:
         """All losses of a batch, from one set of features.
 
         Args:
             batch: The studies.
             joint: False computes report generation alone (stage 2, Paper: Sec. 4.2).
+            counts: What each task's sum is divided by, where the batch is a part of a larger one:
+                the losses (and gradients) of all its parts then add up to those of the whole.
         """
         tasks = set(active_tasks(self.config)) if joint else {"rg"}
         momentum = self.momentum if "irc" in tasks else None
@@ -61,12 +72,32 @@ class JointObjective(nn.Module):
         negatives = draw_negatives(batch, shared, temperature) if "irm" in tasks else None
         features = encode_rows(self.model, shared.images, self._rows(tasks, batch, negatives))
         losses = self._losses(tasks, batch, shared, features, negatives)
+        if counts is not None:
+            losses = {
+                name: Loss(loss.total, loss.count.new_tensor(counts[name]))
+                for name, loss in losses.items()
+            }
         weighted = [getattr(self.config, name).weight * loss.mean for name, loss in losses.items()]
         if "irc" in tasks and self.training:
-            self._remember(batch, shared)
+            self._remember(shared)
         return JointLoss(
             torch.stack(weighted).sum(), {name: loss.mean for name, loss in losses.items()}
         )
+
+    def counts(self, batch: Batch, *, joint: bool = True) -> dict[str, float]:
+        """What this rank's share of a batch adds to the counts of the losses, by task."""
+        tasks = set(active_tasks(self.config)) if joint else {"rg"}
+        found = {"rg": float(len(batch.next_targets))}
+        if "mim" in tasks:
+            found["mim"] = masked_image_count(self.model, batch)
+        if "mlm" in tasks:
+            assert batch.masked_targets is not None
+            found["mlm"] = float(len(batch.masked_targets))
+        if "irc" in tasks:
+            found["irc"] = float(len(batch.report_ids))
+        if "irm" in tasks:
+            found["irm"] = matching_count(batch.report_ids, ranks.gathered(batch.report_ids))
+        return found
 
     def after_step(self) -> None:
         """Moves the momentum encoders; call it after each optimiser step of stage 1."""
@@ -107,9 +138,9 @@ class JointObjective(nn.Module):
         )
         return losses
 
-    def _remember(self, batch: Batch, shared: SharedFeatures) -> None:
+    def _remember(self, shared: SharedFeatures) -> None:
         assert shared.momentum_image_embeds is not None
         assert shared.momentum_text_embeds is not None
         self.momentum.queue.push(
-            shared.momentum_image_embeds, shared.momentum_text_embeds, batch.report_ids
+            shared.momentum_image_embeds, shared.momentum_text_embeds, shared.report_ids
         )

@@ -28,4 +28,11 @@ def masked_image_loss(model: KIAForReportGeneration, batch: Batch, shared: Share
     predicted = model.pixel_prediction(features.flatten(0, 1)[batch.hidden_patches])
     true = patches_to_pixels(pixels, encoder.patch_size).flatten(0, 1)[batch.hidden_patches]
     difference = (predicted.float() - true).abs()
-    return Loss(difference.sum(), pixels.new_tensor(float(difference.numel())))
+    return Loss(difference.sum(), pixels.new_tensor(masked_image_count(model, batch)))
+
+
+def masked_image_count(model: KIAForReportGeneration, batch: Batch) -> float:
+    """Hidden pixels of a batch."""
+    assert batch.hidden_patches is not None
+    patch = model.image_cross_encoder.patch_size
+    return float(batch.hidden_patches.numel() * batch.pixel_values.shape[2] * patch**2)

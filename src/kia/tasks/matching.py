@@ -1,6 +1,6 @@
 """Image-report matching (the field's ITM) with hard negatives.
 
-Paper: Sec. 3.3, Eq. 7. Shape letters: B studies, T tokens, D width.
+Paper: Sec. 3.3, Eq. 7. Shape letters: B studies, G studies of all ranks, T tokens, D width.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from kia.data.batches import Batch
+from kia.models import ranks
 from kia.models.kia import KIAForReportGeneration
 from kia.tasks.shared_features import Loss, SharedFeatures
 from kia.tasks.text_rows import TextRows, with_first_token
@@ -17,17 +18,33 @@ from kia.tasks.text_rows import TextRows, with_first_token
 
 @dataclass(frozen=True)
 class Negatives:
-    """One wrong report for each image and one wrong image for each report.
+    """One wrong report for each image and one wrong image for each report, over all ranks.
 
     Attributes:
-        reports: (B,) study whose report is paired with image b.
-        images: (B,) study whose image is paired with report b.
-        exist: (B,), False where every report of the batch equals report b.
+        reports: (G,) study whose report is paired with image g.
+        images: (G,) study whose image is paired with report g.
+        exist: (G,), False where every report of the batch equals report g.
+        first: This rank's first study.
+        studies: How many this rank has, B.
     """
 
     reports: Tensor
     images: Tensor
     exist: Tensor
+    first: int
+    studies: int
+
+    @property
+    def own(self) -> slice:
+        """The places of this rank's studies."""
+        return slice(self.first, self.first + self.studies)
+
+    def met_here(self) -> Tensor:
+        """(E,) reports whose wrong image is this rank's: the report comes to the image."""
+        if ranks.count() == 1:
+            return torch.arange(self.studies, device=self.images.device)
+        here = (self.images >= self.first) & (self.images < self.first + self.studies)
+        return here.nonzero()[:, 0]
 
 
 @torch.no_grad()
@@ -35,21 +52,24 @@ def draw_negatives(batch: Batch, shared: SharedFeatures, temperature: Tensor | N
     """Draws wrong pairs in proportion to their contrastive similarity (ALBEF's hard negatives).
 
     A pair with a word-for-word equal report is never drawn. Without IRC all wrong pairs are
-    equally likely.
+    equally likely. Several ranks draw from the studies of all of them, and rank 0's draw counts.
     """
-    allowed = batch.report_ids[:, None] != batch.report_ids[None]
+    allowed = shared.report_ids[:, None] != shared.report_ids[None]
     exist = allowed.any(1)
     if shared.image_embeds is None or shared.text_embeds is None or temperature is None:
         image_to_report = torch.zeros(allowed.shape, device=allowed.device)
     else:
-        image_to_report = shared.image_embeds @ shared.text_embeds.T / temperature
+        images, reports = ranks.gathered(shared.image_embeds), ranks.gathered(shared.text_embeds)
+        image_to_report = images @ reports.T / temperature
 
     def draw(scores: Tensor) -> Tensor:
         # where nothing is allowed, all weigh the same; the row is not counted
         scores = scores.masked_fill(~allowed & exist[:, None], -torch.inf)
-        return torch.multinomial(scores.softmax(1), 1)[:, 0]
+        # scores that are not finite make the loss so, and the step is left out for it
+        return torch.multinomial(scores.softmax(1).nan_to_num(1.0), 1)[:, 0]
 
-    return Negatives(draw(image_to_report), draw(image_to_report.T), exist)
+    drawn = ranks.from_first(torch.stack([draw(image_to_report), draw(image_to_report.T)]))
+    return Negatives(drawn[0], drawn[1], exist, shared.first, len(batch.report_ids))
 
 
 def matching_rows(
@@ -61,11 +81,26 @@ def matching_rows(
     """
     ids = with_first_token(batch.input_ids, model.config.match_token_id)
     mask = batch.attention_mask
+    all_ids, all_masks = ranks.gathered(ids), ranks.gathered(mask)
+    wrong, here = negatives.reports[negatives.own], negatives.met_here()
     return {
         "match": TextRows(ids, mask),
-        "wrong_report": TextRows(ids[negatives.reports], mask[negatives.reports]),
-        "wrong_image": TextRows(ids, mask, images=negatives.images),
+        "wrong_report": TextRows(all_ids[wrong], all_masks[wrong]),
+        "wrong_image": TextRows(
+            all_ids[here], all_masks[here], images=negatives.images[here] - negatives.first
+        ),
     }
+
+
+def matching_count(own: Tensor, everyone: Tensor) -> float:
+    """Pairs that this rank's studies bring in; over all ranks, those that the losses count.
+
+    Args:
+        own: (B,) report numbers.
+        everyone: (G,) report numbers of all ranks.
+    """
+    exist = (own[:, None] != everyone[None]).any(1)
+    return len(own) + 2.0 * int(exist.sum())
 
 
 def matching_loss(
@@ -80,9 +115,10 @@ def matching_loss(
     """
     kinds = ("match", "wrong_report", "wrong_image")
     first = torch.cat([features[kind][:, 0] for kind in kinds])
-    studies = len(negatives.exist)
-    target = torch.zeros(3 * studies, dtype=torch.long, device=first.device)
-    target[:studies] = 1
-    weight = torch.cat([torch.ones_like(negatives.exist), negatives.exist, negatives.exist]).float()
+    exist = negatives.exist
+    target = torch.zeros(len(first), dtype=torch.long, device=first.device)
+    target[: negatives.studies] = 1
+    counted = torch.ones_like(exist[negatives.own])
+    weight = torch.cat([counted, exist[negatives.own], exist[negatives.met_here()]]).float()
     each = cross_entropy(model.match_prediction(first).float(), target, reduction="none")
     return Loss((each * weight).sum(), weight.sum())

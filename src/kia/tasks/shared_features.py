@@ -1,6 +1,7 @@
 """What the tasks share within one step: everything is encoded once.
 
-Shape letters: B studies, W views, N patches, T tokens, D width, P projection width.
+Shape letters: B studies, G studies of all ranks, W views, N patches, T tokens, D width, P
+projection width.
 """
 
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from kia.data.batches import Batch
+from kia.models import ranks
 from kia.models.kia import KIAForReportGeneration
 from kia.models.momentum import MomentumEncoders
 from kia.models.outputs import ImageFeatures
@@ -32,14 +34,18 @@ class SharedFeatures:
 
     Attributes:
         images: Every view, encoded without a context.
+        report_ids: (G,) numbers of the reports of all ranks, this rank's from `first` on.
+        first: Studies of the ranks before this one; 0 alone, where G = B.
         text: (B, T, D) of T-Enc, [CLS] first; None if no task reads it.
         image_embeds: (B, P), on the unit sphere; None without IRC.
         text_embeds: (B, P), on the unit sphere; None without IRC.
-        momentum_image_embeds: (B, P), without gradient; None without IRC.
-        momentum_text_embeds: (B, P), without gradient; None without IRC.
+        momentum_image_embeds: (G, P), without gradient; None without IRC.
+        momentum_text_embeds: (G, P), without gradient; None without IRC.
     """
 
     images: ImageFeatures
+    report_ids: Tensor
+    first: int = 0
     text: Tensor | None = None
     image_embeds: Tensor | None = None
     text_embeds: Tensor | None = None
@@ -59,11 +65,13 @@ def shared_features(
         text: Whether a task reads the features of T-Enc.
     """
     images = model.encode_images(batch.pixel_values, batch.view_ids, batch.view_mask)
+    report_ids = ranks.gathered(batch.report_ids)
+    first = ranks.rows_before(len(batch.report_ids))
     if not text:
-        return SharedFeatures(images)
+        return SharedFeatures(images, report_ids, first)
     features = model.text_encoder(batch.input_ids, batch.attention_mask[:, None, None, :])
     if momentum is None:
-        return SharedFeatures(images, features)
+        return SharedFeatures(images, report_ids, first, features)
     slow_images, slow_text = momentum.embed(
         batch.pixel_values,
         batch.view_ids,
@@ -73,9 +81,11 @@ def shared_features(
     )
     return SharedFeatures(
         images,
+        report_ids,
+        first,
         features,
         model.image_projection(images.pooled),
         model.text_projection(features[:, 0]),
-        slow_images,
-        slow_text,
+        ranks.gathered(slow_images),
+        ranks.gathered(slow_text),
     )

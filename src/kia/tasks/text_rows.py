@@ -17,13 +17,13 @@ from kia.models.text_transformer import TextTransformer, attention_rows
 
 @dataclass(frozen=True)
 class TextRows:
-    """B rows of one kind for the text transformer.
+    """Rows of one kind for the text transformer, B or, with `images`, any number.
 
     Attributes:
         input_ids: (B, T).
         attention_mask: (B, T), True on tokens.
         causal: True for the text decoder.
-        images: (B,) study whose image each row reads; None: row b reads image b.
+        images: (R,) study whose image each row reads; None: row b reads image b.
     """
 
     input_ids: Tensor
@@ -78,7 +78,7 @@ def _one_pass(
     out = tower(input_ids, attention_rows(attention_mask, causal), context=context)
     grouped = out[: studies * len(own)].unflatten(0, (studies, len(own)))
     features = {name: grouped[:, place] for place, name in enumerate(own)}
-    rest = out[studies * len(own) :].split(studies) if other else ()
+    rest = out[studies * len(own) :].split([len(rows[name].input_ids) for name in other])
     return features | dict(zip(other, rest, strict=True))
 
 

@@ -1,17 +1,19 @@
 """What a run is made of: processor and model from a configuration and the training reports."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from kia.config import RunConfig
 from kia.data.images import Resize
 from kia.data.store import PreparedDataset
 from kia.errors import ConfigError, DataError
-from kia.knowledge.coverage import coverage
+from kia.knowledge.coverage import KnowledgeCoverage
 from kia.models import KIAForReportGeneration, model_configuration
 from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer
 from kia.processing import KIAProcessor, train_tokenizer, wrap_tokenizer
 from kia.tasks.joint import active_tasks
+from kia.training.frozen import freeze
 
 
 def check_fit(config: RunConfig, dataset: PreparedDataset) -> None:
@@ -40,6 +42,19 @@ def check_fit(config: RunConfig, dataset: PreparedDataset) -> None:
         )
 
 
+_MASKED_BY = {
+    "reports_without_landmarks": "tasks.mim.masking=anatomy hides patches by landmarks",
+    "reports_without_labels": "tasks.mlm.masking masks words by labels",
+    "reports_without_entities": "tasks.mlm.masking masks words by entities",
+    "sentences_without_entities": "tasks.mlm.masking masks words by entities",
+}
+_FILES = {
+    "reports_without_labels": " (or takes them from --labels)",
+    "reports_without_entities": " (or takes them from --graphs)",
+    "sentences_without_entities": " (or takes them from --graphs)",
+}
+
+
 def knowledge_shares(config: RunConfig, dataset: PreparedDataset) -> dict[str, float | None]:
     """How often the knowledge-guided masks of a run will fall back to chance; {} without any.
 
@@ -55,18 +70,19 @@ def knowledge_shares(config: RunConfig, dataset: PreparedDataset) -> dict[str, f
     }
     if not any(needed.values()):
         return {}
-    shares = coverage(dataset.studies("train")).shares()
+    shares = KnowledgeCoverage(**dataset.info["knowledge"]["train"]).shares()
     for name, share in shares.items():
         if needed[name] and share in (1, None):
             raise DataError(
-                f"{dataset.path}: it has only {name.replace('_', ' ')}, and this configuration "
-                f"masks by them; prepare it again with this version of kia"
+                f"{dataset.path} has only {name.replace('_', ' ')}, and {_MASKED_BY[name]}: "
+                "prepare it again with this version of kia, which finds them in the reports"
+                f"{_FILES.get(name, '')}, or --set that to general"
             )
     return {name: share for name, share in shares.items() if needed[name]}
 
 
 def build_processor(
-    config: RunConfig, train_reports: list[str], folder: Path, resize: Resize = "squash"
+    config: RunConfig, train_reports: Sequence[str], folder: Path, resize: Resize = "squash"
 ) -> KIAProcessor:
     """The run's processor: read from `folder` if it is there, else made and saved.
 
@@ -97,16 +113,32 @@ def build_processor(
     return processor
 
 
-def build_model(config: RunConfig, processor: KIAProcessor) -> KIAForReportGeneration:
-    """The model with random or pretrained towers; random weights come from torch's generator."""
+def build_model(
+    config: RunConfig,
+    processor: KIAProcessor,
+    *,
+    pretrained: bool = True,
+    vocab_size: int | None = None,
+) -> KIAForReportGeneration:
+    """The model of a run, its frozen parts frozen; random weights come from torch's generator.
+
+    Args:
+        config: Sizes, tasks and checkpoints of towers.
+        processor: Decides the vocabulary.
+        pretrained: Whether to load the checkpoints that the configuration names; not where other
+            weights will replace them.
+        vocab_size: Another size than that of the processor's vocabulary (for estimates).
+    """
     names = ("[PAD]", "[SEP]", "[START]", "[MATCH]")
     settings = model_configuration(
         config.model,
-        vocab_size=len(processor.tokenizer),
+        vocab_size=vocab_size or len(processor.tokenizer),
         token_ids={name: processor.token_id(name) for name in names},
         tasks=active_tasks(config.tasks),
     )
     settings.generation_defaults = config.generation.model_dump()
     model = KIAForReportGeneration(settings)
-    load_pretrained_towers(model, config.model)
+    if pretrained:
+        load_pretrained_towers(model, config.model)
+    freeze(model, config.train.frozen)
     return model

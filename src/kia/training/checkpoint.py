@@ -1,5 +1,6 @@
 """Checkpoints without pickles: tensors as safetensors, the rest as JSON, written atomically."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from kia.errors import RunError
 
-KEPT = 2
+KEPT = 2  # the newest, beside the best
+HASHES = "sha256.json"
 
 
 @dataclass
@@ -30,8 +32,11 @@ class Progress:
         stage_step: Optimiser steps of this stage.
         best: Best validation score (`train.select_by`) so far; None before the first validation.
         best_epoch: Finished epochs when it was reached.
+        stale: Validations of this stage since the best one.
+        skipped: Steps left out because a loss or gradient was not finite.
         log_bytes: Length of log.jsonl at this point; later lines belong to a lost future.
         window: Sums of the losses since the last line of the log (see `LossWindow`).
+        scaler: State of the loss scaler of float16 (see `Precision`).
     """
 
     stage: str = "joint"
@@ -42,14 +47,22 @@ class Progress:
     stage_step: int = 0
     best: float | None = None
     best_epoch: int = 0
+    stale: int = 0
+    skipped: int = 0
     log_bytes: int = 0
     window: dict[str, float] = field(default_factory=dict)
+    scaler: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether this is the end of the epoch of the best validation."""
+        return self.best is not None and self.epoch == self.best_epoch and not self.batch
 
 
 def save_checkpoint(
     folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> Path:
-    """Writes `folder/step-…` under a hidden name and renames it; keeps the last two.
+    """Writes `folder/step-…` under a hidden name and renames it; keeps the last two and the best.
 
     A process killed at any moment leaves whole checkpoints and hidden folders, nothing else.
 
@@ -57,7 +70,7 @@ def save_checkpoint(
         RunError: The disk is full or not writable; the checkpoints before are untouched.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    final = folder / f"step-{progress.step:08d}"
+    final = checkpoint_path(folder, progress.step)
     partial = folder / f".{final.name}.partial"
     clear_hidden(folder)
     try:
@@ -65,11 +78,14 @@ def save_checkpoint(
         save_tensors(partial / "module.safetensors", module.state_dict())
         save_tensors(partial / "optimizer.safetensors", optimizer_tensors(optimizer))
         (partial / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
-        _sync(partial / "progress.json")
+        sync(partial / "progress.json")
+        hashes = {path.name: sha256(path) for path in sorted(partial.iterdir())}
+        (partial / HASHES).write_text(json.dumps(hashes, indent=2), encoding="utf-8")
+        sync(partial / HASHES)
         if final.exists():
             final.rename(folder / f".{final.name}.replaced")
         partial.rename(final)
-        _sync(folder)
+        sync(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise RunError(
@@ -77,9 +93,38 @@ def save_checkpoint(
             "and continue with --resume"
         ) from error
     for old in checkpoints(folder)[:-KEPT]:
-        old.rename(folder / f".{old.name}.old")
+        if not _is_best(old, progress.best_epoch):
+            old.rename(folder / f".{old.name}.old")
     clear_hidden(folder)
     return final
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:08d}"
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_best(path: Path, best_epoch: int) -> bool:
+    try:
+        progress = read_progress(path)
+    except RunError:
+        return False
+    return progress.is_best and progress.epoch == best_epoch
+
+
+def _check_hashes(path: Path) -> None:
+    """Raises ValueError where a file is not as it was written; before 0.1 none had a hash."""
+    if not (path / HASHES).exists():
+        return
+    for name, expected in json.loads((path / HASHES).read_text(encoding="utf-8")).items():
+        if sha256(path / name) != expected:
+            raise ValueError(f"{name} is not as it was written")
 
 
 def clear_hidden(folder: Path) -> None:
@@ -108,11 +153,20 @@ def load_checkpoint(
         RunError: The checkpoint is damaged or belongs to another configuration.
     """
     try:
+        _check_hashes(path)
         module.load_state_dict(load_file(path / "module.safetensors"))
         if optimizer is not None:
             load_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
         return read_progress(path)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
         raise _damaged(path, error) from error
 
 
@@ -136,7 +190,7 @@ def _damaged(path: Path, error: Exception) -> RunError:
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Writes tensors as safetensors, and waits until they are on disk."""
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-    _sync(path)
+    sync(path)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -159,7 +213,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
     optimizer.load_state_dict({"state": state, "param_groups": tree["param_groups"]})
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Waits until a file, or the names in a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -8,19 +8,24 @@ equals the uninterrupted one bit for bit on CPU.
 
 import math
 import signal
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn
 
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from kia.config import RunConfig, StageConfig
 from kia.data.batches import Batch, BatchBuilder, EpochBatches
+from kia.data.shares import SharedBatches
 from kia.data.store import PreparedDataset
 from kia.errors import RunError
-from kia.tasks.joint import TASKS, JointLoss, JointObjective
+from kia.models import KIAForReportGeneration, ranks
+from kia.tasks.joint import TASKS, JointObjective
+from kia.training.blocks import eager, prepare_blocks
 from kia.training.build import build_model, build_processor, check_fit, knowledge_shares
 from kia.training.checkpoint import (
     Progress,
@@ -28,45 +33,65 @@ from kia.training.checkpoint import (
     load_checkpoint,
     read_progress,
     save_checkpoint,
-    set_aside,
 )
+from kia.training.distributed import check_batch, join, on_first, take_from_first
+from kia.training.journal import SHOWN_REPORTS, Journal
 from kia.training.loss_window import LossWindow
 from kia.training.optim import build_optimizer, learning_rate
-from kia.training.precision import autocast_mode
+from kia.training.precision import Precision
+from kia.training.reporter import Reporter, Silence
+from kia.training.restart import restore
 from kia.training.run_folder import RunFolder
+from kia.training.saturation import saturation
+from kia.training.tracking import require_tensorboard
+from kia.training.update import masked_shares, not_finite, update
 from kia.training.validation import validate
+from kia.training.warm_start import start_from
 
+RANK_SEED = 0x9E3779B1  # odd, so that ranks and steps hardly share a seed
 LOG_EVERY = 20  # steps between lines of the log; the end of an epoch has one too
 STAGES = ("joint", "generation", "done")
 
 
-class Reporter(Protocol):
-    """Who is told how training goes (the command line draws a progress bar)."""
-
-    def begin(self, what: str, total: int, done: int) -> None:
-        """A stretch of work with `total` studies begins, `done` of them finished before."""
-
-    def advance(self, studies: int, losses: dict[str, float] | None = None) -> None:
-        """More studies are finished; the newest mean losses, if there are any."""
-
-    def note(self, text: str) -> None:
-        """A line that stays on the screen."""
+class NotFinite(Exception):
+    """A loss or gradient since the last line of the log was not finite; the weights are spoilt."""
 
 
 def train(
-    config: RunConfig, data: Path, out: Path, *, resume: bool = False, reporter: Reporter
+    config: RunConfig,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    start: Path | None = None,
+    reporter: Reporter,
 ) -> Path:
     """Trains a model into the run folder `out` and returns the folder of the best one.
 
+    Args:
+        config: Of the run.
+        data: Prepared data set.
+        out: Run folder.
+        resume: Continue the run in `out`, if there is one.
+        start: A run or model folder whose weights the run starts from.
+        reporter: Is told how it goes.
+
     Raises:
-        RunError: The folder is in use or holds another run, the loss is not finite, the disk
-            is full, or the run was stopped by a signal.
+        RunError: The folder is in use or holds another run, too many losses are not finite, the
+            disk is full, or the run was stopped by a signal.
         DataError: The data set does not fit the configuration.
+        MissingDependency: Events are to be written and tensorboard is not installed.
     """
+    if config.train.tensorboard:
+        require_tensorboard()
+    join()
     dataset = PreparedDataset.open(data)
     check_fit(config, dataset)
+    check_batch(config.train)
     shares = knowledge_shares(config, dataset)
-    run = RunFolder.open(out, config, dataset, resume)
+    run = on_first(
+        lambda: RunFolder.open(out, config, dataset, resume, start), lambda: RunFolder(out)
+    )
     try:
         try:
             trainer = Trainer(config, dataset, run, reporter)
@@ -85,16 +110,22 @@ class Trainer:
     def __init__(
         self, config: RunConfig, dataset: PreparedDataset, run: RunFolder, reporter: Reporter
     ) -> None:
-        self.config, self.dataset, self.run_folder, self.reporter = config, dataset, run, reporter
+        self.config, self.dataset, self.run_folder = config, dataset, run
+        self.reporter = Silence() if ranks.own() else reporter
         torch.set_num_threads(run.threads)
-        self.accelerator = Accelerator(mixed_precision=autocast_mode(config.train.precision))
-        self.device = self.accelerator.device
+        self.device = join()
+        self.precision = Precision(config.train.precision, self.device)
         self.train_reports = dataset.reports("train")
         resize = dataset.info.get("resize", "squash")
-        self.processor = build_processor(config, self.train_reports, run.path / "processor", resize)
+        processor = partial(
+            build_processor, config, self.train_reports, run.path / "processor", resize
+        )
+        self.processor = on_first(processor, processor)
         torch.manual_seed(config.train.seed)
-        self.objective = JointObjective(build_model(config, self.processor), config.tasks)
+        self.started = ""
+        self.objective = JointObjective(self._model(), config.tasks)
         self.objective.to(self.device)
+        prepare_blocks(self.objective, config.train)
         self.builder = BatchBuilder(
             dataset,
             self.processor,
@@ -106,6 +137,8 @@ class Trainer:
         )
         self.progress = Progress()
         self.window = LossWindow(self.device)
+        self.journal = Journal(run, config, self.reporter, writes=not ranks.own())
+        self.careful = self.device.type == "cpu"  # see `_go_back`
         self.rate = 0.0
         self.stopped_by: int | None = None
 
@@ -116,8 +149,13 @@ class Trainer:
             shares: From `knowledge_shares`, for the log.
         """
         self._restore()
+        if self.started:
+            self.journal.line(kind="start", what=self.started)
+            self.reporter.note(self.started)
+        if self.started or not (self.careful or self.progress.step):
+            self._save()  # the model it started from may go; and there is one to go back to
         if shares and not self.progress.step:
-            self.run_folder.log(kind="knowledge", **shares)
+            self.journal.line(kind="knowledge", **shares)
             for what, share in shares.items():
                 if share:
                     self.reporter.note(f"{share:.1%} of {what.replace('_', ' ')}: masked at random")
@@ -125,32 +163,36 @@ class Trainer:
         try:
             while self.progress.stage != "done":
                 stage: StageConfig = getattr(self.config.train, self.progress.stage)
-                while self.progress.stage_epoch < stage.epochs:
+                patience = self.config.train.patience or math.inf
+                if self.progress.stage_epoch == stage.epochs or self.progress.stale >= patience:
+                    self._next_stage()
+                    continue
+                try:
                     self._epoch(stage)
-                self._next_stage()
+                except NotFinite as found:
+                    self._go_back(found)
         finally:
+            self.journal.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
+    def _model(self) -> KIAForReportGeneration:
+        """The model, with the weights to start from unless a checkpoint holds newer ones."""
+        fresh = not checkpoints(self.run_folder.checkpoint_folder)
+        start = self.run_folder.start() if fresh else None
+        model = build_model(self.config, self.processor, pretrained=fresh and not start)
+        if start:
+            self.started = start_from(model, self.processor, start)
+        return model
+
     def _restore(self) -> None:
         """Continues from the newest checkpoint that can be read, or starts."""
-        self.run_folder.tidy()
-        reasons: list[tuple[Path, RunError]] = []
-        found = checkpoints(self.run_folder.checkpoint_folder)
-        for path in reversed(found):
-            try:
-                self._load(path)
-                break
-            except RunError as error:
-                reasons.append((path, error))
-        else:
-            if reasons:
-                raise reasons[0][1]
+        if not restore(self.run_folder, self._load, self.reporter.note):
             self.optimizer = self._optimizer()
-        for path, reason in reasons:
-            self.reporter.note(f"{reason}; continuing from the checkpoint before it")
-            set_aside(path)
         self.run_folder.cut_log(self.progress.log_bytes)
+        take_from_first(self.objective)
+        if self.progress.stage != "done":
+            self.journal.begin(self.progress.step)
 
     def _load(self, path: Path) -> None:
         self.progress = read_progress(path)
@@ -159,6 +201,7 @@ class Trainer:
             return
         self.optimizer = self._optimizer()
         load_checkpoint(path, self.objective, self.optimizer)
+        self.precision.restore(self.progress.scaler)
         self.reporter.note(f"continuing at step {self.progress.step}")
 
     def _optimizer(self) -> torch.optim.Optimizer:
@@ -170,12 +213,15 @@ class Trainer:
         """Stage 2 starts from the best weights of stage 1 with a fresh optimiser."""
         progress = self.progress
         progress.stage = STAGES[STAGES.index(progress.stage) + 1]
-        progress.stage_epoch = progress.stage_step = 0
+        progress.stage_epoch = progress.stage_step = progress.stale = 0
         if progress.stage == "generation":
             best = self.run_folder.model_folder / "model.safetensors"
-            if best.is_file():
+            if not ranks.own() and best.is_file():
                 self.objective.model.load_state_dict(load_file(best))
+            take_from_first(self.objective.model)
             self.optimizer = self._optimizer()
+        if progress.stage == "done":
+            self.journal.warn(progress.step, finished=True)
         self._save()
 
     def _epoch(self, stage: StageConfig) -> None:
@@ -184,7 +230,7 @@ class Trainer:
         joint = progress.stage == "joint"
         size = self.config.train.batch_size
         studies = self.dataset.indices("train")
-        batches = EpochBatches(
+        order = EpochBatches(
             self.builder,
             studies,
             batch_size=size,
@@ -195,13 +241,21 @@ class Trainer:
         what = f"{progress.stage} {progress.stage_epoch + 1}/{stage.epochs}"
         self.reporter.begin(what, len(studies), min(progress.batch * size, len(studies)))
         self.objective.train()
-        last = progress.batch + len(batches)
+        last = progress.batch + len(order)
         self.window = LossWindow(self.device, progress.window)
-        for batch in DataLoader(batches, batch_size=None, num_workers=self.config.data.workers):
-            self._step(batch, stage, joint)
+        parts = self.config.train.accumulate
+        batches = DataLoader(
+            SharedBatches(order, parts=parts, rank=ranks.own(), ranks=ranks.count()),
+            batch_size=None,
+            num_workers=self.config.data.workers,
+            worker_init_fn=_leave_signals_to_the_run,
+        )
+        for whole, batch in zip(order.batches, self._timed(batches), strict=True):
+            self._step(batch, len(whole), stage, joint)
             if progress.batch % LOG_EVERY == 0 or progress.batch == last:
                 self._log_window()
-            self._leave_if_stopped()
+            if ranks.any_of(self.stopped_by is not None):
+                self._leave()
             if progress.stage_step % self.config.train.checkpoint_every == 0:
                 self._save()
         epochs = progress.stage_epoch + 1
@@ -212,87 +266,116 @@ class Trainer:
         progress.batch = 0
         self._save()
 
-    def _step(self, batch: Batch, stage: StageConfig, joint: bool) -> None:
+    def _step(self, parts: list[Batch], studies: int, stage: StageConfig, joint: bool) -> None:
         progress, settings = self.progress, self.config.train
-        torch.manual_seed(settings.seed * 1_000_003 + progress.step)
+        torch.manual_seed(settings.seed * 1_000_003 + progress.step + RANK_SEED * ranks.own())
         rate = learning_rate(settings, stage, progress.stage_epoch, progress.stage_step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        result = self._losses(batch.to(self.device), joint)
-        # of the whole objective: what stage 1 left would take up stage 2's clipping norm
-        self.objective.zero_grad(set_to_none=True)
-        self.accelerator.backward(result.total)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.objective.parameters(), settings.gradient_clip, foreach=True
+            group["lr"] = rate * group["rate_factor"]
+        found = update(
+            self.objective,
+            self.optimizer,
+            parts,
+            self.precision,
+            joint=joint,
+            clip=settings.gradient_clip,
+            careful=self.careful,
         )
-        self.optimizer.step()
-        if joint:
-            self.objective.after_step()
         progress.batch += 1
         progress.step += 1
         progress.stage_step += 1
         self.rate = rate
-        self.window.add(result.losses | {"gradient_norm": norm}, len(batch.studies))
-        self.reporter.advance(len(batch.studies))
+        if self.careful and (bad := not_finite(found)):
+            self._skipped(parts, bad)
+        else:
+            one = {"steps": torch.ones(())}
+            self.window.add(found | masked_shares(parts) | one, studies)
+        self.reporter.advance(studies)
 
-    def _losses(self, batch: Batch, joint: bool) -> JointLoss:
-        try:
-            with self.accelerator.autocast():
-                return self.objective(batch, joint=joint)
-        except RuntimeError:
-            self._finite_sums()  # torch refuses to draw negatives by scores that are not finite
-            raise
+    def _timed(self, batches: Iterable[list[Batch]]) -> Iterator[list[Batch]]:
+        """The batches, while the window learns how long each was waited for."""
+        source = iter(batches)
+        while True:
+            began = time.monotonic()
+            batch = next(source, None)
+            self.window.waited += time.monotonic() - began
+            if batch is None:
+                return
+            yield batch
+
+    def _skipped(self, parts: list[Batch], bad: list[str]) -> None:
+        """Counts a step that was left out, and names its studies."""
+        self.progress.skipped += 1
+        numbers = ranks.gathered(torch.cat([part.studies for part in parts]))
+        self.journal.skipped(self.progress, bad, self._ids(numbers))
+
+    def _ids(self, studies: Iterable[Any]) -> list[str]:
+        return [self.dataset.study(int(study)).id for study in studies]
+
+    def _go_back(self, found: NotFinite) -> None:
+        """Takes the newest checkpoint again, and from there looks at each step before it counts.
+
+        Looking makes a GPU wait for the host, so a run there does without until a line of the log
+        tells that something was not finite. On a CPU looking is free.
+        """
+        self.careful = True
+        self.reporter.note(f"{found}; going back to the newest checkpoint")
+        self.window = LossWindow(self.device)
+        self._restore()
 
     def _log_window(self) -> None:
         """Logs the mean losses since the last line; the device is read here and on saving only."""
-        steps = (self.progress.batch - 1) % LOG_EVERY + 1
-        means = {name: total / steps for name, total in self._finite_sums().items()}
+        sums = self._finite_sums()
+        steps = sums.pop("steps", 1.0)  # without those left out
+        means = {name: total / steps for name, total in sums.items()}
         if "irc" in means:
             means["temperature"] = self.objective.contrastive.temperature.item()
-        self.run_folder.log(
+        self.journal.line(
             kind="train",
             stage=self.progress.stage,
             epoch=self.progress.epoch + 1,
             step=self.progress.step,
             learning_rate=self.rate,
             studies_per_second=self.window.studies_per_second,
+            data_wait=self.window.data_wait,
             **means,
         )
         self.reporter.advance(0, {k: v for k, v in means.items() if k in TASKS})
         self.window = LossWindow(self.device)
 
     def _finite_sums(self) -> dict[str, float]:
-        """The sums of the window; a run that has diverged ends here, before it is saved."""
+        """The sums of the window; before they are logged or weights are saved."""
         sums = self.window.sums()
-        if not all(math.isfinite(total) for total in sums.values()):
-            shown = ", ".join(f"{name} {total}" for name, total in sums.items())
-            raise RunError(
-                f"the loss is not finite at step {self.progress.step} ({shown}); lower "
-                f"train.{self.progress.stage}.learning_rate or use --set train.precision=float32"
-            )
+        bad = [name for name, total in sums.items() if not math.isfinite(total)]
+        if bad:
+            raise NotFinite(f"{', '.join(bad)} not finite by step {self.progress.step}")
         return sums
 
     def _validate(self) -> None:
         studies = self.dataset.indices("val")[: self.config.train.validation_studies]
         if not len(studies):
             raise RunError("the data set has no validation studies to select the model on")
-        self.reporter.begin("validation", len(studies), 0)
-        found = validate(
-            self.objective.model,
-            self.builder,
-            studies,
-            self.train_reports,
-            self.config.generation,
-            self._validated,
-        )
+        self.reporter.begin("validation", len(ranks.share(studies)), 0)
+        with eager(self.config.train):
+            found = validate(
+                self.objective.model,
+                self.builder,
+                studies,
+                self.train_reports,
+                self.config.generation,
+                self._validated,
+            )
+            signs = saturation(self.objective.model, self.builder, studies)
         progress = self.progress
         epoch = progress.epoch + 1
         score = getattr(found, self.config.train.select_by)
         is_best = progress.best is None or score > progress.best
+        progress.stale = 0 if is_best else progress.stale + 1
         if is_best:
             progress.best, progress.best_epoch = score, epoch
-            self.run_folder.save_model(self.objective.model, self.processor)
-        self.run_folder.log(
+            save = partial(self.run_folder.save_model, self.objective.model, self.processor)
+            on_first(save, lambda: None)
+        self.journal.line(
             kind="validation",
             stage=progress.stage,
             epoch=epoch,
@@ -302,6 +385,7 @@ class Trainer:
             studies=found.studies,
             loss=found.loss,
             image_gain=found.image_gain,
+            **signs,
             best=is_best,
         )
         self.reporter.note(
@@ -310,9 +394,20 @@ class Trainer:
             f"loss {found.loss:.3f}, image gain {found.image_gain:.3f} nats a token"
             f"{' (best)' if is_best else ''}"
         )
+        shown = self._ids(studies[:SHOWN_REPORTS])
+        self.journal.reports(shown, found.reports[: len(shown)], progress.step)
+        self.journal.warn(progress.step)
+        if progress.stale == self.config.train.patience:
+            self.journal.line(kind="stopped_early", stage=progress.stage, epoch=epoch)
+            self.reporter.note(f"no better model in {progress.stale} validations: the stage ends")
 
     def _save(self) -> None:
+        self._finite_sums()  # on all ranks, so that all go back together
+        on_first(self._write_checkpoint, lambda: None)
+
+    def _write_checkpoint(self) -> None:
         self.progress.window = self._finite_sums()
+        self.progress.scaler = self.precision.state()
         self.progress.log_bytes = self.run_folder.log_size()
         save_checkpoint(
             self.run_folder.checkpoint_folder, self.objective, self.optimizer, self.progress
@@ -321,12 +416,20 @@ class Trainer:
     def _stop(self, number: int, _: Any) -> None:
         self.stopped_by = number
 
-    def _leave_if_stopped(self) -> None:
-        if self.stopped_by is not None:
-            self._save()
-            raise RunError(f"stopped at step {self.progress.step}; continue with --resume")
+    def _leave(self) -> NoReturn:
+        self._finite_sums()
+        if not ranks.own():
+            self._write_checkpoint()
+        raise RunError(f"stopped at step {self.progress.step}; continue with --resume")
 
     def _validated(self, studies: int) -> None:
-        """Between two batches of a validation."""
+        """Between two batches of a validation; ranks have unequal numbers and do not confer."""
         self.reporter.advance(studies)
-        self._leave_if_stopped()
+        if self.stopped_by is not None:
+            self._leave()
+
+
+def _leave_signals_to_the_run(_: int) -> None:
+    """A loader process that dies of a signal to the whole group would take the run with it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

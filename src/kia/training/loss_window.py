@@ -23,6 +23,7 @@ class LossWindow:
         }
         self._studies = 0
         self._since = time.monotonic()
+        self.waited = 0.0  # seconds for data
 
     def add(self, losses: Mapping[str, Tensor], studies: int) -> None:
         """One step's losses and its number of studies; does not wait for the device."""
@@ -39,3 +40,8 @@ class LossWindow:
     def studies_per_second(self) -> float:
         """Speed since the window was made in this process."""
         return self._studies / (time.monotonic() - self._since)
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the time since then that was spent waiting for data."""
+        return self.waited / (time.monotonic() - self._since)

@@ -1,5 +1,8 @@
 """RAdam and the learning rate (Paper: Sec. 4.2)."""
 
+import re
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -13,18 +16,25 @@ def build_optimizer(
 
     Args:
         module: Parameters that require a gradient are optimised, in their fixed order.
-        config: Weight decay.
+        config: Weight decay and layer decay.
         stage: Initial learning rate.
+
+    Returns:
+        Groups have a "rate_factor", by which the learning rate is to be multiplied.
     """
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            is_plain = parameter.ndim < 2 or "position" in name or name.endswith("_token")
-            (plain if is_plain else decayed).append(parameter)
+    named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+    factors = rate_factors([name for name, _ in named], config.layer_decay)
+    members: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, parameter in named:
+        is_plain = parameter.ndim < 2 or "position" in name or name.endswith("_token")
+        members.setdefault((is_plain, factors[name]), []).append(parameter)
     groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+        {
+            "params": parameters,
+            "weight_decay": 0.0 if is_plain else config.weight_decay,
+            "rate_factor": factor,
+        }
+        for (is_plain, factor), parameters in sorted(members.items(), key=lambda item: item[0])
     ]
     return torch.optim.RAdam(
         groups,
@@ -33,6 +43,36 @@ def build_optimizer(
         decoupled_weight_decay=True,
         foreach=True,
     )
+
+
+_LAYER = re.compile(r"(\w+_tower)\.(?:stack\.blocks\.(\d+)\.)?(?!final_norm)")
+
+
+def rate_factors(names: Sequence[str], layer_decay: float) -> dict[str, float]:
+    """What the learning rate of each parameter is multiplied by: less, the deeper it lies.
+
+    In a tower of L blocks, block i (from 0) has layer_decay^(L − i); the stem, embeddings and
+    tokens have layer_decay^(L + 1). All that comes after the blocks has 1, and so have
+    cross-attention and the mask token, which no published checkpoint holds. Source: BEiT (Bao et
+    al. 2022) and MAE (He et al. 2022, App. A.1), whose layer 0 is the embedding and layer L + 1
+    the head: the factor of layer l is layer_decay^(L + 1 − l).
+
+    Args:
+        names: Of parameters.
+        layer_decay: Above 0 to 1; 1 leaves all at 1.
+    """
+    places = {name: _LAYER.search(name) for name in names}
+    depths: dict[str, int] = {}
+    for found in places.values():
+        if found and found[2]:
+            depths[found[1]] = max(depths.get(found[1], 0), int(found[2]) + 1)
+    factors = dict.fromkeys(names, 1.0)
+    for name, found in places.items():
+        if found and not re.search(r"\.cross_|mask_token", name):
+            depth = depths.get(found[1], 0)
+            layer = int(found[2]) + 1 if found[2] else 0
+            factors[name] = layer_decay ** (depth + 1 - layer)
+    return factors
 
 
 def learning_rate(config: TrainConfig, stage: StageConfig, epoch: int, step: int) -> float:

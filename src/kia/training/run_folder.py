@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 import torch
 import transformers
@@ -19,8 +19,9 @@ from kia.data.store import PreparedDataset
 from kia.errors import RunError
 from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
-from kia.training.checkpoint import clear_hidden
+from kia.training.checkpoint import clear_hidden, sync
 from kia.training.precision import autocast_mode
+from kia.training.warm_start import weights_hash
 
 LOCK = "run.lock"
 HALF = ".run.yaml"  # run.yaml while it is written
@@ -30,37 +31,57 @@ class RunFolder:
     """A run on disk; it stays locked from `open` to `close`."""
 
     def __init__(self, path: Path) -> None:
-        """Locks the folder.
-
-        Raises:
-            RunError: Another process works in it, or it cannot be written.
-        """
+        """The run at a path, to read; `open` locks it and may write."""
         self.path = path
-        self._is_new = False
-        self._made_folder = not path.exists()
+        self._is_new = self._made_folder = False
+        self._lock: TextIO | None = None
+
+    def _take_lock(self) -> None:
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = (path / LOCK).open("a")
+            self._made_folder = not self.path.exists()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / LOCK).open("a+")
         except OSError as error:
-            raise RunError(f"cannot write the run folder {path}: {error}") from error
+            raise RunError(f"cannot write the run folder {self.path}: {error}") from error
         try:
-            # a POSIX lock: loader processes that outlive a killed run do not inherit it
+            # a POSIX lock: loader processes that outlive a killed run do not inherit it, and
+            # network file systems pass it on to other machines
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._lock.close()
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "another process"
+            self.close()
             if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise RunError(f"cannot lock the run folder {path}: {error}") from error
+                raise RunError(f"cannot lock the run folder {self.path}: {error}") from error
             raise RunError(
-                f"{path} is in use by another process; wait for it, or choose another --out"
+                f"{self.path} is in use by {owner}; wait for it, or choose another --out"
             ) from error
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {platform.node()}")
+        self._lock.flush()
 
     @classmethod
-    def open(cls, path: Path, config: RunConfig, dataset: PreparedDataset, resume: bool) -> Self:
+    def open(
+        cls,
+        path: Path,
+        config: RunConfig,
+        dataset: PreparedDataset,
+        resume: bool,
+        start: Path | None = None,
+    ) -> Self:
         """Starts a run folder, or continues one.
+
+        Args:
+            path: Of the run.
+            config: Of the run.
+            dataset: To train on.
+            resume: Whether it may hold a run.
+            start: The model to start from; a run that is continued need not be told again.
 
         Raises:
             RunError: The folder holds a run and `resume` is off, or the run in it has another
-                configuration or data set.
+                configuration, data set or start.
+            ModelError: `start` has no weights.
         """
         started = (path / "run.yaml").is_file()
         if started and not resume:
@@ -71,12 +92,13 @@ class RunFolder:
         if not started and path.is_dir() and {p.name for p in path.iterdir()} - {LOCK, HALF}:
             raise RunError(f"{path} is not empty and no run; choose another --out")
         run = cls(path)
+        run._take_lock()
         try:
             if started:
-                run._check(config, dataset)
+                run._check(config, dataset, start)
             else:
                 run._is_new = True
-                run._describe(config, dataset)
+                run._describe(config, dataset, start)
         except BaseException:
             run.discard_if_new()
             run.close()
@@ -122,8 +144,25 @@ class RunFolder:
         """CPU threads that the run was started with."""
         return int(self._described()["environment"]["threads"])
 
+    def start(self) -> Path | None:
+        """The model that the run starts from; None if it starts from random or tower weights.
+
+        Raises:
+            RunError: Its weights are no longer those that run.yaml names.
+            ModelError: They are gone.
+        """
+        recorded = self._described().get("from")
+        if recorded is None:
+            return None
+        source = Path(recorded["path"])
+        if weights_hash(source) != recorded["hash"]:
+            raise RunError(f"the weights of {source} have changed since {self.path} was begun")
+        return source
+
     def log(self, **entry: Any) -> None:
-        """Appends a line to the log."""
+        """Appends a line to the log; only the process that holds the lock does."""
+        if self._lock is None:
+            return
         with self.log_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
@@ -133,7 +172,7 @@ class RunFolder:
 
     def cut_log(self, size: int) -> None:
         """Drops the lines that were written after the checkpoint that is continued from."""
-        if self.log_size() > size:
+        if self._lock is not None and self.log_size() > size:
             os.truncate(self.log_file, size)
 
     def save_model(self, model: KIAForReportGeneration, processor: KIAProcessor) -> None:
@@ -152,7 +191,10 @@ class RunFolder:
             shutil.rmtree(old, ignore_errors=True)
             if self.model_folder.exists():
                 self.model_folder.rename(old)
+            for file in partial.iterdir():
+                sync(file)
             partial.rename(self.model_folder)
+            sync(self.path)
         except Exception as error:
             # safetensors reports a full disk with its own error class
             shutil.rmtree(partial, ignore_errors=True)
@@ -163,9 +205,11 @@ class RunFolder:
 
     def close(self) -> None:
         """Unlocks the folder."""
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
-    def _describe(self, config: RunConfig, dataset: PreparedDataset) -> None:
+    def _describe(self, config: RunConfig, dataset: PreparedDataset, start: Path | None) -> None:
         record = {
             "config": config.model_dump(),
             "data": {"path": str(dataset.path), "hash": dataset.info["content_hash"]},
@@ -178,6 +222,8 @@ class RunFolder:
                 "threads": config.train.threads or torch.get_num_threads(),
             },
         }
+        if start:
+            record["from"] = {"path": str(start.absolute()), "hash": weights_hash(start)}
         partial = self.path / HALF
         partial.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
         partial.rename(self.path / "run.yaml")
@@ -192,9 +238,9 @@ class RunFolder:
             raise RunError(f"{file} is damaged; choose another --out")
         return record
 
-    def _check(self, config: RunConfig, dataset: PreparedDataset) -> None:
+    def _check(self, config: RunConfig, dataset: PreparedDataset, start: Path | None) -> None:
         before = self._described()
-        difference = first_difference(before["config"], config.model_dump())
+        difference = first_difference(_completed(before["config"]), config.model_dump())
         if difference:
             raise RunError(
                 f"{self.path} was started with {difference}; resume with the configuration it has, "
@@ -205,6 +251,20 @@ class RunFolder:
                 f"{self.path} was started on other data ({before['data']['path']}); resume with "
                 "those, or choose another --out"
             )
+        origin = before.get("from", {}).get("path")
+        if start and str(start.absolute()) != origin:
+            raise RunError(
+                f"{self.path} was started from {origin or 'random or tower weights'}; leave --from "
+                "out, or choose another --out"
+            )
+
+
+def _completed(config: Any) -> Any:
+    """A configuration of an earlier version with the defaults of fields that it did not have."""
+    try:
+        return RunConfig.model_validate(config).model_dump()
+    except ValueError:
+        return config  # a field that is gone: the comparison names it
 
 
 def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str | None:

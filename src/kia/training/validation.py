@@ -1,6 +1,6 @@
 """Validation: reports, their CIDEr, and whether the decoder looks at the image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from kia.config import GenerationConfig
 from kia.data.batches import Batch, BatchBuilder, EpochBatches
 from kia.evaluation.language import cider
 from kia.generation import write_dataset_reports
+from kia.models import ranks
 from kia.models.kia import KIAForReportGeneration
 from kia.models.outputs import ImageFeatures
 from kia.tasks.report_generation import report_generation_loss, report_generation_rows
@@ -43,11 +44,11 @@ def validate(
     model: KIAForReportGeneration,
     builder: BatchBuilder,
     studies: NDArray[np.int64],
-    train_reports: list[str],
+    train_reports: Sequence[str],
     config: GenerationConfig,
     on_progress: Callable[[int], None],
 ) -> Validation:
-    """Writes a report for every study and scores them.
+    """Writes a report for every study and scores them; several ranks share the studies.
 
     Args:
         model: Left in the mode it was in.
@@ -55,15 +56,15 @@ def validate(
         studies: (n,) numbers in the data set.
         train_reports: For the vocabulary of the protocol.
         config: Decoding settings.
-        on_progress: Told the number of studies finished.
+        on_progress: Told the number of studies that this rank finished.
     """
     was_training = model.training
     model.eval()
     loss, gain = image_gain(model, builder, studies, config.batch_size)
     written = write_dataset_reports(
-        model, builder.processor, builder.dataset, studies, config, on_progress
+        model, builder.processor, builder.dataset, ranks.share(studies), config, on_progress
     )
-    reports = [report for _, report in written]
+    reports = ranks.gathered_texts([report for _, report in written])
     model.train(was_training)
     references = [builder.dataset.study(int(study)).report for study in studies]
     return Validation(
@@ -87,13 +88,14 @@ def image_gain(
     """
     own = other = tokens = 0.0
     batches = EpochBatches(builder, studies, batch_size=size, epoch=0, train=False, joint=False)
-    for number in range(len(batches)):
+    for number in range(ranks.own(), len(batches), ranks.count()):
         batch = batches[number].to(model.device)
         images = model.encode_images(batch.pixel_values, batch.view_ids, batch.view_mask)
         count = float(len(batch.next_targets))
         own += _loss(model, batch, images) * count
         other += _loss(model, batch, _exchanged(images, batch)) * count
         tokens += count
+    own, other, tokens = ranks.totals([own, other, tokens])
     return own / tokens, (other - own) / tokens
 
 
