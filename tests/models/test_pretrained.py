@@ -146,7 +146,7 @@ def test_dinov2_models_without_a_place_here_are_refused_by_name(
     config = Dinov2WithRegistersConfig(**DINO)
     Dinov2WithRegistersModel(config).save_pretrained(tmp_path / "registers")
     parts = {"image": OURS | {"pretrained": str(tmp_path / "registers")}, "image_size": 56}
-    with pytest.raises(ModelError, match="'dinov2_with_registers'.*register tokens"):
+    with pytest.raises(ModelError, match=r"'dinov2_with_registers'.*register tokens"):
         load_pretrained_towers(build(**parts), settings(**parts))
     Dinov2Model(Dinov2Config(**DINO, use_swiglu_ffn=True)).save_pretrained(tmp_path / "giant")
     parts["image"] |= {"pretrained": str(tmp_path / "giant")}

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ def start_from(model: KIAForReportGeneration, processor: KIAProcessor, source: P
         ConfigError: Its sizes differ from those of `model`.
     """
     theirs, their_processor = load_model(source)
-    _check_sizes(model.config, theirs.config, source)
+    _check_sizes(cast(KIAConfig, model.config), cast(KIAConfig, theirs.config), source)
     ours, known = _shared_pieces(processor, their_processor)
     state, weights = model.state_dict(), theirs.state_dict()
     taken: dict[str, Tensor] = {}
