@@ -40,6 +40,12 @@ def test_a_data_set_of_another_image_size(yaml_file, make_phantoms, tmp_path, on
     assert not (tmp_path / "run").exists()
 
 
+def test_a_text_tower_that_cannot_hold_the_label_report(yaml_file, data, tmp_path, one_line):
+    line = one_line(2, *words(yaml_file, data, tmp_path / "run", "tasks.mlm.masking=label"))
+    assert "the text tower 64: --set model.text_encoder.max_positions=" in line
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("masking", "lacking", "said"),
     [

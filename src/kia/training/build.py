@@ -8,6 +8,7 @@ from kia.config import RunConfig
 from kia.data.images import Resize
 from kia.data.store import PreparedDataset
 from kia.errors import ConfigError, DataError
+from kia.knowledge.chexpert import label_report
 from kia.knowledge.coverage import KnowledgeCoverage
 from kia.models import KIAForReportGeneration, model_configuration
 from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer
@@ -91,6 +92,9 @@ def build_processor(
         train_reports: Raw texts to train a tokenizer on.
         folder: Of the processor.
         resize: How the images of the data set became square.
+
+    Raises:
+        ConfigError: Label-MLM's label report is longer than the text tower's positions.
     """
     if (folder / KIAProcessor.FILE).is_file():
         return KIAProcessor.from_pretrained(folder)
@@ -105,12 +109,26 @@ def build_processor(
         channels=config.model.image_encoder.channels,
         resize=resize,
     )
+    _check_label_report(config, processor)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     processor.save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return processor
+
+
+def _check_label_report(config: RunConfig, processor: KIAProcessor) -> None:
+    mlm, longest = config.tasks.mlm, config.model.text_encoder.max_positions
+    if not mlm.weight or "label" not in mlm.masking:
+        return
+    pieces = processor.encode([label_report({})], max_words=10**6, max_tokens=10**6)[0]
+    if 2 + len(pieces) > longest:  # [CLS] and [SEP] beside them
+        raise ConfigError(
+            f"tasks.mlm.masking={mlm.masking} reads a label report of {2 + len(pieces)} word "
+            f"pieces, the text tower {longest}: --set "
+            f"model.text_encoder.max_positions={2 + len(pieces)}"
+        )
 
 
 def build_model(
