@@ -7,6 +7,7 @@ from torch import nn
 from kia.config import StageConfig, TrainConfig
 from kia.models import KIAForReportGeneration
 from kia.tasks.joint import JointObjective
+from kia.training import train
 from kia.training.build import build_model, build_processor
 from kia.training.optim import build_optimizer, learning_rate, rate_factors
 
@@ -144,3 +145,17 @@ def test_every_parameter_moves_by_the_rate_of_its_layer(configured, dataset, tmp
     moved = {n: (before[n] - p.detach()).mean().item() for n, p in model.named_parameters()}
     assert moved == pytest.approx(rate_factors(list(before), 0.5), rel=1e-4)
     assert sorted(set(rate_factors(list(before), 0.5).values())) == [0.25, 0.5, 1.0]
+
+
+def test_training_gives_each_layer_its_rate(configured, phantoms, tmp_path, listener, monkeypatch):
+    seen = []
+    step = torch.optim.RAdam.step
+
+    def record(self, *words, **named):
+        seen.append({group["rate_factor"]: group["lr"] for group in self.param_groups})
+        return step(self, *words, **named)
+
+    monkeypatch.setattr(torch.optim.RAdam, "step", record)
+    config = configured(train__layer_decay=0.5, train__joint__epochs=1, train__generation__epochs=0)
+    train(config, phantoms, tmp_path / "run", reporter=listener())
+    assert seen[0] == pytest.approx({0.25: 2.5e-4, 0.5: 5e-4, 1.0: 1e-3})

@@ -28,7 +28,7 @@ from kia.training.build import build_model
 from kia.training.device_memory import available_memory, memory_in_use
 from kia.training.distributed import join
 from kia.training.optim import build_optimizer
-from kia.training.precision import Precision
+from kia.training.precision import Precision, autocast_mode
 from kia.training.probe import ShapesOnly, measure
 
 EXAMPLES = 24  # phantoms, where no data set is given
@@ -39,6 +39,8 @@ SECONDS = 2.0  # about, for one timed step
 # What lives at the peak beside the tensors that autograd keeps: temporaries, and holes between
 # tensors in the allocator. From the runs in docs/training.md.
 SLACK = 1.3
+# On a CPU, oneDNN compiles kernels of bfloat16 for each shape it meets, and keeps its newest 1024.
+KERNELS = 900_000_000
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def estimate(config: RunConfig, dataset: PreparedDataset | None = None) -> Estim
             tokens=probe.longest.input_ids.shape[1],
             memory=memory,
             available=available,
-            largest=max(0, int(room / each)),
+            largest=int(room / each) if room >= probe.moving else 0,
             step_seconds={
                 name: probe.step_seconds(joint=name == "joint")
                 for name in ("joint", "generation")
@@ -156,6 +158,8 @@ class _Probe:
         self.whole = ShapesOnly(self._objective(config, "meta"), device)
         trained = [p for p in self.whole.objective.parameters() if p.requires_grad]
         self.trained = sum(p.numel() for p in trained)
+        # when activations are gone, RAdam needs two temporaries of the size of the weights
+        self.moving = 2 * _bytes(trained)
 
     def memory(self, studies: int) -> tuple[dict[str, int], float]:
         """Bytes at the peak by purpose, and those that each of the studies adds."""
@@ -170,10 +174,11 @@ class _Probe:
             "momentum encoders, queue": everything - model,
             "gradients": trained,
             "optimiser (two moments)": 2 * trained,
-            # when activations are gone RAdam needs two temporaries of the size of the weights
-            "activations": max(int(kept), 2 * trained),
+            "activations": max(int(kept), self.moving),
             "program": memory_in_use(self.device),
         }
+        if self.device.type == "cpu" and autocast_mode(self.config.train.precision) != "no":
+            parts["kernels of bfloat16"] = KERNELS
         return parts, kept / studies
 
     def step_seconds(self, *, joint: bool) -> float:

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from kia.config import ImageEncoderConfig, TextEncoderConfig
 from kia.errors import ConfigError, ModelError
 from kia.generation import load_model, model_folder
 from kia.models import KIAForReportGeneration
@@ -81,10 +82,15 @@ def _shared_pieces(ours: KIAProcessor, theirs: KIAProcessor) -> tuple[Tensor, Te
 def _check_sizes(ours: KIAConfig, theirs: KIAConfig, source: Path) -> None:
     """Names every setting that must change."""
     settings: dict[str, tuple[object, object]] = {}
-    for ours_key, key in (("image_tower", "image_encoder"), ("text_tower", "text_encoder")):
-        own, other = getattr(ours, ours_key) or {}, getattr(theirs, ours_key) or {}
-        for name in own.keys() - _FREE:
-            settings[f"model.{key}.{name}"] = (own[name], other.get(name))
+    towers = (
+        ("image_encoder", ImageEncoderConfig(), ours.image_tower, theirs.image_tower),
+        ("text_encoder", TextEncoderConfig(), ours.text_tower, theirs.text_tower),
+    )
+    for key, default, own, other in towers:
+        # a model of an earlier version lacks the fields that came later, and was built without
+        here, there = (default.model_dump() | (tower or {}) for tower in (own, other))
+        for name in here.keys() - _FREE:
+            settings[f"model.{key}.{name}"] = (here[name], there[name])
     for name in ("share_parameters", "projection_width", "standardise_projections"):
         settings[f"model.{name}"] = (getattr(ours, name), getattr(theirs, name))
     wrong = sorted(f"{name}={b}" for name, (a, b) in settings.items() if a != b)
