@@ -104,7 +104,7 @@ def measure(
     joint: bool,
     seconds: float,
 ) -> Speed:
-    """Times steps on two studies, then on as many as take about `seconds`.
+    """Times a step on two studies, then two on as many as take about `seconds`; the best counts.
 
     Args:
         objective: On the device.
@@ -127,17 +127,19 @@ def measure(
         if joint:
             objective.after_step()
 
-    batch = build(2).to(device)
-    operations = count(objective, batch, precision, joint=joint).operations
-    took = step(batch)
-    if took < seconds:  # the first step was slow for being the first
-        studies = int(2 * seconds / took)
-        larger = build(max(2, studies)).to(device)
-        operations = count(objective, larger, precision, joint=joint).operations
-        took = min(step(larger), step(larger))
-    moving = _seconds(move, device)
+    studies, steps = 2, []
+    for _ in range(3):  # the first step is slow for being the first, any for other programs
+        batch = build(studies).to(device)
+        operations = count(objective, batch, precision, joint=joint).operations
+        took = step(batch)
+        steps.append((took, operations))
+        if sum(spent for spent, _ in steps) > 3 * seconds:
+            break
+        studies = max(2, int(len(batch.studies) * seconds / took))
+    moving = min(_seconds(move, device), _seconds(move, device))
     weights = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
-    return Speed(max(0.0, took - moving) / operations, moving / weights)
+    each = min(max(0.0, took - moving) / operations for took, operations in steps)
+    return Speed(each, moving / weights)
 
 
 def _seconds(run: Callable[[], None], device: torch.device) -> float:
