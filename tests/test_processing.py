@@ -262,3 +262,8 @@ def test_input_that_cannot_work_is_one_clear_error(
         processor(images, views)
     assert str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_grey_gives_back_what_was_normalised(processor: KIAProcessor) -> None:
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16)
+    assert torch.equal(processor.grey(processor.normalise(pixels)), pixels)

@@ -10,6 +10,8 @@ KIAError                 one line: what, where, what to do; exit code 1
 └── MissingDependency    an optional package is needed; says which extra to install
 """
 
+from importlib import import_module
+
 
 class KIAError(Exception):
     """Base of all expected failures; its text is shown to the user as one line."""
@@ -45,3 +47,22 @@ class RunError(KIAError):
 
 class MissingDependency(KIAError):
     """An optional package is needed; the text says which extra brings it."""
+
+
+def require(module: str, extra: str, what: str) -> None:
+    """Refuses at once what needs a package that is not installed.
+
+    Args:
+        module: Of the package, by its full name; it is imported.
+        extra: Of kia, that brings the package.
+        what: Needs it; opens the line.
+
+    Raises:
+        MissingDependency: It cannot be imported.
+    """
+    package = module.partition(".")[0]
+    try:
+        import_module(package)
+        import_module(module)
+    except ImportError:
+        raise MissingDependency(f"{what} needs {package}: pip install 'kia[{extra}]'") from None

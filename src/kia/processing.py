@@ -175,6 +175,10 @@ class KIAProcessor:
         shape = (*scaled.shape[:-3], self.channels, *scaled.shape[-2:])
         return scaled.expand(shape)
 
+    def grey(self, pixel_values: Tensor) -> Tensor:
+        """What `normalise` was given: (…, C, S, S) → uint8 (…, S, S)."""
+        return ((pixel_values.select(-3, 0) + 1) * 127.5).round().to(torch.uint8)
+
     def __call__(
         self, images: Sequence[Any], views: Sequence[str] | None = None
     ) -> dict[str, Tensor]:

@@ -65,6 +65,7 @@ def test_a_model_that_cannot_hold_the_label_report_is_refused(
         (("IMAGE", "--data", "DATA"), "not both"),
         (("IMAGE", "--out", "OUT"), "go with --data"),
         (("--data", "DATA", "--split", "dev"), "train, val or test"),
+        (("--data", "DATA", "--plot", "a.jpg"), "--plot a.jpg: the picture is a PNG"),
     ],
 )
 def test_wrong_usage_of_findings_is_one_line(words, said, model, data, pictures, one_line):

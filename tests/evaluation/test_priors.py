@@ -2,7 +2,7 @@
 
 import pytest
 
-from kia.evaluation.priors import compares_with_prior, prior_rate, sentences
+from kia.evaluation.priors import compares_with_prior, prior_rate, sentence_spans, sentences
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,11 @@ def test_the_rate_counts_sentences_of_all_reports() -> None:
     assert sentences(reports[0]) == ["A nodule of 1.5 cm.", "It is unchanged."]
     assert prior_rate(reports) == 0.25
     assert prior_rate([""]) == 0.0
+
+
+def test_sentence_spans_leave_out_white_space_only() -> None:
+    text = "  The heart is large.  1.5 cm nodule;\n\n 2. \nNo effusion "
+    spans = sentence_spans(text)
+    assert [text[a:b] for a, b in spans] == [
+        *("The heart is large.", "1.5 cm nodule;", "2.", "No effusion")
+    ]

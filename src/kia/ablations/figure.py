@@ -7,7 +7,7 @@ import numpy as np
 
 from kia.ablations.settings import CE
 from kia.ablations.tables import shown_observations
-from kia.errors import MissingDependency
+from kia.errors import require
 from kia.evaluation.tables import Values, at_path
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
@@ -22,10 +22,7 @@ def require_matplotlib() -> None:
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingDependency("the figure needs matplotlib: pip install 'kia[plots]'") from None
+    require("matplotlib.figure", "plots", "the figure")
 
 
 def draw_observations(found: Values, path: Path, dpi: int = 150) -> None:

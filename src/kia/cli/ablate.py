@@ -5,6 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kia.cli.evaluate import (
+    Cleaning,
+    JsonFile,
+    LatexFile,
+    MarkdownFile,
+    check_cleaning,
+    check_files,
+    write_page,
+)
+from kia.cli.image_input import split_studies
 from kia.errors import UsageError
 from kia.studies import SPLITS
 
@@ -24,16 +34,10 @@ def ablate(
         list[str] | None, typer.Option("--set", help="change a value in all settings")
     ] = None,
     split: Annotated[str, typer.Option(help="split that is scored, test or val")] = "test",
-    dataset: Annotated[str, typer.Option(metavar="iu|mimic", help="style of cleaning")] = "iu",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="write the result as JSON")
-    ] = None,
-    markdown_file: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="write it as Markdown")
-    ] = None,
-    latex_file: Annotated[
-        Path | None, typer.Option("--latex", metavar="FILE", help="write it as LaTeX tables")
-    ] = None,
+    dataset: Cleaning = "iu",
+    json_file: JsonFile = None,
+    markdown_file: MarkdownFile = None,
+    latex_file: LatexFile = None,
     plot_file: Annotated[
         Path | None,
         typer.Option("--plot", metavar="FILE", help="fig5: the picture; OUT/fig5.png if absent"),
@@ -45,7 +49,6 @@ def ablate(
     from kia.cli.ablate_runs import Target, scored_runs
     from kia.cli.console import out as screen
     from kia.cli.console import quiet_libraries
-    from kia.cli.evaluate import check_files, write_page
     from kia.config import load_config
     from kia.data.store import PreparedDataset
     from kia.evaluation.rendering import render
@@ -59,8 +62,7 @@ def ablate(
         require_matplotlib()
     rows = _plan(table, preset, overrides or [], seeds, out)
     prepared = PreparedDataset.open(data)
-    if not len(prepared.indices(split)):  # type: ignore[arg-type]
-        raise UsageError(f"{data} has no {split} studies")
+    split_studies(prepared, split)  # refuses one that has none
     base = load_config(preset, overrides or [])
     target = Target(out, base, data, prepared.info["content_hash"], split, dataset)
     quiet_libraries()
@@ -87,12 +89,13 @@ def _check_options(table: str, split: str, dataset: str, plot_file: Path | None)
         raise UsageError(f"no ablation {table!r}: use one of {', '.join(TABLES)}")
     if split not in SPLITS[1:]:
         raise UsageError(f"--split {split}: use val or test")
-    if dataset not in ("iu", "mimic"):
-        raise UsageError(f"--dataset is iu or mimic, not {dataset!r}")
+    check_cleaning(dataset)
     if plot_file is not None and table != "fig5":
         raise UsageError("--plot goes with fig5; the tables have --json, --markdown and --latex")
-    if plot_file is not None and plot_file.suffix.lower() != ".png":
-        raise UsageError(f"--plot {plot_file}: the picture is a PNG; use a name that ends in .png")
+    if plot_file is not None:
+        from kia.cli.console import check_picture
+
+        check_picture(plot_file, "--plot")
 
 
 def _plan(

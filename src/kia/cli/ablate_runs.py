@@ -206,14 +206,11 @@ def _scores_file(run: PlannedRun, target: Target) -> Path:
 def _identity(run: PlannedRun, target: Target) -> dict[str, str]:
     """What scores depend on."""
     from kia import __version__
+    from kia.training.checkpoint import sha256
 
     weights = run.folder / "model" / "model.safetensors"
-    digest = ""
-    if weights.is_file():
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
-        "model": digest,
+        "model": sha256(weights) if weights.is_file() else "",
         "config": hashlib.sha256(run.config.model_dump_json().encode()).hexdigest(),
         "data": target.hash,
         "cleaning": target.cleaning,

@@ -23,6 +23,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from kia.errors import UsageError
+
 PIPE_WIDTH = 120  # characters of a line where the output is no terminal
 
 
@@ -89,6 +91,21 @@ def table(
     for row in rows:
         grid.add_row(*(Text(_cell(cell)) for cell in row))
     out.print(grid)
+
+
+def check_picture(file: Path, option: str = "") -> None:
+    """Refuses a picture by another name than a PNG's.
+
+    Args:
+        file: To be written.
+        option: That named it, for the error.
+
+    Raises:
+        UsageError: Its name ends otherwise.
+    """
+    if file.suffix.lower() != ".png":
+        what = f"{option} {file}".strip()
+        raise UsageError(f"{what}: the picture is a PNG; use a name that ends in .png")
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -119,8 +119,7 @@ def show(
 
 
 def _picture_file(file: Path) -> None:
-    from kia.errors import UsageError
+    from kia.cli.console import check_picture
 
-    if file.suffix.lower() != ".png":
-        raise UsageError(f"{file}: the picture is a PNG; use a name that ends in .png")
+    check_picture(file)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from kia.evaluation.rendering import Page
     from kia.evaluation.scoreboard import Evaluation
 
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="write the result as JSON")
+]
+MarkdownFile = Annotated[
+    Path | None, typer.Option("--markdown", metavar="FILE", help="write it as Markdown")
+]
+LatexFile = Annotated[
+    Path | None, typer.Option("--latex", metavar="FILE", help="write it as LaTeX tables")
+]
+Cleaning = Annotated[str, typer.Option(metavar="iu|mimic", help="style of cleaning")]
+
 
 def evaluate(
     predictions: Annotated[
@@ -55,20 +66,14 @@ def evaluate(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="score the studies that both sides have")
     ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="write the result as JSON")
-    ] = None,
-    markdown_file: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="write it as Markdown")
-    ] = None,
-    latex_file: Annotated[
-        Path | None, typer.Option("--latex", metavar="FILE", help="write it as LaTeX tables")
-    ] = None,
+    json_file: JsonFile = None,
+    markdown_file: MarkdownFile = None,
+    latex_file: LatexFile = None,
     html_file: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="write a page with the worst cases"),
     ] = None,
-    dataset: Annotated[str, typer.Option(metavar="iu|mimic", help="style of cleaning")] = "iu",
+    dataset: Cleaning = "iu",
     resamples: Annotated[
         int, typer.Option(min=100, help="resamples of intervals and p-values")
     ] = 1000,
@@ -127,6 +132,11 @@ def _check_options(
         raise UsageError("--train-references goes with --references; --data has its own")
     if split not in SPLITS:
         raise UsageError(f"no split {split!r}: use one of {', '.join(SPLITS)}")
+    check_cleaning(dataset)
+
+
+def check_cleaning(dataset: str) -> None:
+    """Refuses a style of cleaning that there is not."""
     if dataset not in ("iu", "mimic"):
         raise UsageError(f"--dataset is iu or mimic, not {dataset!r}")
 

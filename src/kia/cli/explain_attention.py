@@ -38,8 +38,7 @@ def attention(
     from kia.generation import load_model
     from kia.studies import VIEWS
 
-    if file.suffix.lower() != ".png":
-        raise UsageError(f"{file}: the picture is a PNG; use a name that ends in .png")
+    console.check_picture(file)
     if report and observation:
         raise UsageError("--observation goes with [MASK], not with --report")
     wanted = _observations(observation)
@@ -55,7 +54,7 @@ def attention(
         maps, numbers = _masks(loaded, processor, inputs, wanted)
         title = "attention of [MASK] in the label report"
     # what the model saw: square, of its size
-    views = ((inputs["pixel_values"][0, :, 0] + 1) * 127.5).round().byte().numpy()
+    views = processor.grey(inputs["pixel_values"][0]).numpy()
     names = [VIEWS[number] for number in inputs["view_ids"][0].tolist()]
     file.parent.mkdir(parents=True, exist_ok=True)
     draw_heat_maps(views, names, maps, file, title=f"{title}. Not for clinical use.")

@@ -20,15 +20,13 @@ def patches(
     seed: Annotated[int, typer.Option("--seed", min=0, help="of the phantom")] = 0,
 ) -> None:
     """Draw the key patches of all 34 landmarks on a chest X-ray (Figure 8)."""
-    from kia.cli.console import out
+    from kia.cli.console import check_picture, out
     from kia.data.images import read_image, resize_square
     from kia.data.phantom import phantom_study
-    from kia.errors import UsageError
     from kia.explain.patches import draw_key_patches
     from kia.knowledge.atlas import Atlas, shipped_atlas
 
-    if file.suffix.lower() != ".png":
-        raise UsageError(f"{file}: the picture is a PNG; use a name that ends in .png")
+    check_picture(file)
     chosen = Atlas.read(atlas) if atlas else shipped_atlas()
     if image:
         pixels = resize_square(read_image(image), 448)

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
-from kia.cli.image_input import Images, StudyViews, given_studies
+from kia.cli.image_input import (
+    Data,
+    Images,
+    SplitOf,
+    StudyViews,
+    check_source,
+    given_studies,
+    split_studies,
+)
 from kia.errors import UsageError
-from kia.studies import SPLITS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +29,8 @@ def findings(
     model: Annotated[str, typer.Argument(help="run folder or model folder")],
     images: Images = None,
     study: StudyViews = None,
-    data: Annotated[Path | None, typer.Option(help="prepared data set, instead of images")] = None,
-    split: Annotated[str, typer.Option(help="train, val or test, with --data")] = "test",
+    data: Data = None,
+    split: SplitOf = "test",
     out: Annotated[
         Path | None, typer.Option("--out", help="write the probabilities (CSV), with --data")
     ] = None,
@@ -34,12 +41,11 @@ def findings(
 ) -> None:
     """Give the probability of each observation. Research only; not for clinical use."""
     studies = given_studies(images, study)
-    if bool(studies) == bool(data):
-        raise UsageError("name images (or --study), or a data set with --data, and not both")
+    check_source(studies, data, split)
     if (out or plot) and not data:
         raise UsageError("--out and --plot go with --data")
-    if split not in SPLITS:
-        raise UsageError(f"--split {split}: use train, val or test")
+    if plot:
+        console.check_picture(plot, "--plot")
     from kia.explain.findings import check_answers
     from kia.generation import load_model
 
@@ -93,9 +99,7 @@ def _data_set(
     from kia.explain.findings import dataset_findings, draw_reliability
 
     dataset = PreparedDataset.open(data)
-    numbers = dataset.indices(split)  # type: ignore[arg-type]
-    if not len(numbers):
-        raise UsageError(f"{data} has no {split} studies")
+    numbers = split_studies(dataset, split)
     with console.progress() as bar:
         task = bar.add_task("findings", total=len(numbers))
         found = dataset_findings(

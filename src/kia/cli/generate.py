@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
-from kia.cli.image_input import Images, StudyViews, given_studies
+from kia.cli.image_input import (
+    Data,
+    Images,
+    SplitOf,
+    StudyViews,
+    check_source,
+    given_studies,
+    split_studies,
+)
 from kia.errors import UsageError
-from kia.studies import SPLITS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,8 +35,8 @@ def generate(
     model: Annotated[str, typer.Argument(help="run folder or model folder")],
     images: Images = None,
     study: StudyViews = None,
-    data: Annotated[Path | None, typer.Option(help="prepared data set, instead of images")] = None,
-    split: Annotated[str, typer.Option(help="train, val or test, with --data")] = "test",
+    data: Data = None,
+    split: SplitOf = "test",
     out: Annotated[
         Path | None, typer.Option(help="predictions file to write (JSON lines), with --data")
     ] = None,
@@ -45,8 +52,7 @@ def generate(
 ) -> None:
     """Write reports for chest X-rays. Research only; not for clinical use."""
     studies = given_studies(images, study)
-    if bool(studies) == bool(data):
-        raise UsageError("name images (or --study), or a data set with --data, and not both")
+    check_source(studies, data, split)
     if data and not out:
         raise UsageError("--data needs --out, the predictions file to write")
     if out and not data:
@@ -56,8 +62,6 @@ def generate(
     from kia.config import GenerationConfig
     from kia.generation import load_model
 
-    if split not in SPLITS:
-        raise UsageError(f"--split {split}: use train, val or test")
     console.quiet_libraries()
     from kia.training.distributed import join
 
@@ -130,9 +134,7 @@ def write_predictions(
 
     dataset = PreparedDataset.open(data)
     check_image_size(dataset, processor)
-    studies = dataset.indices(split)  # type: ignore[arg-type]
-    if not len(studies):
-        raise UsageError(f"{data} has no {split} studies")
+    studies = split_studies(dataset, split)
     out.parent.mkdir(parents=True, exist_ok=True)
     mine = ranks.share(studies)
     with console.progress() as bar:

@@ -1,14 +1,24 @@
-"""Studies that a command is given as image files: names, folders, patterns, a list on stdin."""
+"""The studies that a command is given: a split of a data set, or image files.
+
+Image files are named by themselves, by folders, by patterns, or in a list on stdin.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kia.errors import DataError, UsageError
+from kia.studies import SPLITS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kia.data.store import PreparedDataset
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 """What counts as an image in a folder."""
@@ -20,6 +30,8 @@ Images = Annotated[
         "- for a list of names on stdin"
     ),
 ]
+Data = Annotated[Path | None, typer.Option(help="prepared data set, instead of images")]
+SplitOf = Annotated[str, typer.Option(help="train, val or test, with --data")]
 StudyViews = Annotated[
     list[str] | None,
     typer.Option("--study", help="the views of one study: frontal.png,lateral.png"),
@@ -39,6 +51,22 @@ def given_studies(images: Sequence[str] | None, views: Sequence[str] | None) -> 
     """
     studies = [[path] for path in _files(images or [])]
     return studies + [[Path(name.strip()) for name in one.split(",")] for one in views or []]
+
+
+def check_source(studies: Sequence[Sequence[Path]], data: Path | None, split: str) -> None:
+    """Refuses images together with a data set, neither of them, and a split that there is not."""
+    if bool(studies) == bool(data):
+        raise UsageError("name images (or --study), or a data set with --data, and not both")
+    if split not in SPLITS:
+        raise UsageError(f"--split {split}: use train, val or test")
+
+
+def split_studies(dataset: "PreparedDataset", split: str) -> "NDArray[np.int64]":
+    """Numbers of the studies of a split; UsageError if it has none."""
+    studies = dataset.indices(split)  # type: ignore[arg-type]
+    if not len(studies):
+        raise UsageError(f"{dataset.path} has no {split} studies")
+    return studies
 
 
 def _files(names: Iterable[str]) -> Iterator[Path]:

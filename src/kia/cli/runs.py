@@ -222,8 +222,7 @@ def _check_plot(file: Path | None) -> None:
         return
     from kia.training.run_plot import require_matplotlib
 
-    if file.suffix.lower() != ".png":
-        raise UsageError(f"--plot {file}: the picture is a PNG; use a name that ends in .png")
+    console.check_picture(file, "--plot")
     require_matplotlib()
 
 

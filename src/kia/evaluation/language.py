@@ -17,7 +17,7 @@ from types import TracebackType
 
 import numpy as np
 
-from kia.errors import DataError, MissingDependency, UsageError
+from kia.errors import DataError, UsageError, require
 from kia.evaluation.java import JavaUnavailable, MeteorScores, PTBTokenizer
 from kia.evaluation.meteor_pool import MeteorPool
 from kia.evaluation.ngrams import CiderReferences, bleu_rows, rouge_l
@@ -96,7 +96,7 @@ class LanguageScorer:
             raise DataError("there is no report to score")
         if unknown := sorted(set(metrics) - set(METRICS)):
             raise UsageError(f"unknown metric {unknown[0]!r}: choose from {', '.join(METRICS)}")
-        _require_pycocoevalcap()
+        require("pycocoevalcap", "evaluation", "scoring reports")
         self.refs = list(refs)
         self.dataset = dataset
         self.metrics = frozenset(metrics)
@@ -238,15 +238,6 @@ class LanguageScorer:
             return
         scores.values["meteor"] = meteor.corpus
         scores.statistics["meteor"] = meteor.statistics
-
-
-def _require_pycocoevalcap() -> None:
-    try:
-        import pycocoevalcap  # noqa: F401
-    except ImportError:
-        raise MissingDependency(
-            "scoring reports needs pycocoevalcap: pip install 'kia[evaluation]'"
-        ) from None
 
 
 def score(

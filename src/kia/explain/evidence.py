@@ -1,7 +1,6 @@
 """What stands behind each sentence of a report: where the decoder looked, and a second opinion."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kia.evaluation.priors import sentence_spans
 from kia.explain.attention import LabelAttention, ReportAttention, label_attention, report_attention
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.graph_rules import extract_graphs
@@ -18,7 +18,6 @@ from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
 
 Span = tuple[int, int]
-_SENTENCE = re.compile(r"\S.*?(?:[.;!?](?=\s)|\n|$)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ def _sentences(
     report: ReportAttention, answers: LabelAttention | None, row: int
 ) -> list[SentenceEvidence]:
     read = report.spans[-1][1] if report.spans else 0  # the model may not hold all of the text
-    spans = [match.span() for match in _SENTENCE.finditer(report.text[:read])]
-    texts = [report.text[start:stop].strip() for start, stop in spans]
+    spans = sentence_spans(report.text[:read])
+    texts = [report.text[start:stop] for start, stop in spans]
     labels = label_reports(texts)
     words = _finding_words(report.text)
     return [

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kia.data.store import PreparedDataset
-from kia.errors import MissingDependency, ModelError
+from kia.errors import ModelError, require
 from kia.explain.attention import label_attention
 from kia.generation import dataset_inputs
 from kia.models.kia import KIAForReportGeneration
@@ -67,12 +67,9 @@ def draw_reliability(bins: Mapping[str, Sequence[float]], path: Path, *, dpi: in
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependency(
-            "drawing figures needs matplotlib: pip install 'kia[plots]'"
-        ) from None
+    require("matplotlib.figure", "plots", "drawing figures")
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.5, 5.5), layout="constrained")
     curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     curve.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="calibrated")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kia.errors import MissingDependency
+from kia.errors import require
 
 _PANEL, _TITLE, _BAR = 2.1, 0.42, 0.85  # inches
 _CHARACTERS = 36  # of a title in the width of a panel
@@ -51,37 +51,20 @@ def draw_heat_maps(
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependency(
-            "drawing figures needs matplotlib: pip install 'kia[plots]'"
-        ) from None
-    wide = len(views)
-    columns = max(1, min(6 // wide, 1 + len(maps)))
-    rows = -(-(1 + len(maps)) // columns)
-    figure = Figure(figsize=(columns * wide * _PANEL + _BAR, rows * (_PANEL + _TITLE) + _TITLE))
-    width, height = figure.get_size_inches()
-    panels = figure.subplots(
-        rows,
-        columns * wide,
-        squeeze=False,
-        gridspec_kw={
-            **{"left": 0.1 / width, "right": 1 - _BAR / width, "wspace": 0.04},
-            **{"bottom": 0.1 / height, "top": 1 - 2 * _TITLE / height, "hspace": _TITLE / _PANEL},
-        },
-    )
+    require("matplotlib.figure", "plots", "drawing figures")
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    cells = _cells(figure, 1 + len(maps), len(views))
+    width = figure.get_figwidth()
     figure.suptitle(title, x=0.1 / width, ha="left", fontsize=11)
-    for panel in panels.flat:
-        panel.set_axis_off()
-    cells = panels.reshape(rows * columns, wide)
     for panel, name, pixels in zip(cells[0], names, views, strict=True):
         _show(panel, pixels, name)
         panel.set_title(name, fontsize=8, loc="left")
     spread = [one.attention * one.attention.size for one in maps]
     most = max([2.0, *(float(values.max()) for values in spread)])
     for cell, one, attention in zip(cells[1:], maps, spread, strict=False):
-        text = textwrap.fill(one.title, _CHARACTERS * wide, max_lines=2)
+        text = textwrap.fill(one.title, _CHARACTERS * len(views), max_lines=2)
         cell[0].set_title(text, fontsize=8, loc="left")
         for panel, name, pixels, values in zip(cell, names, views, attention, strict=True):
             _show(panel, pixels, name)
@@ -95,6 +78,26 @@ def draw_heat_maps(
         figure.colorbar(shown, cax=axis).set_label("attention, × an even spread", fontsize=8)
         axis.tick_params(labelsize=7)
     figure.savefig(path, dpi=dpi, format="png")
+
+
+def _cells(figure: Any, count: int, wide: int) -> Any:
+    """Sizes the figure for `count` cells of `wide` panels; (at least count, wide) axes."""
+    columns = max(1, min(6 // wide, count))
+    rows = -(-count // columns)
+    width, height = columns * wide * _PANEL + _BAR, rows * (_PANEL + _TITLE) + _TITLE
+    figure.set_size_inches(width, height)
+    panels = figure.subplots(
+        rows,
+        columns * wide,
+        squeeze=False,
+        gridspec_kw={
+            **{"left": 0.1 / width, "right": 1 - _BAR / width, "wspace": 0.04},
+            **{"bottom": 0.1 / height, "top": 1 - 2 * _TITLE / height, "hspace": _TITLE / _PANEL},
+        },
+    )
+    for panel in panels.flat:
+        panel.set_axis_off()
+    return panels.reshape(rows * columns, wide)
 
 
 def _show(panel: Any, pixels: NDArray[np.uint8], name: str) -> None:

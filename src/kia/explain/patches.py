@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kia.errors import MissingDependency
+from kia.errors import require
 from kia.knowledge.atlas import LANDMARKS, Atlas
 
 _COLUMNS = 7
@@ -28,12 +28,9 @@ def draw_key_patches(
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependency(
-            "drawing figures needs matplotlib: pip install 'kia[plots]'"
-        ) from None
+    require("matplotlib.figure", "plots", "drawing figures")
+    from matplotlib.figure import Figure
+
     rows = -(-len(LANDMARKS) // _COLUMNS)
     figure = Figure(figsize=(_COLUMNS * _PANEL, rows * _PANEL))
     spacing = {"left": 0.005, "right": 0.995, "bottom": 0.005, "top": 0.97}

@@ -402,11 +402,10 @@ class Trainer:
             self.reporter.note(f"no better model in {progress.stale} validations: the stage ends")
 
     def _save(self) -> None:
-        self._finite_sums()  # on all ranks, so that all go back together
+        self.progress.window = self._finite_sums()  # on all ranks: all go back together
         on_first(self._write_checkpoint, lambda: None)
 
     def _write_checkpoint(self) -> None:
-        self.progress.window = self._finite_sums()
         self.progress.scaler = self.precision.state()
         self.progress.log_bytes = self.run_folder.log_size()
         save_checkpoint(
@@ -417,7 +416,7 @@ class Trainer:
         self.stopped_by = number
 
     def _leave(self) -> NoReturn:
-        self._finite_sums()
+        self.progress.window = self._finite_sums()
         if not ranks.own():
             self._write_checkpoint()
         raise RunError(f"stopped at step {self.progress.step}; continue with --resume")

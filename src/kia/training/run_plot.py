@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from kia.errors import MissingDependency
+from kia.errors import require
 from kia.training.run_log import RunRecord
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
@@ -27,10 +27,7 @@ def require_matplotlib() -> None:
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingDependency("--plot needs matplotlib: pip install 'kia[plots]'") from None
+    require("matplotlib.figure", "plots", "--plot")
 
 
 def draw_runs(runs: Mapping[str, RunRecord], path: Path, dpi: int = 130) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kia.errors import MissingDependency
+from kia.errors import require
 from kia.tasks.joint import TASKS
 from kia.training.run_log import Line
 
@@ -35,12 +35,7 @@ def require_tensorboard() -> None:
     Raises:
         MissingDependency: tensorboard is not installed.
     """
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        raise MissingDependency(
-            "train.tensorboard needs tensorboard: pip install 'kia[tracking]'"
-        ) from None
+    require("tensorboard", "tracking", "train.tensorboard")
 
 
 class Tracker:

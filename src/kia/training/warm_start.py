@@ -1,6 +1,5 @@
 """Warm start: the weights of a whole kia model, for data with other words or image size."""
 
-import hashlib
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +14,7 @@ from kia.models.configuration import KIAConfig
 from kia.models.image_encoder import resample_positions
 from kia.models.pretrained import first_rows
 from kia.processing import KIAProcessor
+from kia.training.checkpoint import sha256
 
 # of a tower or model, what may differ: weights fit it, or it concerns training alone
 _FREE = {"dropout", "pretrained", "max_positions", "vocab_size"}
@@ -28,8 +28,7 @@ def weights_hash(source: Path) -> str:
     """
     file = model_folder(source) / "model.safetensors"
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256(file)
     except OSError as error:
         raise ModelError(f"cannot read the weights of {source}: {error}") from error
 
