@@ -42,19 +42,18 @@ def sentences(report: str) -> list[str]:
 
     A full stop ends one only before white space, so that "1.5 cm" stays whole.
     """
-    parts = (report[start:stop] for start, stop in sentence_spans(report))
-    return [part for part in parts if re.search(r"[^\W\d_]", part)]
+    return [report[start:stop] for start, stop in sentence_spans(report)]
 
 
 def sentence_spans(report: str) -> list[tuple[int, int]]:
-    """First character of each sentence, and the one after its last, without white space around."""
+    """Where `sentences` lie: first character of each, and the one after its last."""
     ends = list(_SENTENCE_END.finditer(report))
     starts = [0, *(end.end() for end in ends)]
     stops = [*(end.start() for end in ends), len(report)]
     spans = []
     for start, stop in zip(starts, stops, strict=True):
         text = report[start:stop]
-        if text.strip():
+        if re.search(r"[^\W\d_]", text):
             first = start + len(text) - len(text.lstrip())
             spans.append((first, first + len(text.strip())))
     return spans
