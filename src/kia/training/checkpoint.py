@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from kia.data.atomic_folder import fsync
 from kia.errors import RunError
 
 KEPT = 2  # the newest, beside the best
@@ -78,14 +78,14 @@ def save_checkpoint(
         save_tensors(partial / "module.safetensors", module.state_dict())
         save_tensors(partial / "optimizer.safetensors", optimizer_tensors(optimizer))
         (partial / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
-        sync(partial / "progress.json")
+        fsync(partial / "progress.json")
         hashes = {path.name: sha256(path) for path in sorted(partial.iterdir())}
         (partial / HASHES).write_text(json.dumps(hashes, indent=2), encoding="utf-8")
-        sync(partial / HASHES)
+        fsync(partial / HASHES)
         if final.exists():
             final.rename(folder / f".{final.name}.replaced")
         partial.rename(final)
-        sync(folder)
+        fsync(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise RunError(
@@ -190,7 +190,7 @@ def _damaged(path: Path, error: Exception) -> RunError:
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Writes tensors as safetensors, and waits until they are on disk."""
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-    sync(path)
+    fsync(path)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -211,12 +211,3 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": tree["param_groups"]})
-
-
-def sync(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,11 +15,12 @@ import yaml
 
 import kia
 from kia.config import RunConfig
+from kia.data.atomic_folder import fsync
 from kia.data.store import PreparedDataset
 from kia.errors import RunError
 from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
-from kia.training.checkpoint import clear_hidden, sync
+from kia.training.checkpoint import clear_hidden
 from kia.training.precision import autocast_mode
 from kia.training.warm_start import weights_hash
 
@@ -192,9 +193,9 @@ class RunFolder:
             if self.model_folder.exists():
                 self.model_folder.rename(old)
             for file in partial.iterdir():
-                sync(file)
+                fsync(file)
             partial.rename(self.model_folder)
-            sync(self.path)
+            fsync(self.path)
         except Exception as error:
             # safetensors reports a full disk with its own error class
             shutil.rmtree(partial, ignore_errors=True)
