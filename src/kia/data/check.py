@@ -19,7 +19,6 @@ from kia.knowledge.landmarks import LANDMARKS
 from kia.studies import SPLITS, VIEWS, Split, Study
 
 _STATES: Mapping[int | None, str] = {1: "present", 0: "absent", -1: "uncertain", None: "silent"}
-_NONE = dict.fromkeys(_STATES.values(), 0)
 
 
 def check_dataset(
