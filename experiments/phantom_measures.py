@@ -1,7 +1,7 @@
 """What the [MASK] tokens of a trained model answer and look at, and what it writes, on phantoms."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,16 @@ from numpy.typing import NDArray
 
 from kia.config import RunConfig
 from kia.data.batches import BatchBuilder
-from kia.data.phantom_parser import parse_findings
 from kia.data.phantom_scores import OBSERVATIONS as DRAWN
 from kia.data.phantom_scores import finding_scores
-from kia.data.phantom_store import read_truth, unpack_mask
 from kia.data.store import PreparedDataset
 from kia.errors import DataError
-from kia.evaluation.priors import sentences
 from kia.evaluation.probabilities import auroc, sensitivity_specificity
 from kia.explain import pointing
 from kia.explain.attention import label_attention
+from kia.explain.localisation import drawn_findings, stated_landmarks
 from kia.generation import dataset_inputs, load_model
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.knowledge.landmarks import mentioned_landmarks
 from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
 from kia.studies import Split
@@ -87,7 +84,7 @@ def _at_masks(
         inputs = dataset_inputs(dataset, processor, studies[start : start + batch_size])
         found = label_attention(model, processor, inputs)
         present.append(found.present.cpu().numpy())
-        attention.append(found.patches[:, :, VIEW].cpu().numpy())
+        attention.append(found.maps[:, :, VIEW].cpu().numpy())
     return np.concatenate(present), np.concatenate(attention)
 
 
@@ -133,7 +130,10 @@ def attention_numbers(
         studies: (n,) their numbers in it.
         grid: Patches a side, grid² = N.
     """
-    found = list(_drawn_findings(dataset, studies))
+    found = [
+        (row, name, stated_landmarks(dataset.study(int(studies[row])).report, name), mask)
+        for row, name, mask in drawn_findings(dataset, studies)
+    ]
     if not found:
         raise DataError(f"{dataset.path}: no finding in the {len(studies)} studies to measure on")
     names = np.array([name for _, name, _, _ in found])
@@ -158,27 +158,6 @@ def attention_numbers(
         "priors": {p: numbers(*maps) for p, maps in zip(PRIORS, baselines, strict=True)},
         "attention": {name: numbers(own, own, names == name) for name in DRAWN if name in names},
     }
-
-
-def _drawn_findings(
-    dataset: PreparedDataset, studies: NDArray[np.int64]
-) -> Iterator[tuple[int, str, tuple[str, ...], NDArray[np.bool_]]]:
-    """Row, observation, landmarks of its sentence, and mask (S, S) of each visible finding."""
-    truth = read_truth(dataset)
-    masks = np.load(dataset.path / "masks.npy", mmap_mode="r", allow_pickle=False)
-    for row, number in enumerate(studies):
-        study = dataset.study(int(number))
-        for finding in truth[study.id]["findings"]:
-            name = finding["observation"]
-            mask = unpack_mask(masks[finding["masks"]["frontal"]], dataset.image_size)
-            if mask.any():
-                yield row, name, stated_landmarks(study.report, name), mask
-
-
-def stated_landmarks(report: str, observation: str) -> tuple[str, ...]:
-    """The landmarks that are named where a phantom's report says that an observation is present."""
-    stating = [s for s in sentences(report) if observation in parse_findings(s)["present"]]
-    return mentioned_landmarks(" ".join(stating))
 
 
 def _or_none(value: float) -> float | None:

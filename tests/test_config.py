@@ -104,3 +104,22 @@ def test_a_misspelt_preset_names_the_nearest() -> None:
 def test_a_configuration_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_config("tiny").train.seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["train.frozen=[]"], r"needs model\.image_encoder\.stem"),
+        (["model.image_encoder.stem=conv", "model.image_encoder.patch_size=16"], "needs model"),
+        (["data.shift=0.1"], "needs images that come again"),
+    ],
+)
+def test_features_are_kept_only_where_they_come_again(overrides, message):
+    still = [f"data.{name}=0" for name in ("shift", "scale", "brightness", "contrast")]
+    fits = [
+        *("model.image_encoder.stem=efficientnet-lite0", "model.image_encoder.patch_size=32"),
+        *("train.frozen=[image_stem]", "train.keep_frozen_features=true", *still),
+    ]
+    load_config("base", fits)
+    with pytest.raises(ConfigError, match=message):
+        load_config("base", [*fits, *overrides])

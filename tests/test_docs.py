@@ -1,20 +1,14 @@
-"""The documents are true: commands, links and the paper map."""
+"""The documents are true: links, the paper map, dependencies. Commands: test_docs_commands.py."""
 
 import ast
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
-import typer.main
-
-from kia.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -22,61 +16,29 @@ PAPER_MAP = ROOT / "docs" / "paper-map.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def fenced_commands() -> list[tuple[str, str]]:
-    """(document, line) of every `kia …` and `make …` line in a fenced block."""
-    found = []
-    for document in DOCUMENTS:
-        for language, block in FENCE.findall(document.read_text(encoding="utf-8")):
-            if language in ("python", "json", "yaml"):
-                continue
-            for line in block.replace("\\\n", " ").splitlines():
-                line = re.sub(r"^(\$ )?(\.venv/bin/)?", "", line.strip())
-                if line.startswith(("kia ", "make ")):
-                    found.append((document.relative_to(ROOT).as_posix(), line))
-    return found
-
-
-def check_kia(words: list[str]) -> None:
-    """Fails if the command, an option or a required argument is not as the program has it."""
-    command: Any = typer.main.get_command(app)
-    while words and hasattr(command, "commands"):
-        assert words[0] in command.commands or words[0].startswith("-"), f"no command {words[0]}"
-        if words[0].startswith("-"):
-            break
-        command = command.commands[words.pop(0)]
-    options, rest, _ = command.make_parser(typer.Context(command)).parse_args(list(words))
-    assert hasattr(command, "commands") or not rest, f"too many arguments: {rest}"
-    if {"--help", "-h"} & set(words):
-        return
-    for parameter in command.params:
-        if parameter.required:
-            value = options.get(parameter.name)
-            assert isinstance(value, str | list | tuple) and value, f"missing {parameter.name}"
-
-
-@pytest.mark.parametrize(("document", "line"), fenced_commands())
-def test_documented_commands_exist(document: str, line: str) -> None:
-    words = shlex.split(line, comments=True)
-    if words[0] == "make":
-        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert set(words[1:]) <= set(targets)
-    else:
-        check_kia(words[1:])
-
-
-@pytest.mark.parametrize(
-    "line", ["nonsense", "config shwo x", "config show", "config show x --sett a=1"]
-)
-def test_a_wrong_command_would_be_noticed(line: str) -> None:
-    with pytest.raises(Exception):  # noqa: B017
-        check_kia(line.split())
+def anchors(document: Path) -> set[str]:
+    """Of its headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.relative_to(ROOT).as_posix())
 def test_relative_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8")):
-        if not target.startswith(("http:", "https:", "mailto:")):
-            assert (document.parent / target).exists(), target
+    for target in re.findall(r"\]\(([^)\s]+)", document.read_text(encoding="utf-8")):
+        if target.startswith(("http:", "https:", "mailto:")):
+            continue
+        path, _, heading = target.partition("#")
+        linked = document.parent / path if path else document
+        assert linked.exists(), target
+        assert not heading or heading in anchors(linked), target
+
+
+def test_the_index_names_every_document() -> None:
+    folder = ROOT / "docs"
+    named = re.findall(r"\]\(([^)#\s]+)", (folder / "README.md").read_text(encoding="utf-8"))
+    inside = [*folder.glob("*.md"), *folder.glob("tutorials/*.md")]
+    missing = {d.relative_to(folder).as_posix() for d in inside} - {"README.md", *named}
+    assert not missing, f"docs/README.md does not name {missing}"
 
 
 def paper_map_rows() -> list[list[str]]:
@@ -97,21 +59,20 @@ def defined_names(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("row", paper_map_rows(), ids=lambda row: f"{row[0]} {row[1]}")
 def test_the_paper_map_names_what_exists(row: list[str]) -> None:
-    where, command, test = ("" if cell == "–" or "not yet" in cell else cell for cell in row[2:])
-    if where:
-        places = re.findall(r"`([^`]+)`", where)
-        assert places
-        for place in places:
-            path, _, name = place.partition(":")
-            file = ROOT / "src" / "kia" / path
-            assert file.is_file(), path
-            assert not name or name in defined_names(file), place
-    if command:
-        for line in re.findall(r"`([^`]+)`", command):
-            check_kia(shlex.split(line)[1:])
-    if test:
-        for path in re.findall(r"`([^`]+)`", test):
-            assert (ROOT / path).exists(), path
+    where, tests = (re.findall(r"`([^`]+)`", cell) for cell in (row[2], row[4]))
+    for place in where:
+        path, _, name = place.partition(":")
+        file = ROOT / "src" / "kia" / path
+        assert file.is_file(), path
+        assert not name or name in defined_names(file), place
+    assert all((ROOT / path).is_file() for path in tests), tests
+    # A test that names none of what it is said to check checks something else.
+    files = [ROOT / path for path in tests]
+    files += [c for file in files if (c := file.with_name("conftest.py")).exists()]
+    read = "".join(file.read_text(encoding="utf-8") for file in files)
+    names = [place.partition(":")[2] or Path(place).stem for place in where]
+    assert any(re.search(rf"\b{name}\b", read) for name in names) or row[0] == "Fig. 1"
+    assert "not yet" not in " ".join(row)
 
 
 def test_the_paper_map_is_complete() -> None:

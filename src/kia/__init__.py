@@ -1,10 +1,13 @@
 """kia: chest X-ray report generation by knowledge-guided implicit vision-language alignment.
 
 The names below are loaded at their first use, so `import kia` loads neither torch nor transformers.
+transformers' AutoConfig, AutoModel and AutoProcessor know kia's classes from then on.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from kia.auto_classes import register_when_loaded
 
 __version__ = "0.1.0.dev0"
 
@@ -32,3 +35,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME])
+
+
+register_when_loaded()

@@ -21,7 +21,7 @@ from kia.errors import ConfigError
 class Part(BaseModel):
     """Base of all parts: unknown keys are refused, values cannot be changed afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ImageEncoderConfig(Part):
@@ -33,8 +33,10 @@ class ImageEncoderConfig(Part):
     ffn_width: int = Field(3072, gt=0, description="hidden features of the feed-forward network")
     patch_size: int = Field(16, gt=0, description="side of a patch, pixels")
     channels: Literal[1, 3] = Field(1, description="1 grey; 3 repeats grey (pretrained ViTs)")
-    stem: Literal["patch", "conv"] = Field(
-        "patch", description="patch: one strided projection (ViT); conv: five 3x3 layers"
+    stem: Literal["patch", "conv", "efficientnet-lite0"] = Field(
+        "patch",
+        description="patch: one strided projection (ViT); conv: five 3x3 layers; "
+        "efficientnet-lite0: that network",
     )
     standardise: bool = Field(
         False, description="take out of the features what all patches have in common (batch norm)"
@@ -44,7 +46,11 @@ class ImageEncoderConfig(Part):
     )
     layer_norm_eps: float = Field(1e-12, gt=0, description="epsilon of the layer norms")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on what a sublayer adds")
-    pretrained: str | None = Field(None, description="ViT checkpoint: a hub name or a folder")
+    pretrained: str | None = Field(
+        None,
+        description="ViT checkpoint: a hub name or a folder; of the stem efficientnet-lite0 its "
+        "own name: the weights trained on ImageNet",
+    )
 
 
 class TextEncoderConfig(Part):
@@ -97,8 +103,17 @@ class ModelConfig(Part):
                 f"image_size {self.image_size} is not a multiple of patch_size "
                 f"{self.image_encoder.patch_size}"
             )
-        if self.image_encoder.stem == "conv" and self.image_encoder.patch_size != 16:
-            raise ValueError("the conv stem makes patches of 16 pixels; set patch_size: 16")
+        stem = self.image_encoder.stem
+        side = {"conv": 16, "efficientnet-lite0": 32}.get(stem, self.image_encoder.patch_size)
+        if self.image_encoder.patch_size != side:
+            raise ValueError(
+                f"the {stem} stem makes patches of {side} pixels; set patch_size: {side}"
+            )
+        if stem == "efficientnet-lite0" and self.image_encoder.pretrained not in (None, stem):
+            raise ValueError(
+                f"the {stem} stem takes no ViT's weights; set image_encoder.pretrained: {stem}, "
+                "or null to start from random weights"
+            )
         return self
 
 
@@ -203,7 +218,7 @@ FrozenPart = Literal["image_stem", "image_tower", "text_tower", "cross_attention
 class TrainConfig(Part):
     """Optimisation (Paper: Sec. 4.2)."""
 
-    seed: int = Field(0, ge=0, description="of everything random in the run")
+    seed: int = Field(0, ge=0, lt=2**32, description="of everything random in the run")
     batch_size: int = Field(32, gt=0, description="studies a step, over all processes and parts")
     accumulate: int = Field(
         1, gt=0, description="parts of a batch computed one after another, to save memory"
@@ -213,6 +228,12 @@ class TrainConfig(Part):
     )
     generation: StageConfig = Field(
         default_factory=lambda: StageConfig(epochs=5), description="stage 2: generation alone"
+    )
+    rehearse_every: int | None = Field(
+        None,
+        gt=0,
+        description="stage 2: every so many steps one of all five tasks, which would be forgotten; "
+        "none if absent, as in the paper",
     )
     decay_per_epoch: float = Field(0.98, gt=0, le=1, description="learning-rate factor an epoch")
     warmup_steps: int = Field(0, ge=0, description="linear warm-up at the start of a stage, steps")
@@ -229,6 +250,11 @@ class TrainConfig(Part):
     )
     frozen: list[FrozenPart] = Field(
         default_factory=list, description="parts that keep the weights they were loaded with"
+    )
+    keep_frozen_features: bool = Field(
+        False,
+        description="on CPUs: compute what the frozen stem efficientnet-lite0 makes of an image "
+        "once (4 GB at most); no random shifts, zooms or grey values then",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="autocast; auto: bfloat16 where the device has it; float16 is scaled"
@@ -266,6 +292,9 @@ class TrainConfig(Part):
         return self
 
 
+Rerank = Literal["none", "match", "likelihood", "match+likelihood"]
+
+
 class GenerationConfig(Part):
     """Defaults of decoding, recorded in the model folder."""
 
@@ -273,6 +302,18 @@ class GenerationConfig(Part):
     max_tokens: int = Field(100, gt=0, description="longest report, tokens")
     length_penalty: float = Field(
         1.0, description="exponent of the length by which a beam's score is divided"
+    )
+    repetition_penalty: float = Field(
+        1.0, gt=0, description="divides the scores of tokens that were written; 1 switches it off"
+    )
+    no_repeat_ngram: int = Field(
+        0, ge=0, description="so many tokens in a row are never written twice; 0 switches it off"
+    )
+    candidates: int = Field(1, gt=0, description="reports of which one is chosen")
+    rerank: Rerank = Field(
+        "none",
+        description="chosen by; none: the decoder's own; match: [MATCH]; likelihood: log "
+        "probability a token; match+likelihood: the sum of both logarithms",
     )
     batch_size: int = Field(32, gt=0, description="studies decoded together")
 
@@ -285,6 +326,25 @@ class RunConfig(Part):
     data: DataConfig = Field(default_factory=DataConfig, description="batches")
     train: TrainConfig = Field(default_factory=TrainConfig, description="optimisation")
     generation: GenerationConfig = Field(default_factory=GenerationConfig, description="decoding")
+
+    @model_validator(mode="after")
+    def _keeps_features_that_come_again(self) -> "RunConfig":
+        if not self.train.keep_frozen_features:
+            return self
+        data = self.data
+        if self.model.image_encoder.stem != "efficientnet-lite0" or not (
+            {"image_stem", "image_tower"} & {*self.train.frozen}
+        ):
+            raise ValueError(
+                "train.keep_frozen_features needs model.image_encoder.stem: efficientnet-lite0 "
+                "and train.frozen: [image_stem]"
+            )
+        if data.shift or data.scale or data.brightness or data.contrast:
+            raise ValueError(
+                "train.keep_frozen_features needs images that come again: set data.shift, scale, "
+                "brightness and contrast to 0"
+            )
+        return self
 
 
 def preset_names() -> list[str]:

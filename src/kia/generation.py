@@ -1,35 +1,48 @@
 """Writing reports with a trained model: one study, or a split of a data set."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
 from kia.config import GenerationConfig
 from kia.data.batches import load_images
+from kia.data.masked_text import token_rows
 from kia.data.store import PreparedDataset
-from kia.errors import ModelError
+from kia.errors import ModelError, UsageError
+from kia.installed import installed_models
+from kia.models.configuration import decoding_options
 from kia.models.kia import KIAForReportGeneration
-from kia.processing import KIAProcessor
+from kia.models.outputs import ImageFeatures
+from kia.processing import PROCESSOR_FILES, KIAProcessor, local_folder
+from kia.studies import VIEWS, View
+from kia.tasks.text_rows import with_first_token
+
+MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", *PROCESSOR_FILES)
+"""What a model folder is made of."""
 
 
 def model_folder(source: str | Path) -> Path:
-    """The model folder that a run folder or model folder stands for.
+    """The model folder that a run folder, a model folder or an id on the hub stands for.
 
     Raises:
         ModelError: There is no model.
     """
-    folder = Path(source)
+    folder = local_folder(source, MODEL_FILES)
     if (folder / "run.yaml").is_file():
         if not (folder / "model" / "config.json").is_file():
             raise ModelError(f"run {folder} has no model yet: it is saved at the first validation")
         folder = folder / "model"
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{source} is no model: name a run folder or a model folder (config.json)")
+        raise ModelError(
+            f"{source} is no model: name a run folder, a model folder (config.json)"
+            + "".join(f" or {name}" for name in sorted(installed_models()))
+        )
     return folder
 
 
@@ -64,21 +77,89 @@ def load_model(source: str | Path) -> tuple[KIAForReportGeneration, KIAProcessor
     return model.eval(), processor
 
 
-def decoding_options(config: GenerationConfig) -> dict[str, Any]:
-    """Our decoding defaults in transformers' words."""
-    return {
-        "num_beams": config.beams,
-        "max_new_tokens": config.max_tokens,
-        "length_penalty": config.length_penalty,
-        "do_sample": False,
-        "early_stopping": False,
-    }
+def generation_settings(model: KIAForReportGeneration, **given: Any) -> GenerationConfig:
+    """The decoding defaults of a model folder, with those of `given` that are not None on top.
+
+    Raises:
+        ModelError: Its defaults are none.
+    """
+    defaults = dict(model.config.generation_defaults or {})
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return GenerationConfig(**(defaults | chosen))
+    except ValidationError as error:
+        reason = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())
+        raise ModelError(f"config.json of the model, generation_defaults: {reason}") from None
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device called "cpu", "cuda", "cuda:1", "mps" …
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # each kind of device raises its own
+        reason = " ".join(str(error).split())[:100]
+        raise UsageError(f"--device {name}: cannot be used here ({reason})") from None
+    return device
+
+
+@torch.no_grad()
+def image_features(
+    model: KIAForReportGeneration, images: ImageFeatures | Mapping[str, Tensor | None]
+) -> ImageFeatures:
+    """B studies, encoded once for everything that reads them.
+
+    Args:
+        model: In evaluation mode.
+        images: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None;
+            what is encoded already comes back as it is.
+    """
+    if isinstance(images, ImageFeatures):
+        return images
+    return model.encode_images(**on_device(model, images))
+
+
+def on_device(
+    model: KIAForReportGeneration, inputs: Mapping[str, Tensor | None]
+) -> dict[str, Tensor]:
+    """Inputs without those that are None, where the model is."""
+    return {name: value.to(model.device) for name, value in inputs.items() if value is not None}
+
+
+def report_rows(
+    model: KIAForReportGeneration,
+    processor: KIAProcessor,
+    reports: Sequence[str],
+    first: str = "[CLS]",
+    longest: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Reports as the tasks read them in training.
+
+    Args:
+        model: That reads them.
+        processor: Of the same model.
+        reports: B texts, at least one; an empty one is two special tokens.
+        first: Token before each.
+        longest: Word pieces, the rest is cut off; what the model can hold between two special
+            tokens if absent.
+
+    Returns:
+        (B, T) ids up to [SEP], padded, and True on tokens; both on the model's device.
+    """
+    longest = model.config.max_tokens - 2 if longest is None else longest
+    rows = token_rows(processor, processor.encode(reports, max_words=longest, max_tokens=longest))
+    ids, real = (torch.from_numpy(part).to(model.device) for part in rows)
+    return with_first_token(ids, processor.token_id(first)), real
 
 
 def write_reports(
     model: KIAForReportGeneration,
     processor: KIAProcessor,
-    inputs: dict[str, Tensor | None],
+    inputs: ImageFeatures | Mapping[str, Tensor | None],
     config: GenerationConfig,
     **options: Any,
 ) -> list[str]:
@@ -87,14 +168,16 @@ def write_reports(
     Args:
         model: In evaluation mode.
         processor: Of the same model.
-        inputs: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None.
+        inputs: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None; or
+            B studies, encoded.
         config: Decoding settings; `max_tokens` is cut to what the model can hold.
         options: More of transformers' generation options.
     """
     longest = min(config.max_tokens, model.config.max_tokens - 1)
     settings = decoding_options(config) | {"max_new_tokens": longest} | options
-    moved = {k: v.to(model.device) for k, v in inputs.items() if v is not None}
-    return processor.decode(model.generate(**moved, **settings))
+    if isinstance(inputs, ImageFeatures):
+        return processor.decode(model.generate(image_features=inputs, **settings))
+    return processor.decode(model.generate(**(settings | on_device(model, inputs))))
 
 
 def dataset_inputs(
@@ -106,7 +189,36 @@ def dataset_inputs(
         ModelError: The data set was prepared for another image size.
     """
     check_image_size(dataset, processor)
-    pixels, view_ids, view_mask = load_images(dataset, studies)
+    return _normalised(processor, *load_images(dataset, studies))
+
+
+def study_inputs(
+    processor: KIAProcessor,
+    squares: Sequence[NDArray[np.uint8]],
+    views: Sequence[Sequence[View]],
+) -> dict[str, Tensor | None]:
+    """The input of `write_reports` for decoded studies, which may have unequal numbers of views.
+
+    Args:
+        processor: Of the model.
+        squares: Grey values (W, S, S) of each study.
+        views: Of each study, in the order of its images.
+    """
+    width, size = max(map(len, views)), processor.image_size
+    pixels = torch.zeros(len(views), width, size, size, dtype=torch.uint8)
+    view_ids = torch.zeros(len(views), width, dtype=torch.int64)
+    exists = torch.zeros(len(views), width, dtype=torch.bool)
+    for row, (images, names) in enumerate(zip(squares, views, strict=True)):
+        pixels[row, : len(names)] = torch.from_numpy(images)
+        view_ids[row, : len(names)] = torch.tensor([VIEWS.index(name) for name in names])
+        exists[row, : len(names)] = True
+    return _normalised(processor, pixels, view_ids, None if exists.all() else exists)
+
+
+def _normalised(
+    processor: KIAProcessor, pixels: Tensor, view_ids: Tensor, view_mask: Tensor | None
+) -> dict[str, Tensor | None]:
+    """Grey values (B, W, S, S) as the model reads them: zero where a view is absent."""
     pixel_values = processor.normalise(pixels)
     if view_mask is not None:
         pixel_values = pixel_values * view_mask[:, :, None, None, None]
@@ -133,6 +245,7 @@ def write_dataset_reports(
     studies: Sequence[int] | NDArray[np.int64],
     config: GenerationConfig,
     on_progress: Callable[[int], None] = lambda count: None,
+    write: Callable[..., list[str]] = write_reports,
 ) -> Iterator[tuple[str, str]]:
     """(id, report) for studies of a prepared data set, in their order, batch by batch.
 
@@ -143,11 +256,12 @@ def write_dataset_reports(
         studies: Numbers in the data set.
         config: Decoding settings and batch size.
         on_progress: Told the number of studies finished with each batch.
+        write: Writes the reports of a batch, as `write_reports`.
     """
     order = np.asarray(studies, np.int64)
     for start in range(0, len(order), config.batch_size):
         chunk = order[start : start + config.batch_size]
-        reports = write_reports(model, processor, dataset_inputs(dataset, processor, chunk), config)
+        reports = write(model, processor, dataset_inputs(dataset, processor, chunk), config)
         for study, report in zip(chunk, reports, strict=True):
             yield dataset.study(int(study)).id, report
         on_progress(len(chunk))
@@ -171,9 +285,8 @@ def image_embeddings(
     rows = []
     for start in range(0, len(order), batch_size):
         inputs = dataset_inputs(dataset, processor, order[start : start + batch_size])
-        moved = {k: v.to(model.device) for k, v in inputs.items() if v is not None}
-        pooled = model.encode_images(**moved).pooled
-        if "irc" in (model.config.tasks or ()):
+        pooled = image_features(model, inputs).pooled
+        if model.trained_on("irc"):
             pooled = model.image_projection(pooled)
         rows.append(torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy())
     return np.concatenate(rows)

@@ -1,6 +1,7 @@
 """KIAProcessor: images and text to tensors, the same in training, generation and serving."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +9,19 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import PushToHubMixin
 
-from kia.data.images import Resize, read_image, resize_square
+from kia.data.images import Resize, read_doubtful, read_image, resize_square
 from kia.errors import ConfigError, DataError, ModelError
+from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
-from kia.studies import VIEWS
+from kia.plausibility import Flag, Reference, study_flags
+from kia.studies import VIEWS, View
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[MATCH]", "[START]")
 MOST_REPORTS = 30_000
@@ -102,7 +107,7 @@ class EncodedReport:
     spans: list[tuple[int, int]]
 
 
-class KIAProcessor:
+class KIAProcessor(PushToHubMixin):
     """Turns images and reports into tensors and token ids back into reports.
 
     Attributes:
@@ -110,6 +115,7 @@ class KIAProcessor:
         image_size: Side of the square image, pixels.
         channels: 1, or 3 for a pretrained ViT (the grey image three times).
         resize: "squash" or "pad", as the training data were prepared.
+        reference: What the training images look like, for `checked`; None if it is not known.
     """
 
     FILE = "processor_config.json"
@@ -121,11 +127,13 @@ class KIAProcessor:
         image_size: int,
         channels: int = 1,
         resize: Resize = "squash",
+        reference: Reference | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.image_size = image_size
         self.channels = channels
         self.resize = resize
+        self.reference = reference
 
     def token_id(self, token: str) -> int:
         """Id of a special token such as "[MATCH]"."""
@@ -169,6 +177,8 @@ class KIAProcessor:
             text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)
         ]
 
+    batch_decode = decode  # transformers' name for it
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """Grey values 0 to 255 (…, S, S) → (…, C, S, S) in −1 to 1."""
         scaled = pixels.to(torch.float32, copy=True).div_(127.5).sub_(1.0).unsqueeze(-3)
@@ -192,6 +202,39 @@ class KIAProcessor:
             DataError: No image, an array that is not grey, or an unknown view.
             ImageError: An image cannot be read.
         """
+        named = self._named_views(images, views)
+        return self._tensors([self._square(image) for image in images], named)
+
+    def checked(
+        self, images: Sequence[Any], views: Sequence[str] | None = None
+    ) -> tuple[dict[str, Tensor], list[Flag]]:
+        """The input of `generate` for one study, and why its report may not be worth reading.
+
+        Files are decoded once, without warnings: what `read_image` warns of is among the flags,
+        with what their pictures look like. See `kia.plausibility.study_flags`.
+
+        Args:
+            images: As above.
+            views: As above.
+
+        Returns:
+            What calling the processor gives; and flags, [] if nothing is odd.
+
+        Raises:
+            DataError: As above.
+            ImageError: As above.
+        """
+        named = self._named_views(images, views)
+        squares, doubts, shapes = [], [], []
+        for image in images:
+            grey, found = (image, ()) if isinstance(image, np.ndarray) else read_doubtful(image)
+            squares.append(self._square(grey))
+            doubts.append(found)
+            shapes.append(grey.shape)
+        flags = study_flags(np.stack(squares), named, self.reference, doubts, shapes)
+        return self._tensors(squares, named), flags
+
+    def _named_views(self, images: Sequence[Any], views: Sequence[str] | None) -> list[View]:
         if isinstance(images, str | bytes | Path | np.ndarray):
             raise DataError("give the images of a study as a list, one a view")
         if not images:
@@ -200,9 +243,11 @@ class KIAProcessor:
         unknown = [view for view in views if view not in VIEWS]
         if unknown or len(views) != len(images):
             raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
-        pixels = np.stack([self._square(image) for image in images])
+        return list(views)  # type: ignore[arg-type]
+
+    def _tensors(self, squares: list[NDArray[np.uint8]], views: list[View]) -> dict[str, Tensor]:
         return {
-            "pixel_values": self.normalise(torch.from_numpy(pixels))[None],
+            "pixel_values": self.normalise(torch.from_numpy(np.stack(squares)))[None],
             "view_ids": torch.tensor([[VIEWS.index(view) for view in views]]),
         }
 
@@ -212,8 +257,13 @@ class KIAProcessor:
             raise DataError(f"an image array must be grey (H, W), not of shape {array.shape}")
         return resize_square(array, self.image_size, mode=self.resize)
 
-    def save_pretrained(self, folder: Path | str) -> None:
-        """Writes the tokenizer and processor_config.json."""
+    def save_pretrained(self, folder: Path | str, **_: Any) -> None:
+        """Writes the tokenizer, processor_config.json and, if there is one, the reference.
+
+        Args:
+            folder: Made if need be.
+            _: What `push_to_hub` tells models alone.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
@@ -224,15 +274,21 @@ class KIAProcessor:
             "resize": self.resize,
         }
         (folder / self.FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        if self.reference:
+            self.reference.save(folder)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> Self:
-        """Reads what `save_pretrained` wrote.
+    def from_pretrained(cls, folder: Path | str, **options: Any) -> Self:
+        """Reads what `save_pretrained` wrote; no code that lies beside it is run.
+
+        Args:
+            folder: Of a model, or its id on the hub.
+            options: transformers' for the hub (`revision`, `token`, `cache_dir`, …).
 
         Raises:
             ModelError: A file is missing or damaged.
         """
-        folder = Path(folder)
+        folder = local_folder(folder, PROCESSOR_FILES, **options)
         try:
             settings = json.loads((folder / cls.FILE).read_text(encoding="utf-8"))
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
@@ -241,8 +297,41 @@ class KIAProcessor:
                 image_size=int(settings["image_size"]),
                 channels=int(settings["channels"]),
                 resize=settings["resize"],
+                reference=Reference.load(folder),
             )
         except Exception as error:
             # json, tokenizers and transformers raise many kinds; all mean an unusable folder
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ModelError(f"{folder} has no usable processor: {reason}") from error
+
+
+PROCESSOR_FILES = (
+    *(KIAProcessor.FILE, Reference.FILE, "tokenizer.json", "tokenizer_config.json"),
+    "special_tokens_map.json",  # of older versions of transformers
+)
+"""What `KIAProcessor.save_pretrained` writes."""
+
+
+def local_folder(source: str | Path, files: Sequence[str], **options: Any) -> Path:
+    """A folder here, that of an installed model, or the files of a repository of the hub.
+
+    Args:
+        source: A folder, whether it is there or not; if no folder is called so, the name of an
+            installed model, or OWNER/NAME, which is downloaded.
+        files: Names of those that are downloaded.
+        options: transformers' for the hub; others are left alone.
+
+    Raises:
+        ModelError: There is neither such a folder nor such a repository.
+    """
+    if Path(source).exists():
+        return Path(source)
+    if isinstance(source, Path) or not re.fullmatch(r"[\w.-]*\w/[\w.-]+", source):
+        return installed_models().get(str(source), Path(source))
+    known = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+    named = {name: options[name] for name in known if options.get(name) is not None}
+    try:
+        return Path(snapshot_download(source, allow_patterns=list(files), **named))
+    except Exception as error:  # the hub's client raises many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{source} is no folder here, and not on the hub: {reason}") from error

@@ -12,6 +12,8 @@ import yaml
 
 from kia.evaluation.java import JavaUnavailable
 
+NO_EPOCHS = ("--set", "train.joint.epochs=0", "--set", "train.generation.epochs=0")
+
 
 def words(table, preset, data, out, *more) -> list[str]:
     place = ("--preset", preset, "--data", str(data), "--out", str(out))
@@ -178,6 +180,8 @@ def test_other_data_in_the_same_folder_are_refused(
         ("table3", ("--set", "tasks.mlm.masking=graph"), "leave it out"),
         ("table3", ("--set", "tasks.irm.weight=0"), "--set tasks.irm.weight=1"),
         ("table3", ("--set", "train.batch_size=999"), "larger than the"),
+        ("table3", ("--set", "model.text_encoder.max_positions=64"), "reads a label report"),
+        ("table3", NO_EPOCHS, "nothing to train"),
     ],
 )
 def test_what_cannot_run_is_one_line(table, more, said, preset, data, tmp_path, one_line):

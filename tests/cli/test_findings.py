@@ -14,13 +14,15 @@ from kia.knowledge.chexpert import OBSERVATIONS
 
 
 def test_images_get_the_findings_of_the_data_set(model, data, pictures, tmp_path, kia_command):
-    table, scores, answer = (tmp_path / name for name in ("new/f.csv", "s.json", "a.json"))
+    names = ("new/f.csv", "s.json", "a.json", "new/p.png")
+    table, scores, answer, plot = (tmp_path / name for name in names)
     code, out, err = kia_command(
         *("findings", str(model), "--data", str(data), "--split", "test"),
-        *("--out", str(table), "--json", str(scores)),
+        *("--out", str(table), "--json", str(scores), "--plot", str(plot)),
     )
     assert code == 0, err
-    assert "calibration error" in out
+    assert "calibration error" in out and "wrote" in out
+    assert np.asarray(Image.open(plot).convert("L")).std() > 10  # not blank
     dataset = PreparedDataset.open(data)
     with table.open() as file:
         rows = list(csv.DictReader(file))
@@ -74,16 +76,23 @@ def test_wrong_usage_of_findings_is_one_line(words, said, model, data, pictures,
 
 
 @pytest.mark.parametrize(
-    ("options", "panels"),
-    [((), 15), (("--observation", "edema"), 2), (("--report", "REPORT"), 3)],
+    ("options", "panels", "cells"),
+    [
+        ((), 15, 16),  # 64 pixels, patches of 16
+        (("--observation", "edema"), 2, 16),
+        (("--report", "REPORT"), 3, 16),
+        (("--observation", "edema", "--map", "gradient"), 2, 1024),  # cells of 2 pixels
+        (("--report", "REPORT", "--map", "gradient", "--data", "DATA"), 3, 1024),
+    ],
 )
-def test_attention_is_drawn_for_masks_and_for_sentences(
-    options, panels, model, pictures, tmp_path, kia_command
+def test_maps_are_drawn_for_masks_and_for_sentences(
+    options, panels, cells, model, data, pictures, tmp_path, kia_command
 ):
     picture, numbers = tmp_path / "new" / "a.png", tmp_path / "a.json"
     report = tmp_path / "report.txt"
     report.write_text("The heart is large. No effusion.")
-    words = [str(report) if word == "REPORT" else word for word in options]
+    words = [{"REPORT": str(report), "DATA": str(data)}.get(word, word) for word in options]
+    kind = "gradient" if "gradient" in options else "attention"
     code, _, err = kia_command(
         *("explain", "attention", str(model), *pictures[0], "--out", str(picture)),
         *("--json", str(numbers), *words),
@@ -92,8 +101,8 @@ def test_attention_is_drawn_for_masks_and_for_sentences(
     found = json.loads(numbers.read_text())
     assert len(found) == panels - 1  # the views alone come first
     for one in found:
-        assert np.array(one["attention"]).shape == (2, 16)  # 64 pixels, patches of 16
-        assert np.sum(one["attention"]) == pytest.approx(1, abs=1e-4)
+        assert np.array(one[kind]).shape == (2, cells)
+        assert np.sum(one[kind]) == pytest.approx(1, abs=1e-4)
     drawn = np.asarray(Image.open(picture).convert("L"))
     assert drawn.shape[1] > 300 and drawn.std() > 10  # not blank
 
@@ -105,6 +114,8 @@ def test_attention_is_drawn_for_masks_and_for_sentences(
         (("--out", "a.png", "--observation", "cardiomegly"), "did you mean 'cardiomegaly'"),
         (("--out", "a.png", "--report", "absent.txt"), "No such file"),
         (("--out", "a.png", "--report", "generated", "--observation", "edema"), "with [MASK]"),
+        (("--out", "a.png", "--map", "saliency"), "use attention or gradient"),
+        (("--out", "a.png", "--data", "data"), "goes with --map gradient"),
     ],
 )
 def test_wrong_usage_of_attention_is_one_line(

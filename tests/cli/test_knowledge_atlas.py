@@ -83,10 +83,27 @@ def test_figure_8_of_a_phantom_and_of_an_image(kia_command, tmp_path):
         assert min(Image.open(file).size) > 1000
 
 
+def test_masked_versions_are_by_the_landmarks_of_the_report(kia_command, tmp_path):
+    pytest.importorskip("matplotlib")
+    image, report, masked = tmp_path / "chest.png", tmp_path / "r.txt", tmp_path / "new" / "m.png"
+    Image.fromarray(np.arange(64 * 48, dtype=np.uint8).reshape(64, 48)).save(image)
+    report.write_text("The right lung is clear. The trachea is midline.")
+    words = ("--image", str(image), "--report", str(report), "--masked", str(masked))
+    code, printed, _ = kia_command("explain", "patches", "--out", str(tmp_path / "8.png"), *words)
+    assert code == 0 and printed.splitlines()[1] == f"wrote {masked}: right lung, trachea"
+    assert min(Image.open(masked).size) > 500
+    words = ("--out", str(tmp_path / "8.png"), "--masked", str(masked))  # a phantom has its own
+    code, printed, _ = kia_command("explain", "patches", *words)
+    assert code == 0 and "no landmark" not in printed
+
+
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [
         (("--out", "8.pdf"), 2, "8.pdf: the picture is a PNG"),
+        (("--out", "8.png", "--image", "a.png", "--masked", "m.png"), 2, "--masked: give the"),
+        (("--out", "8.png", "--report", "r.txt"), 2, "--report goes with --image and --masked"),
+        (("--out", "8.png", "--masked", "m.jpg"), 2, "--masked m.jpg: the picture is a PNG"),
         (("--out", "8.png", "--image", "no.png"), 1, "no.png: "),
         (("--out", "8.png", "--atlas", "no.npz"), 1, "no.npz: No such file"),
     ],

@@ -124,6 +124,10 @@ def test_seeds_are_runs_of_their_own_with_mean_and_sd_and_the_test_split_untouch
         # of two values the deviation with n − 1 is their difference over √2
         assert rows["±"][column + 1] == f"{abs(first - second) / 2**0.5:.4f}"
     assert "continue it with --resume" in one_line(1, *command)
+    # one run is in the way: said before any of the others is trained
+    more = ("--set", "train.seed=2", "--seeds", "2")
+    assert "seed-3 holds a run" in one_line(1, *words(yaml_file, data, out, *more))
+    assert not (out / "seed-2").exists()
     code, again, err = kia_command(*command, "--resume")
     assert code == 0 and again == shown and err.count("is finished") == 2
 

@@ -25,6 +25,12 @@ def words(yaml_file, data, run, *sets, start=None) -> list[str]:
         ("train.frozen=[image_towr]", "'image_stem', 'image_tower', 'text_tower' or 'cross_att"),
         ("train.layer_decay=1.5", "train.layer_decay: Input should be less than or equal to 1"),
         ("train.select_by=bleu", "train.select_by: Input should be "),
+        ("tasks.mim.weight=.inf", "tasks.mim.weight: Input should be a finite number"),
+        ("train.seed=4294967296", "train.seed: Input should be less than 4294967296"),
+        (
+            "model.text_encoder.max_positions=20",
+            "max_positions 20 cuts reports of data.max_words 60",
+        ),
     ],
 )
 def test_a_configuration_that_cannot_fit(change, said, yaml_file, data, tmp_path, one_line):

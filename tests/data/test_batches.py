@@ -126,6 +126,15 @@ def test_a_restart_skips_exactly_the_first_batches(builder, first):
     assert all(same(rest[i], whole[first + i]) for i in range(len(rest)))
 
 
+def test_every_third_batch_of_an_epoch_is_rehearsed_also_after_a_restart(builder):
+    settings = {"batch_size": 4, "epoch": 2, "joint": False, "rehearse_every": 3}
+    for first in (0, 2):
+        rest = EpochBatches(builder, np.arange(STUDIES), first=first, **settings)
+        masked = [first + i for i in range(len(rest)) if rest[i].masked_targets is not None]
+        assert masked == [n for n in range(first, first + len(rest)) if n % 3 == 0]
+        assert [first + i for i in range(len(rest)) if rest.is_joint(i)] == masked
+
+
 def test_validation_keeps_the_order_given_and_changes_no_pixel(builder, dataset):
     studies = np.array([9, 3, 20])
     batches = EpochBatches(builder, studies, batch_size=2, epoch=0, train=False, joint=False)

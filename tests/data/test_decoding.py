@@ -55,7 +55,7 @@ def stub(monkeypatch):
             os.kill(os.getpid(), signal.SIGKILL)
         elif path == "slow":
             time.sleep(0.3)
-        return decoding._Loaded(np.full((size, size), 7, np.uint8))
+        return decoding.LoadedImage(np.full((size, size), 7, np.uint8))
 
     monkeypatch.setattr(decoding, "START", "fork")
     monkeypatch.setattr(decoding, "_load", load)

@@ -113,6 +113,7 @@ def test_lossless_compressions_read_as_uncompressed(dicom, compress, syntax, bit
     np.testing.assert_array_equal(read_image(packed), read_image(data))
 
 
+@pytest.mark.filterwarnings("ignore::kia.data.images.ImageWarning")
 def test_jpeg_baseline_grey_and_colour(dicom, compress):
     pixels = (RAMP >> 4).astype(np.uint8)
     grey = read_image(compress(dicom(pixels), "JPEGBaselineProcess1"))

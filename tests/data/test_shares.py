@@ -20,7 +20,7 @@ class Builder:
     def __len__(self):
         return len(self.batches)
 
-    def build(self, studies, views):
+    def build(self, number, studies, views):
         return Built(studies, views)
 
 

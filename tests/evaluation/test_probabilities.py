@@ -72,6 +72,8 @@ def test_uncertain_labels_are_left_out_and_unmentioned_ones_are_absent():
     assert other["calibration_error"] == 0.25
     assert found["macro"]["auroc"] == 0.5  # of the only one with both kinds of studies
     assert sum(found["reliability"]["studies"]) == 4 * 14 - 1
+    assert edema["reliability"]["studies"] == [0, 0, 0, 1, 0, 0, 0, 0, 1, 1]
+    assert [edema["reliability"]["observed"][i] for i in (3, 8, 9)] == [0, 1, 0]
 
 
 def test_no_study_with_a_known_label_gives_no_numbers():

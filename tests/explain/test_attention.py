@@ -89,7 +89,7 @@ def test_the_weights_of_a_module_give_its_output(masked):
 @torch.no_grad()
 def test_attention_is_that_of_the_mask_tokens_in_numpy(model, processor, inputs):
     found = label_attention(model, processor, inputs)
-    assert found.patches.shape == (3, 14, VIEWS, GRID**2)
+    assert found.maps.shape == (3, 14, VIEWS, GRID**2)
     rows = label_rows(processor)
     places = np.flatnonzero(rows.chosen[0])
     tower, features = model.text_cross_encoder, model.encode_images(**inputs)
@@ -110,12 +110,12 @@ def test_attention_is_that_of_the_mask_tokens_in_numpy(model, processor, inputs)
             x = block(x, layer=layer, context=context)
         mean = np.mean(layers, axis=0).reshape(14, -1, 1 + GRID**2)
         shares = mean[..., 1:] / mean[..., 1:].sum((1, 2), keepdims=True)
-        ours = found.patches[study].numpy()
+        ours = found.maps[study].numpy()
         np.testing.assert_allclose(ours[:, : mean.shape[1]], shares, rtol=1e-4, atol=1e-7)
         assert not ours[:, mean.shape[1] :].any()  # the view that does not exist
         np.testing.assert_allclose(ours.sum((1, 2)), 1, rtol=1e-5)
         np.testing.assert_allclose(found.class_share[study], mean[..., 0].sum(1), rtol=1e-4)
-    assert found.patches.std(dim=1).max() > 1e-3  # not the same for every observation
+    assert found.maps.std(dim=1).max() > 1e-3  # not the same for every observation
 
 
 @torch.no_grad()
@@ -141,7 +141,7 @@ def test_a_study_does_not_depend_on_its_batch_and_no_hook_is_left(model, process
         {"pixel_values": inputs["pixel_values"][1:2, :1], "view_ids": inputs["view_ids"][1:2, :1]},
     )
     torch.testing.assert_close(found.present[1:2], alone.present)
-    torch.testing.assert_close(found.patches[1:2, :, :1], alone.patches)
+    torch.testing.assert_close(found.maps[1:2, :, :1], alone.maps)
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
@@ -171,9 +171,9 @@ def test_words_have_the_probabilities_of_report_generation(model, processor, inp
         logits = model(torch.tensor([start]), own).logits[0].softmax(-1)
         expected = [logits[place, token].item() for place, token in enumerate(ids)]
         np.testing.assert_allclose(one.probability.numpy(), expected, rtol=1e-4)
-        assert one.patches.shape == (len(ids), VIEWS, GRID**2)
-        np.testing.assert_allclose(one.patches.sum((1, 2)), np.ones(len(ids)), rtol=1e-5)
-    assert not found[1].patches[:, 1].any()  # the view that does not exist
+        assert one.maps.shape == (len(ids), VIEWS, GRID**2)
+        np.testing.assert_allclose(one.maps.sum((1, 2)), np.ones(len(ids)), rtol=1e-5)
+    assert not found[1].maps[:, 1].any()  # the view that does not exist
 
 
 def context_of(context, row):
@@ -202,4 +202,4 @@ def test_attention_finds_the_patch_whose_key_answers_the_words(
     monkeypatch.setattr(CrossAttention, "_queries", lambda own, x: torch.ones_like(ask(own, x)))
     found = report_attention(model, processor, inputs, ["heart"] * 3)
     for row in (0, 2):  # study 1 has no second view
-        np.testing.assert_allclose(found[row].patches[:, view, patch], 1, rtol=1e-5)
+        np.testing.assert_allclose(found[row].maps[:, view, patch], 1, rtol=1e-5)

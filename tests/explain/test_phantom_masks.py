@@ -11,6 +11,7 @@ import pytest
 from kia.data.phantom_store import write_phantoms
 from kia.data.store import DatasetWriter, PreparedDataset
 from kia.errors import DataError
+from kia.explain.localisation import drawn_findings
 from kia.knowledge.chexpert import OBSERVATIONS
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
@@ -40,16 +41,6 @@ def phantoms(tmp_path_factory):
     return folder
 
 
-def test_the_landmarks_are_those_of_the_sentence_that_states_the_finding(measures):
-    report = (
-        "The heart is normal in size. There is a faint opacity in the right upper lung zone. "
-        "No pleural effusion. The left costophrenic angle is sharp. Midline sternal wires."
-    )
-    assert measures.stated_landmarks(report, "Lung Opacity") == ("right upper lung zone",)
-    assert measures.stated_landmarks(report, "Support Devices") == ()
-    assert measures.stated_landmarks(report, "Pleural Effusion") == ()  # denied
-
-
 def test_label_numbers_count_what_was_not_drawn_as_absent(measures):
     present = np.zeros((4, 14))
     place = OBSERVATIONS.index("Cardiomegaly")
@@ -70,7 +61,7 @@ def test_attention_on_the_finding_is_the_best_possible_and_elsewhere_nothing(mea
     dataset = PreparedDataset.open(phantoms)
     studies = dataset.indices("train")
     at = np.full((len(studies), 14, 64), 1e-9)
-    for row, name, _, mask in measures._drawn_findings(dataset, studies):
+    for row, name, mask in drawn_findings(dataset, studies):
         patches = mask.reshape(8, 16, 8, 16).mean((1, 3)).ravel()
         at[row, OBSERVATIONS.index(name), patches.argmax()] = 1
     found = measures.attention_numbers(at, dataset, studies, 8)

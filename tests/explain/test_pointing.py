@@ -5,8 +5,10 @@ import pytest
 
 from kia.errors import UsageError
 from kia.explain.pointing import (
+    THRESHOLDS,
     atlas_prior,
     attention_inside,
+    overlap,
     patch_centres,
     patch_coverage,
     points_inside,
@@ -50,6 +52,16 @@ def test_the_pointing_game_takes_the_highest_patch_and_shares_ties():
     tied = np.array([[1.0, 0, 1, 0], [1, 1, 0, 1]])
     np.testing.assert_allclose(points_inside(tied, centres), [1 / 2, 1 / 3])
     np.testing.assert_allclose(points_inside(np.ones((2, 4)), centres), centres.mean(1))
+
+
+def test_overlap_counts_pixels_at_every_threshold():
+    coverage = patch_coverage(MASKS, 2)[1:]  # 0, 1, 0, 1/4
+    shares = overlap(np.array([[0, 2.0, 1, 4]]), coverage)[0]
+    at = dict(zip(THRESHOLDS.round(2).tolist(), shares.tolist(), strict=True))
+    # 5/4 inside of three patches, of two; then of the last 1/4, and 1 more outside it
+    assert at[0.2] == at[0.25] == pytest.approx(5 / 12)
+    assert at[0.3] == at[0.5] == pytest.approx(5 / 8)
+    assert at[0.55] == at[0.95] == pytest.approx(1 / 8)
 
 
 def test_the_atlas_prior_merges_key_patches_and_points_to_the_best_of_each():

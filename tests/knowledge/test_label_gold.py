@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.knowledge.label_rules import Reason, explain_report, label_reports
+from kia.knowledge.label_rules import Reason, explain_report
 
 pytestmark = pytest.mark.iu_xray
 
@@ -173,12 +173,3 @@ def test_every_class_where_the_labeler_is_sure(scores: dict[str, dict[str, Count
 
 def test_the_map_names_observations() -> None:
     assert {observation for _, observation, _ in MAP.values()} <= set(OBSERVATIONS)
-
-
-def test_three_thousand_reports_a_second(parts: dict[str, list[Study]]) -> None:
-    import time
-
-    texts = [study.text for study in parts["development"]]
-    start = time.process_time()
-    label_reports(texts)
-    assert len(texts) / (time.process_time() - start) > 3000

@@ -222,7 +222,7 @@ def test_damaged_checkpoints_alone_are_one_line(tmp_path, phantoms, configured, 
         train(configured(), phantoms, run, reporter=listener(die))
     (only,) = (run / "checkpoints").glob("step-*")
     (only / "progress.json").write_text("{")
-    with pytest.raises(RunError, match=r"step-00000002 is damaged") as raised:
+    with pytest.raises(RunError, match=r"step-00000002 is damaged.*another --out") as raised:
         train(configured(), phantoms, run, resume=True, reporter=listener())
     assert "\n" not in str(raised.value)
     assert only.is_dir()
@@ -276,6 +276,39 @@ def test_log_means_are_over_the_steps_since_the_last_line(
         for name in ("rg", "gradient_norm"):
             mean = sum(2 * part[name] for part in parts[:2]) + parts[2][name]
             assert mean / 5 == pytest.approx(line[name], rel=1e-5)
+
+
+def test_stage_2_rehearses_and_says_what(
+    tmp_path, phantoms, configured, listener, monkeypatch, killed, outcome_of
+):
+    """Every second of its five steps; killed between them; losses are means over those steps."""
+
+    def die(what: str, count: int) -> None:
+        if (what, count) == ("generation 1/1", 2):
+            raise killed
+
+    config = configured(train__joint__epochs=1, train__rehearse_every=2)
+    peace, run, fine = tmp_path / "peace", tmp_path / "run", tmp_path / "fine"
+    train(config, phantoms, peace, reporter=listener())
+    with pytest.raises(killed):
+        train(config, phantoms, run, reporter=listener(die))
+    train(config, phantoms, run, resume=True, reporter=listener())
+    assert outcome_of(run) == outcome_of(peace)
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    train(config, phantoms, fine, reporter=listener())
+    stage_2 = [
+        [
+            line
+            for line in outcome_of(folder)[1]
+            if line["kind"] == "train" and line["stage"] == "generation"
+        ]
+        for folder in (peace, fine)
+    ]
+    (line,), steps = stage_2
+    assert ["irc" in step for step in steps] == [True, False, True, False, True]
+    for name in ("irc", "mlm", "masked_tokens", "rg"):
+        values = [step[name] for step in steps if name in step]
+        assert line[name] == pytest.approx(sum(values) / len(values), rel=1e-5)
 
 
 def test_signals_save_and_leave_with_one_line(

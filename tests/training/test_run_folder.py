@@ -96,6 +96,20 @@ def test_the_lock_names_its_process(started, configured, dataset):
     run.close()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_disk_too_full_for_a_line_says_what_to_do(started, tmp_path, configured, dataset):
+    run = RunFolder.open(started, configured(), dataset, resume=True)
+    run.log_file.symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"log\.jsonl.*No space.*continue with --resume"):
+        run.log(kind="train")
+    run.close()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".run.yaml").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"cannot write the run folder .*/new: .*No space"):
+        RunFolder.open(tmp_path / "new", configured(), dataset, resume=False)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
 def test_other_data_are_refused(started, configured, tmp_path, prepare):
     other = prepare(tmp_path / "other", 24, seed=1)
     with pytest.raises(RunError, match="other data"):

@@ -1,21 +1,15 @@
 """270,000 studies open and train as 1,000 do: start and memory do not grow with their number."""
 
 import json
-import shutil
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 import yaml
 
-from kia.data.chunks import SCHEMA, Chunk, Tally, assemble
+from kia.bench.links import write_linked
 from kia.data.store import PreparedDataset
-
-ROWS = 1024
 
 MEASURE = """
 import os, sys, time
@@ -44,28 +38,6 @@ train(load_config(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), reporter=F
 """
 
 
-def repeated(dataset: PreparedDataset, folder: Path, chunks: int) -> Path:
-    """A data set of 1,024 studies a chunk: the same few under new ids, images in one file."""
-    folder.mkdir()
-    few = dataset.batch(0)
-    rows = few.take(pa.array([number % len(few) for number in range(ROWS)]))
-    shutil.copy(dataset.path / "images-00000.npy", folder)
-    counts = Counter(rows.column("split").to_pylist() * chunks)
-    views = Counter(view for row in rows.column("views").to_pylist() for view in row * chunks)
-    knowledge = Tally.from_record(dataset.info).knowledge
-
-    def made() -> Iterator[Chunk]:
-        for chunk in range(chunks):
-            ids = pa.array([f"{chunk}-{number}" for number in range(ROWS)])
-            named = rows.set_column(0, SCHEMA.field("id"), ids)
-            tally = Tally(0, 0, counts, views, knowledge) if chunk == 0 else Tally()
-            yield Chunk("images-00000.npy", named, tally, ())
-
-    about = {"source": "phantom", "image_size": dataset.image_size, "part": None}
-    assemble(folder, about, made())
-    return folder
-
-
 def measured(config: dict, data: Path, run: Path) -> tuple[float, float, float]:
     """Processor seconds to open and until the first step, MB that are not files."""
     file = run.with_suffix(".yaml")
@@ -81,8 +53,8 @@ def measured(config: dict, data: Path, run: Path) -> tuple[float, float, float]:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_first_step_comes_at_once_and_memory_does_not_grow(dataset, tmp_path, configured):
     config = json.loads(configured().model_dump_json())
-    small = measured(config, repeated(dataset, tmp_path / "small", 1), tmp_path / "run-small")
-    big = measured(config, repeated(dataset, tmp_path / "big", 264), tmp_path / "run-big")
+    small = measured(config, write_linked(dataset, tmp_path / "small", 1), tmp_path / "run-small")
+    big = measured(config, write_linked(dataset, tmp_path / "big", 264), tmp_path / "run-big")
     assert PreparedDataset.open(tmp_path / "big").ids("val")[-1].startswith("263-")
     print(small, big)
     assert big[0] < 2

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from kia.data.batches import BatchBuilder
+from kia.errors import ConfigError, RunError
 from kia.generation import write_dataset_reports
 from kia.tasks.report_generation import report_generation_loss, report_generation_rows
 from kia.tasks.text_rows import encode_rows
@@ -170,6 +171,21 @@ def test_the_best_model_is_the_one_of_highest_score_over_both_stages(
     )
     score = ciders[best] if select_by == "cider" else -ciders[best]
     assert (progress["best"], progress["best_epoch"]) == (score, best + 1)
+
+
+def test_weights_that_are_not_finite_are_never_the_best(tmp_path, phantoms, configured, listener):
+    """Kept once, they would never be beaten: nothing is larger than NaN."""
+    config = configured(train__joint__learning_rate=1e38, train__joint__epochs=1)
+    with pytest.raises(RunError, match=r"validation loss is not finite.*lower.*learning_rate"):
+        train(config, phantoms, tmp_path / "run", reporter=listener())
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_run_without_epochs_is_refused(tmp_path, phantoms, configured, listener):
+    config = configured(train__joint__epochs=0, train__generation__epochs=0)
+    with pytest.raises(ConfigError, match="nothing to train"):
+        train(config, phantoms, tmp_path / "run", reporter=listener())
+    assert not (tmp_path / "run").exists()
 
 
 def test_validation_every_other_epoch_and_at_the_end_of_a_stage_on_so_many_studies(

@@ -3,7 +3,8 @@
 All else (sizes, schedule, data) is the preset's, so that rows differ in what the table is about. A
 task that a setting has keeps the preset's weight λ; one that it lacks gets weight 0 and is neither
 built nor computed. Every setting has both stages and as many epochs as the preset: "RG only" trains
-report generation alone in stage 1 too. Rows have equal epochs, not equal time.
+report generation alone in stage 1 too. Stage 2 is the paper's, without rehearsal. Rows have equal
+epochs, not equal time.
 """
 
 import copy
@@ -192,7 +193,7 @@ def setting_configs(
     _check_overrides(ablation, rows, overrides)
     names: dict[str, str] = {}
     configs: dict[str, RunConfig] = {}
-    base = load_config(preset, overrides).model_dump()
+    base = load_config(preset, ["train.rehearse_every=", *overrides]).model_dump()
     for name, changes in SETTINGS.items():  # of all tables: a folder's name depends on none
         configs[name] = validate(_changed(base, changes), f"{preset}, setting {name}")
         names.setdefault(configs[name].model_dump_json(), name)

@@ -167,30 +167,36 @@ def _missing(plan: Sequence[PlannedRun], target: Target) -> list[PlannedRun]:
 
 def _check(missing: Sequence[PlannedRun], target: Target) -> None:
     """What cannot be trained or scored is refused before the first run."""
+    from tempfile import TemporaryDirectory
+
     from kia.data.store import PreparedDataset
     from kia.evaluation.language import LanguageScorer
-    from kia.training.build import check_fit, knowledge_shares
+    from kia.training.build import build_processor, check_fit, knowledge_shares
+    from kia.training.loop import check_epochs
 
     if not missing:
         return
     LanguageScorer([""], metrics=()).close()  # is pycocoevalcap here?
     dataset = PreparedDataset.open(target.data)
     for run in {run.setting: run for run in missing}.values():
+        check_epochs(run.config.train)
         check_fit(run.config, dataset)
         knowledge_shares(run.config, dataset)
+        if run.config.tasks.mlm.weight and "label" in run.config.tasks.mlm.masking:
+            with TemporaryDirectory() as name:  # does the text tower hold the label report?
+                build_processor(run.config, dataset.reports("train"), Path(name) / "processor")
 
 
 def _train_and_generate(run: PlannedRun, target: Target) -> None:
-    from kia.cli.generate import write_predictions
+    from kia.cli.generate_data import write_predictions
     from kia.cli.train import train_run
-    from kia.config import GenerationConfig
-    from kia.generation import load_model
+    from kia.generation import generation_settings, load_model
     from kia.training.distributed import join
 
     train_run(run.config, target.data, run.folder, resume=True)
     model, processor = load_model(run.folder)
     model.to(join())  # type: ignore[arg-type]
-    settings = GenerationConfig(**(model.config.generation_defaults or {}))
+    settings = generation_settings(model)
     predictions = _predictions(run, target)
     write_predictions(model, processor, target.data, target.split, predictions, settings)
 

@@ -1,5 +1,6 @@
-"""`kia demo`: phantoms in, a trained model out, its scores and a report with its picture."""
+"""`kia demo`: a real X-ray to a report; then phantoms in, a trained model out, and its scores."""
 
+from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ from kia.cli import console
 from kia.errors import UsageError
 
 STUDIES = 1600
+MODEL = "kia-small-iu-xray"
+EXAMPLE = "pneumocystis-1.jpg"
 
 
 def demo(
@@ -25,6 +28,7 @@ def demo(
     if (out / "run" / "run.yaml").exists():
         raise UsageError(f"{out} holds a demo; remove it, or choose another folder with --out")
     data, run = out / "data", out / "run"
+    _real_xray(out)
     _say(1, f"{studies} phantom chest X-rays, each with its report, in {data}")
     phantom(studies=studies, seed=0, out=data, size=128, overwrite=True)
     _say(2, "train: five tasks together, then report generation alone")
@@ -44,20 +48,39 @@ def demo(
     _show(run, data, out)
 
 
+def _real_xray(out: Path) -> None:
+    """The first act: what the installed model writes of a published X-ray, and where it looked."""
+    from kia.cli.explain_attention import GENERATED, attention
+    from kia.cli.generate import generate
+    from kia.installed import installed_models
+
+    if MODEL not in installed_models():
+        console.out.print(f"{MODEL} is not installed: on to phantoms", soft_wrap=True)
+        return
+    image = resources.files("kia") / "serving" / "assets" / "examples" / EXAMPLE
+    console.out.print(
+        f"[bold]First[/bold]  a real X-ray ({EXAMPLE}, CC BY: Assoc Prof Frank Gaillard, "
+        f"Radiopaedia.org, rID 9171), read by {MODEL}",
+        soft_wrap=True,
+    )
+    with resources.as_file(image) as path:
+        generate(MODEL, images=[str(path)], evidence=True)
+        attention(MODEL, [path], file=out / "evidence.png", report=GENERATED)
+
+
 def _say(number: int, text: str) -> None:
     console.out.print(f"\n[bold]{number} of 4[/bold]  {text}")
 
 
 def _show(run: Path, data: Path, out: Path) -> None:
-    from kia.config import GenerationConfig
     from kia.data.picture import study_picture
     from kia.data.store import PreparedDataset
-    from kia.generation import dataset_inputs, load_model, write_reports
+    from kia.generation import dataset_inputs, generation_settings, load_model, write_reports
 
     model, processor = load_model(run)
     dataset = PreparedDataset.open(data)
     chosen = dataset.indices("test")[:1]
-    settings = GenerationConfig(**(model.config.generation_defaults or {}))
+    settings = generation_settings(model)
     report = write_reports(model, processor, dataset_inputs(dataset, processor, chosen), settings)[
         0
     ]

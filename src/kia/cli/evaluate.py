@@ -30,7 +30,8 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="PREDS...",
-            help="reports to score: JSON lines, .csv or .txt; several files are runs of one system",
+            help="reports to score: JSON lines, .csv or .txt; several files are runs of one "
+            "system; with --localisation a run or model folder",
         ),
     ],
     data: Annotated[Path | None, typer.Option(help="prepared data set with the references")] = None,
@@ -66,6 +67,13 @@ def evaluate(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="score the studies that both sides have")
     ] = False,
+    localisation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BOXES.csv|phantom",
+            help="score where a model looks: boxes or masks of findings, or phantoms of --data",
+        ),
+    ] = None,
     json_file: JsonFile = None,
     markdown_file: MarkdownFile = None,
     latex_file: LatexFile = None,
@@ -80,6 +88,18 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="seed of intervals and p-values")] = 0,
 ) -> None:
     """Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals."""
+    if localisation is not None:
+        files = [references, train_references, against, labels, reference_labels, graphs]
+        files += [reference_graphs, markdown_file, latex_file, html_file]
+        if len(predictions) > 1 or allow_missing or by or with_ or any(files):
+            raise UsageError("--localisation takes one model, --data, --split and --json alone")
+        _check_split(split)
+        check_files(json=json_file)
+        from kia.cli.evaluate_localisation import evaluate_localisation as evaluate_it
+
+        model = str(predictions[0])
+        evaluate_it(model, localisation, data, split, json_file, resamples=resamples, seed=seed)
+        return
     from kia.cli import evaluate_inputs as inputs
     from kia.cli.console import err, out
     from kia.cli.evaluate_tools import check_tools, scores_by_tools
@@ -130,9 +150,13 @@ def _check_options(
         raise UsageError("give the references: either --data DIR or --references FILE")
     if train_references is not None and data is not None:
         raise UsageError("--train-references goes with --references; --data has its own")
+    _check_split(split)
+    check_cleaning(dataset)
+
+
+def _check_split(split: str) -> None:
     if split not in SPLITS:
         raise UsageError(f"no split {split!r}: use one of {', '.join(SPLITS)}")
-    check_cleaning(dataset)
 
 
 def check_cleaning(dataset: str) -> None:

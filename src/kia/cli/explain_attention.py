@@ -1,4 +1,4 @@
-"""`kia explain attention`: where the text tower looks, as heat maps (Paper: Fig. 7)."""
+"""`kia explain attention`: where the text tower looks, and what counts there (Paper: Fig. 7)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
+from kia.cli.report_input import read_one_report
+from kia.cli.trained import open_model
 from kia.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
     from kia.explain.heat_maps import HeatMap
 
 GENERATED = "generated"
+TITLES = {
+    ("attention", False): "attention of [MASK] in the label report",
+    ("gradient", False): "what speaks for 'present' at [MASK] of the label report",
+    ("attention", True): "decoder's attention to the image, by sentence",
+    ("gradient", True): "what speaks for the words of each sentence",
+}
+"""Of the picture, by kind of map and whether it is of sentences."""
 
 
 def attention(
@@ -31,33 +40,47 @@ def attention(
             help="instead of [MASK], the sentences of this text or of the model's own report",
         ),
     ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--map",
+            metavar="attention|gradient",
+            help="cross-attention, or what raises the answer: integrated gradients",
+        ),
+    ] = "attention",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="prepared data set, whose mean image --map gradient compares with"),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers")] = None,
 ) -> None:
     """Draw where [MASK] of each observation, or each sentence, looks (Figure 7)."""
-    from kia.explain.heat_maps import draw_heat_maps
-    from kia.generation import load_model
+    if (kind, False) not in TITLES:
+        raise UsageError(f"--map {kind}: use attention or gradient")
+    if data and kind != "gradient":
+        raise UsageError("--data goes with --map gradient")
+    from kia.explain.heat_maps import COLOUR_BARS, draw_heat_maps
     from kia.studies import VIEWS
 
     console.check_picture(file)
     if report and observation:
         raise UsageError("--observation goes with [MASK], not with --report")
     wanted = _observations(observation)
-    text = None if report in (None, GENERATED) else _text(Path(str(report)))
-    console.quiet_libraries()
-    loaded, processor = load_model(model)
+    text = None if report in (None, GENERATED) else read_one_report(Path(str(report)))
+    loaded, processor = open_model(model)
     inputs = dict(processor(images))
+    reference = _reference(processor, data) if data else None
     if report:
         text = text if text is not None else _written(loaded, processor, inputs)
-        maps, numbers = _sentences(loaded, processor, inputs, text)
-        title = "decoder's attention to the image, by sentence"
+        maps, numbers = _sentences(loaded, processor, inputs, text, kind, reference)
     else:
-        maps, numbers = _masks(loaded, processor, inputs, wanted)
-        title = "attention of [MASK] in the label report"
+        maps, numbers = _masks(loaded, processor, inputs, wanted, kind, reference)
     # what the model saw: square, of its size
     views = processor.grey(inputs["pixel_values"][0]).numpy()
     names = [VIEWS[number] for number in inputs["view_ids"][0].tolist()]
     file.parent.mkdir(parents=True, exist_ok=True)
-    draw_heat_maps(views, names, maps, file, title=f"{title}. Not for clinical use.")
+    title = f"{TITLES[kind, bool(report)]}. Not for clinical use."
+    draw_heat_maps(views, names, maps, file, title=title, bar=COLOUR_BARS[kind])
     console.out.print(f"wrote {file}")
     if json_file:
         console.write_json(json_file, numbers)
@@ -77,37 +100,37 @@ def _observations(wanted: list[str] | None) -> list[str]:
     return [names[name.lower()] for name in wanted or names]
 
 
-def _text(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UsageError(f"--report {path}: {reason}") from None
-    if not text:
-        raise UsageError(f"--report {path}: is empty")
-    return text
-
-
 def _written(model: Any, processor: Any, inputs: dict[str, Any]) -> str:
-    from kia.config import GenerationConfig
-    from kia.generation import write_reports
+    from kia.generation import generation_settings, write_reports
 
-    settings = GenerationConfig(**(model.config.generation_defaults or {}))
+    settings = generation_settings(model)
     text = write_reports(model, processor, inputs, settings)[0]
     console.out.print(text, markup=False, soft_wrap=True)
     return text
 
 
+def _reference(processor: Any, data: Path) -> Any:
+    from kia.data.store import PreparedDataset
+    from kia.explain.gradient import mean_images
+    from kia.generation import check_image_size
+
+    dataset = PreparedDataset.open(data)
+    check_image_size(dataset, processor)
+    return mean_images(processor, dataset)
+
+
 def _sentences(
-    model: Any, processor: Any, inputs: dict[str, Any], text: str
+    model: Any, processor: Any, inputs: dict[str, Any], text: str, kind: str, reference: Any
 ) -> "tuple[list[HeatMap], list[dict[str, Any]]]":
+    from kia.explain.attention import label_answers
     from kia.explain.evidence import report_evidence
     from kia.explain.heat_maps import HeatMap
 
-    found = report_evidence(model, processor, inputs, [text])[0]
+    answers = label_answers(model, processor, inputs)
+    found = report_evidence(model, processor, inputs, [text], answers, kind, reference)[0]
     if not found:
         raise UsageError("the report has no sentence that the model can read")
-    maps = [HeatMap(one.text, one.attention) for one in found]
+    maps = [HeatMap(one.text, one.map) for one in found]
     return maps, [_sentence_json(one) for one in found]
 
 
@@ -117,27 +140,33 @@ def _sentence_json(one: "SentenceEvidence") -> dict[str, Any]:
         "finding_words": one.finding_words,
         "probability": one.probability,
         "opinions": [vars(opinion) for opinion in one.opinions],
-        "attention": one.attention.tolist(),
+        one.kind: one.map.tolist(),
     }
 
 
 def _masks(
-    model: Any, processor: Any, inputs: dict[str, Any], wanted: list[str]
+    model: Any, processor: Any, inputs: dict[str, Any], wanted: list[str], kind: str, reference: Any
 ) -> "tuple[list[HeatMap], list[dict[str, Any]]]":
+    import torch
+
     from kia.explain.attention import label_attention
     from kia.explain.findings import check_answers
+    from kia.explain.gradient import label_gradient
     from kia.explain.heat_maps import HeatMap
     from kia.knowledge.chexpert import OBSERVATIONS
 
     check_answers(model)
-    found = label_attention(model, processor, inputs)
+    places = [OBSERVATIONS.index(name) for name in wanted]
+    if kind == "attention":
+        found = label_attention(model, processor, inputs)
+        present, every = found.present[0, places], found.maps[0, places]
+    else:
+        asked = torch.tensor([places], device=model.device)
+        found = label_gradient(model, processor, inputs, reference, asked)
+        present, every = found.present[0], found.maps[0]
     maps, numbers = [], []
-    for name in wanted:
-        place = OBSERVATIONS.index(name)
-        present, patches = found.present[0, place].item(), found.patches[0, place].numpy()
-        state = "present" if present > 0.5 else "absent"
-        maps.append(
-            HeatMap(f"{name.lower()} is {state} ({max(present, 1 - present):.2f})", patches)
-        )
-        numbers.append({"observation": name, "present": present, "attention": patches.tolist()})
+    for name, chance, one in zip(wanted, present.tolist(), every.cpu().numpy(), strict=True):
+        state = "present" if chance > 0.5 else "absent"
+        maps.append(HeatMap(f"{name.lower()} is {state} ({max(chance, 1 - chance):.2f})", one))
+        numbers.append({"observation": name, "present": chance, kind: one.tolist()})
     return maps, numbers

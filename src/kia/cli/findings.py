@@ -13,10 +13,15 @@ from kia.cli.image_input import (
     SplitOf,
     StudyViews,
     check_source,
+    described_images,
     given_studies,
     split_studies,
+    warn_of,
+    whole_studies,
 )
+from kia.cli.trained import open_model
 from kia.errors import UsageError
+from kia.studies import Study
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,10 +52,8 @@ def findings(
     if plot:
         console.check_picture(plot, "--plot")
     from kia.explain.findings import check_answers
-    from kia.generation import load_model
 
-    console.quiet_libraries()
-    loaded, processor = load_model(model)
+    loaded, processor = open_model(model)
     check_answers(loaded)
     if data:
         _data_set(loaded, processor, data, split, out, plot, json_file)
@@ -61,24 +64,22 @@ def findings(
 def _images(
     model: "KIAForReportGeneration",
     processor: "KIAProcessor",
-    studies: list[list[Path]],
+    studies: list[Study],
     json_file: Path | None,
 ) -> None:
     from kia.explain.attention import label_attention
+    from kia.generation import study_inputs
     from kia.knowledge.chexpert import OBSERVATIONS
 
-    # every image is read before anything is computed, so that a bad file costs no time
-    inputs = [processor(paths) for paths in studies]
     written: list[dict[str, Any]] = []
-    for paths, one in zip(studies, inputs, strict=True):
-        values = label_attention(model, processor, dict(one)).present[0].tolist()
-        written.append(
-            {
-                "images": [str(path) for path in paths],
-                "findings": dict(zip(OBSERVATIONS, values, strict=True)),
-            }
-        )
+    for one in whole_studies(studies, processor):
+        assert one.pixels is not None
+        inputs = study_inputs(processor, [one.pixels], [[i.view for i in one.study.images]])
+        values = label_attention(model, processor, inputs).present[0].tolist()
+        found = {"findings": dict(zip(OBSERVATIONS, values, strict=True))}
+        written.append(described_images(one, processor) | found)
     for entry in written:
+        warn_of(entry)
         title = ", ".join(entry["images"])
         console.table(["observation", "probability"], entry["findings"].items(), title=title)
     if json_file:
@@ -119,7 +120,8 @@ def _data_set(
         _write_csv(out, dataset.ids(split), found)  # type: ignore[arg-type]
     if plot:
         plot.parent.mkdir(parents=True, exist_ok=True)
-        draw_reliability(scores["reliability"], plot)
+        draw_reliability(scores, plot)
+        console.out.print(f"wrote {plot}")
     if json_file:
         console.write_json(json_file, scores)
 

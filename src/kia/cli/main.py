@@ -1,62 +1,101 @@
-"""The `kia` command: registers the commands and turns every failure into one line."""
+"""The `kia` command: finds the commands and turns every failure into one line."""
 
 import errno
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import kia
-from kia.cli import console
-from kia.cli.ablate import ablate
-from kia.cli.config import app as config_app
-from kia.cli.data import app as data_app
-from kia.cli.demo import demo
-from kia.cli.evaluate import evaluate
-from kia.cli.explain import app as explain_app
-from kia.cli.findings import findings
-from kia.cli.generate import generate
-from kia.cli.info import info
-from kia.cli.knowledge import app as knowledge_app
-from kia.cli.runs import app as runs_app
-from kia.cli.train import train
 from kia.errors import KIAError
 
-ORDER = (
-    "demo",
-    "generate",
-    "data",
-    "knowledge",
-    "train",
-    "evaluate",
-    "ablate",
-    "runs",
-    "findings",
-    "explain",
-    "info",
-    "config",
-)
+COMMANDS = {
+    "demo": "Make phantom X-rays, train a tiny model on them, score it, and show a report.",
+    "generate": "Write reports for chest X-rays. Research only; not for clinical use.",
+    "data": "Prepare and inspect data sets.",
+    "knowledge": "Labels, graphs, landmarks and masks: what a radiologist knows.",
+    "train": "Train a model: all tasks together, then report generation alone.",
+    "evaluate": "Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, "
+    "intervals.",
+    "ablate": "Train, score and compare the settings of a table of the paper; "
+    "give it again to continue.",
+    "runs": "List, show and compare training runs by their logs.",
+    "findings": "Give the probability of each observation. Research only; not for clinical use.",
+    "retrieve": "Find the studies that fit an image or a text best (Figure 10).",
+    "explain": "See what the model and its knowledge look at.",
+    "serve": "Serve a model: a web page and a REST API. Research only; not for clinical use.",
+    "hub": "Share a model: its card, and the Hugging Face hub.",
+    "bench": "Speed on this machine, as ratios and shares.",
+    "info": "Show parameters by component, and estimate memory and time of a training.",
+    "config": "Presets and the meaning of every field.",
+}
+"""Commands and groups of commands as a user meets them, with what `kia --help` says of each.
+
+`kia NAME` is `app` or `NAME` of the module kia.cli.NAME, which is imported when it is used.
+"""
 
 
-class InOrder(TyperGroup):
-    """Lists commands and groups of commands in `ORDER`, as a user meets them."""
+class Commands(Mapping[str, Any]):
+    """The commands by name, each built when it is asked for."""
 
-    def list_commands(self, ctx: object) -> list[str]:
-        """Names of the commands, in order."""
-        return sorted(self.commands, key=ORDER.index)
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        module = import_module(f"kia.cli.{name}")
+        built = typer.Typer()
+        if hasattr(module, "app"):
+            built.add_typer(module.app, name=name)
+        else:
+            built.command(name)(getattr(module, name))
+        return typer.main.get_group(built).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class LazyGroup(TyperGroup):
+    """Shows its help without importing a command."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Commands()  # type: ignore[assignment]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Prints the help; as typer's, whose module for it takes half of the time."""
+        from rich.console import Console
+        from rich.padding import Padding
+        from rich.panel import Panel
+        from rich.table import Table
+
+        console = Console(highlight=False)
+        console.print(Padding(self.get_usage(ctx), 1), style="bold", markup=False)
+        console.print(Padding(self.help or "", (0, 1, 1, 1)))
+        records = (parameter.get_help_record(ctx) for parameter in self.get_params(ctx))
+        panels = {"Options": dict(filter(None, records)), "Commands": COMMANDS}
+        width = max(len(name) for rows in panels.values() for name in rows)
+        for title, rows in panels.items():
+            grid = Table.grid(padding=(0, 2), expand=True)
+            grid.add_column(style="bold cyan", no_wrap=True, width=width)
+            grid.add_column(ratio=1)
+            for row in rows.items():
+                grid.add_row(*row)
+            console.print(Panel(grid, title=title, title_align="left", border_style="dim"))
 
 
 app = typer.Typer(
     name="kia",
-    cls=InOrder,
+    cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
     help="Chest X-ray report generation. Research only; not for clinical use.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -79,20 +118,6 @@ def options(
     """Options of every command (`main` reads --debug wherever it stands)."""
 
 
-app.command()(demo)
-app.command()(generate)
-app.command()(findings)
-app.add_typer(data_app, name="data")
-app.add_typer(knowledge_app, name="knowledge")
-app.command()(train)
-app.add_typer(runs_app, name="runs")
-app.command()(evaluate)
-app.command()(ablate)
-app.add_typer(explain_app, name="explain")
-app.command()(info)
-app.add_typer(config_app, name="config")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -102,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failure, 2 wrong usage or configuration, 130 interrupted.
     """
-    warnings.showwarning = console.show_warning  # type: ignore[assignment]
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -122,6 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if code == 130:
         print("interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def _show_warning(*warning: Any) -> None:
+    from kia.cli import console
+
+    console.show_warning(*warning)
 
 
 def describe(error: Exception) -> tuple[str, int]:

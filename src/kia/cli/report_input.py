@@ -1,4 +1,4 @@
-"""Reports that `kia knowledge` commands read: lines of a text file, a CSV, a folder of files."""
+"""Reports that commands read: lines of a text file, a CSV, a folder of files, or one file."""
 
 import csv
 from pathlib import Path
@@ -45,6 +45,26 @@ def read_reports(path: Path, column: str | None = None) -> list[tuple[str, str]]
         raise DataError(f"{path}: {suffix} is not a kind of file that holds reports; {SHAPES}")
     _refuse_repeated_ids(path, reports)
     return reports
+
+
+def read_one_report(path: Path, option: str = "--report") -> str:
+    """The text of a file that an option names.
+
+    Args:
+        path: UTF-8 text, one report.
+        option: For the error.
+
+    Raises:
+        UsageError: It is not there, not UTF-8 text, or empty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UsageError(f"{option} {path}: {reason}") from None
+    if not text:
+        raise UsageError(f"{option} {path}: is empty")
+    return text
 
 
 def _from_folder(folder: Path) -> list[tuple[str, str]]:

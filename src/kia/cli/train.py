@@ -45,11 +45,16 @@ def train(
         return
     if (out / "run.yaml").exists():
         raise UsageError(f"{out} holds a run; choose another --out for --seeds")
-    folders = {}
-    for seed in range(config.train.seed, config.train.seed + seeds):
-        folders[seed] = out / f"seed-{seed}"
-        console.err.print(f"seed {seed}: {folders[seed]}", soft_wrap=True)
-        train_run(with_seed(config, seed), data, folders[seed], resume=resume, start=start)
+    first = config.train.seed
+    folders = {seed: out / f"seed-{seed}" for seed in range(first, first + seeds)}
+    for folder in folders.values():  # said before the first of them is trained
+        if not resume and (folder / "run.yaml").exists():
+            raise RunError(
+                f"{folder} holds a run: continue it with --resume, or choose another --out"
+            )
+    for seed, folder in folders.items():
+        console.err.print(f"seed {seed}: {folder}", soft_wrap=True)
+        train_run(with_seed(config, seed), data, folder, resume=resume, start=start)
     _print_seeds(folders)
 
 

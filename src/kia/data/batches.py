@@ -237,6 +237,7 @@ class EpochBatches(Dataset[Batch]):
         first: int = 0,
         train: bool = True,
         joint: bool = True,
+        rehearse_every: int | None = None,
     ) -> None:
         """Cuts `studies` into batches.
 
@@ -247,9 +248,12 @@ class EpochBatches(Dataset[Batch]):
             epoch: Decides order, masks and augmentation.
             first: Batches to leave out at the start (already trained on before a restart).
             train: Shuffle and augment.
-            joint: Whether MIM and MLM need their masks.
+            joint: Whether the batches are for all tasks, so that MIM and MLM have their masks.
+            rehearse_every: If not `joint`: every so many batches, from the first of the epoch on,
+                one is.
         """
-        self.builder, self.epoch, self.train, self.joint = builder, epoch, train, joint
+        self.builder, self.epoch, self.train = builder, epoch, train
+        self.joint, self.first, self.rehearse_every = joint, first, rehearse_every
         if train:
             batches = shuffled_batches(
                 studies, builder.lengths(studies), batch_size, (builder.seed, epoch)
@@ -263,12 +267,17 @@ class EpochBatches(Dataset[Batch]):
 
     def __getitem__(self, number: int) -> Batch:
         """The batch with this number, counted from `first`."""
-        return self.build(self.batches[number])
+        return self.build(number, self.batches[number])
 
-    def build(self, studies: NDArray[np.int64], views: int | None = None) -> Batch:
-        """Studies of this epoch; see `BatchBuilder.build`."""
+    def is_joint(self, number: int) -> bool:
+        """Whether the batch with this number, counted from `first`, is for all tasks."""
+        rehearsed = self.rehearse_every and (self.first + number) % self.rehearse_every == 0
+        return self.joint or bool(rehearsed)
+
+    def build(self, number: int, studies: NDArray[np.int64], views: int | None = None) -> Batch:
+        """Studies of the batch with this number; see `BatchBuilder.build`."""
         return self.builder.build(
-            studies, self.epoch, augment=self.train, joint=self.joint, views=views
+            studies, self.epoch, augment=self.train, joint=self.is_joint(number), views=views
         )
 
 

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-import warnings
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kia.data.images import ImageWarning, Resize, read_image, resize_square
+from kia.data.images import Doubt, Resize, read_doubtful, resize_square
 from kia.errors import ImageError
 from kia.studies import Study
 
@@ -60,12 +59,16 @@ class LoadedStudy:
         pixels: uint8 (W, S, S); None if no image is left.
         rejects: The others.
         doubts: Images that are kept, but may not be chest X-rays, and why.
+        found: The same doubts, for each image that is kept.
+        shapes: Height and width of these images before they became squares.
     """
 
     study: Study
     pixels: npt.NDArray[np.uint8] | None
     rejects: tuple[Reject, ...]
     doubts: tuple[Reject, ...] = ()
+    found: tuple[tuple[Doubt, ...], ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 def load_study(study: Study, size: int, resize: Resize = "squash") -> LoadedStudy:
@@ -106,18 +109,26 @@ def decode_studies(
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
-    """Pixels or, if there are none, the reason; and what is doubtful about the image."""
+class LoadedImage:
+    """Pixels or, if there are none, the reason; and what is doubtful about the image.
+
+    Attributes:
+        pixels: uint8 (S, S).
+        why_not: One line.
+        doubts: Why it may not be a chest X-ray.
+        shape: Height and width before it became square.
+    """
 
     pixels: npt.NDArray[np.uint8] | None
     why_not: str = ""
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
 class _Task:
     arguments: tuple[str, int, Resize]
-    result: _Loaded | None = None
+    result: LoadedImage | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -126,6 +137,21 @@ class _Worker:
     pipe: connection.Connection
     tasks: deque[_Task] = field(default_factory=deque)  # the first one is being decoded
     since: float = 0.0
+
+
+def start_worker() -> tuple[Any, connection.Connection]:
+    """A process that decodes images under limits of time and memory, and the pipe to it.
+
+    It answers (path or content, size, resize, name or None) with a `LoadedImage`, or dies.
+    """
+    context: Any = get_context(START)
+    if START == "forkserver":
+        context.set_forkserver_preload(["__main__", __name__])
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()  # so that its death ends the pipe
+    return process, ours
 
 
 class _Crew:
@@ -137,9 +163,6 @@ class _Crew:
         self._size = size
         self._todo: deque[_Task] = deque()
         self._workers: list[_Worker] = []
-        self._context: Any = get_context(START)
-        if START == "forkserver":
-            self._context.set_forkserver_preload(["__main__", __name__])
 
     def add(self, tasks: list[_Task]) -> None:
         self._todo.extend(tasks)
@@ -177,11 +200,7 @@ class _Crew:
                 worker.pipe.send(task.arguments)
 
     def _hire(self) -> _Worker:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs,), daemon=True)
-        process.start()
-        theirs.close()  # so that its death ends the pipe
-        self._workers.append(worker := _Worker(process, ours))
+        self._workers.append(worker := _Worker(*start_worker()))
         return worker
 
     def _collect(self) -> None:
@@ -209,12 +228,13 @@ class _Crew:
         worker.pipe.close()
         self._workers.remove(worker)
         path, *_ = worker.tasks[0].arguments
-        why = why or _cause_of_death(worker.process.exitcode)
-        worker.tasks.popleft().result = _Loaded(None, f"{path}: {why}")
+        why = why or cause_of_death(worker.process.exitcode)
+        worker.tasks.popleft().result = LoadedImage(None, f"{path}: {why}")
         self._todo.extendleft(reversed(worker.tasks))
 
 
-def _cause_of_death(exitcode: int | None) -> str:
+def cause_of_death(exitcode: int | None) -> str:
+    """What the end of a worker says about its image."""
     if exitcode == -getattr(signal, "SIGPROF", 0):
         return "takes too long to decode; damaged, or too large"
     if exitcode == -getattr(signal, "SIGKILL", 0):
@@ -222,29 +242,35 @@ def _cause_of_death(exitcode: int | None) -> str:
     return f"damaged, or too large (its decoder crashes with {exitcode})"
 
 
-def _assemble(study: Study, loaded: list[_Loaded]) -> LoadedStudy:
+def _assemble(study: Study, loaded: list[LoadedImage]) -> LoadedStudy:
     images = [image for image, one in zip(study.images, loaded, strict=True) if not one.why_not]
-    squares = [one.pixels for one in loaded if one.pixels is not None]
+    kept = [one for one in loaded if not one.why_not]
+    squares = [one.pixels for one in kept if one.pixels is not None]
     named = [(f"{study.id} ({i.view})", one) for i, one in zip(study.images, loaded, strict=True)]
     return LoadedStudy(
         replace(study, images=tuple(images)),
         np.stack(squares) if squares else None,
         tuple(Reject(name, one.why_not) for name, one in named if one.why_not),
-        tuple(Reject(name, doubt) for name, one in named for doubt in one.doubts),
+        tuple(
+            Reject(name, f"{image.path}: {doubt.why}")
+            for image, (name, one) in zip(study.images, named, strict=True)
+            for doubt in one.doubts
+        ),
+        tuple(one.doubts for one in kept),
+        tuple(one.shape for one in kept),
     )
 
 
-def _load(path: str, size: int, resize: Resize) -> _Loaded:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ImageWarning)
-        try:
-            pixels = resize_square(read_image(path), size, resize)
-        except ImageError as error:
-            return _Loaded(None, str(error))
-        except MemoryError:
-            return _Loaded(None, f"{path}: needs too much memory to decode")
-    doubts = [str(w.message) for w in caught if issubclass(w.category, ImageWarning)]
-    return _Loaded(pixels, doubts=tuple(doubts))
+def _load(source: str | bytes, size: int, resize: Resize, name: str | None = None) -> LoadedImage:
+    name = name or (source if isinstance(source, str) else "image")
+    try:
+        grey, doubts = read_doubtful(source, name=name)
+        pixels = resize_square(grey, size, resize)
+    except ImageError as error:
+        return LoadedImage(None, str(error))
+    except MemoryError:
+        return LoadedImage(None, f"{name}: needs too much memory to decode")
+    return LoadedImage(pixels, doubts=doubts, shape=grey.shape)
 
 
 def _work(pipe: connection.Connection) -> None:
@@ -270,9 +296,11 @@ def _be_quiet() -> None:
         os.dup2(nowhere, stream)
 
 
-def _bytes(path: str) -> int:
+def _bytes(source: str | bytes) -> int:
+    if isinstance(source, bytes):
+        return len(source)
     try:
-        return Path(path).stat().st_size
+        return Path(source).stat().st_size
     except (OSError, ValueError):
         return 0
 

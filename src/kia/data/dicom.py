@@ -11,21 +11,25 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import gdcm
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from PIL import Image
 from pydicom import uid
 from pydicom.encaps import generate_frames
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.pixels import apply_color_lut, get_decoder
 
-from kia.data.images import MAX_BYTES, refuse_large, stretch
+from kia.data.images import MAX_BYTES, Doubt, colour_doubts, refuse_large, stretch
+from kia.data.views import view_named
 from kia.errors import ImageError
+from kia.studies import View
 
 RADIOGRAPHS = ("CR", "DX", "DR", "RG")
 """Values of Modality that need no warning."""
@@ -43,6 +47,8 @@ _ELEMENTS = (
     *("BluePaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableData"),
 )
 _TAGS: list[Any] = [pydicom.tag.Tag(name) for name in _ELEMENTS]
+_STUDY_ELEMENTS = ("StudyInstanceUID", "ViewPosition")
+_STUDY_TAGS: list[Any] = [pydicom.tag.Tag(name) for name in _STUDY_ELEMENTS]
 _PILLOW = (uid.JPEG2000, uid.JPEG2000Lossless, uid.JPEGBaseline8Bit)
 # Pillow takes less memory than GDCM, and its decoders see more tests; GDCM reads the others.
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as Pillow
@@ -55,7 +61,7 @@ for _off in (gdcm.Trace.DebugOff, gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff):
 
 def decode_dicom(
     file: BinaryIO, max_pixels: int
-) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+) -> tuple[npt.NDArray[np.float32], tuple[Doubt, ...]]:
     """Decode one image.
 
     Args:
@@ -73,7 +79,7 @@ def decode_dicom(
             dataset, syntax = _read(file)
             _refuse(dataset, max_pixels)
             stored = _stored(dataset, syntax)
-            return _grey(stored, dataset), tuple(_doubts(dataset))
+            return _grey(stored, dataset), (*_doubts(dataset), *_colour(stored))
         except (ImageError, MemoryError):
             raise
         except Exception as error:  # its text may quote the header
@@ -94,7 +100,24 @@ def _quiet() -> Iterator[None]:
             logger.propagate = propagate
 
 
-def _read(file: BinaryIO) -> tuple[pydicom.Dataset, uid.UID]:
+def study_and_view(path: Path) -> tuple[str | None, View | None]:
+    """StudyInstanceUID and the view that View Position names; None where a file does not say.
+
+    Pixels are not read. A file that is missing, damaged or no DICOM file says neither.
+    """
+    try:
+        with path.open("rb") as file, _quiet():
+            if file.read(132)[128:] != b"DICM":
+                return None, None
+            file.seek(0)
+            dataset, _ = _read(file, _STUDY_TAGS)
+            study, view = (str(dataset.get(name) or "") for name in _STUDY_ELEMENTS)
+    except Exception:  # pydicom raises anything on damaged files; the decoder will say what it is
+        return None, None
+    return study.strip() or None, view_named(view)
+
+
+def _read(file: BinaryIO, tags: Sequence[Any] = _TAGS) -> tuple[pydicom.Dataset, uid.UID]:
     """The elements that are needed, and the transfer syntax."""
     read_preamble(file, force=True)
     meta = read_dataset(
@@ -106,10 +129,10 @@ def _read(file: BinaryIO) -> tuple[pydicom.Dataset, uid.UID]:
         content = inflate.decompress(file.read(), MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise ImageError(f"DICOM file that unpacks to more than {MAX_BYTES >> 20} MiB")
-        body = read_dataset(io.BytesIO(content), False, True, specific_tags=_TAGS)
+        body = read_dataset(io.BytesIO(content), False, True, specific_tags=list(tags))
         return body, uid.ExplicitVRLittleEndian
     file.seek(0)
-    dataset = pydicom.dcmread(file, force=True, specific_tags=_TAGS)
+    dataset = pydicom.dcmread(file, force=True, specific_tags=list(tags))
     if syntax is None:
         little = dataset.original_encoding[1]
         syntax = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
@@ -261,11 +284,21 @@ def _number(dataset: pydicom.Dataset, name: str) -> float | None:
     return None if value is None or value == "" else float(value)
 
 
-def _doubts(dataset: pydicom.Dataset) -> Iterator[str]:
+def _colour(stored: npt.NDArray[Any]) -> tuple[Doubt, ...]:
+    if stored.ndim != 3:
+        return ()
+    if stored.dtype != np.uint8:
+        stored = stretch(stored.astype(np.float32)).astype(np.uint8)
+    return colour_doubts(Image.fromarray(stored))
+
+
+def _doubts(dataset: pydicom.Dataset) -> Iterator[Doubt]:
     modality, part = (
         str(dataset.get(name) or "").strip().upper() for name in ("Modality", "BodyPartExamined")
     )
     if modality and modality not in RADIOGRAPHS:
-        yield f"no radiograph? Its DICOM Modality is none of {', '.join(RADIOGRAPHS)}"
+        why = f"no radiograph? Its DICOM Modality is none of {', '.join(RADIOGRAPHS)}"
+        yield Doubt("modality", why)
     if part and not any(name in part for name in CHEST):
-        yield "not a chest X-ray? Its DICOM BodyPartExamined names another part"
+        why = "not a chest X-ray? Its DICOM BodyPartExamined names another part"
+        yield Doubt("body part", why)

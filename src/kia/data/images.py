@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +28,25 @@ MAX_PIXELS = 100_000_000
 """Larger images are refused before they are decoded (the largest detectors have 25 million)."""
 MAX_BYTES = 1 << 28
 """Larger files are refused before they are read (100 million pixels of 16 bits fit)."""
+COLOUR = 10
+"""Mean difference between the channels of a colour picture, of 255; sensors' tints have less."""
 _OPENING = threading.Lock()  # warning filters are shared by all threads
 
 
 class ImageWarning(UserWarning):
     """An image can be read, but may not be a chest X-ray; the message names the file."""
+
+
+class Doubt(NamedTuple):
+    """Why a file that can be read may not be a chest X-ray.
+
+    Attributes:
+        kind: "modality", "body part" or "colour".
+        why: One line, without any text from the file's header.
+    """
+
+    kind: str
+    why: str
 
 
 def read_image(
@@ -43,7 +57,8 @@ def read_image(
     GDCM, which reads JPEG lossless and JPEG-LS in DICOM, may crash on damaged data;
     `kia.data.decoding` does this in processes that may.
 
-    Warns (`ImageWarning`) of DICOM files that are not radiographs, or not of the chest.
+    Warns (`ImageWarning`) of colour pictures, and of DICOM files that are not radiographs, or not
+    of the chest.
 
     Args:
         source: A path, the bytes of a file, or a file opened in binary mode.
@@ -57,7 +72,17 @@ def read_image(
         ImageError: It is missing, too large, damaged, or of another format; one line, without any
             text from the file's header.
     """
-    name = name or (str(source) if isinstance(source, str | Path) else "image")
+    grey, doubts = read_doubtful(source, name=name, max_pixels=max_pixels)
+    for doubt in doubts:
+        warnings.warn(f"{_name(source, name)}: {doubt.why}", ImageWarning, stacklevel=2)
+    return grey
+
+
+def read_doubtful(
+    source: str | Path | bytes | BinaryIO, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[Grey, tuple[Doubt, ...]]:
+    """What `read_image` gives, and what it warns of."""
+    name = _name(source, name)
     try:
         with _opened(source) as file:
             return _decode(file, name, max_pixels)
@@ -145,7 +170,11 @@ def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
         yield io.BytesIO(source if isinstance(source, bytes) else source.read(MAX_BYTES + 1))
 
 
-def _decode(file: BinaryIO, name: str, max_pixels: int) -> Grey:
+def _name(source: str | Path | bytes | BinaryIO, name: str | None) -> str:
+    return name or (str(source) if isinstance(source, str | Path) else "image")
+
+
+def _decode(file: BinaryIO, name: str, max_pixels: int) -> tuple[Grey, tuple[Doubt, ...]]:
     if file.seek(0, os.SEEK_END) > MAX_BYTES:
         raise ImageError(f"file larger than {MAX_BYTES >> 20} MiB")
     file.seek(0)
@@ -155,13 +184,10 @@ def _decode(file: BinaryIO, name: str, max_pixels: int) -> Grey:
         return _decode_picture(file, max_pixels)
     from kia.data.dicom import decode_dicom
 
-    grey, doubts = decode_dicom(file, max_pixels)
-    for doubt in doubts:
-        warnings.warn(f"{name}: {doubt}", ImageWarning, stacklevel=3)
-    return grey
+    return decode_dicom(file, max_pixels)
 
 
-def _decode_picture(file: BinaryIO, max_pixels: int) -> Grey:
+def _decode_picture(file: BinaryIO, max_pixels: int) -> tuple[Grey, tuple[Doubt, ...]]:
     picture = _opened_picture(file)
     refuse_large(picture.width, picture.height, max_pixels)
     if picture.format == "PNG":  # Pillow decodes without a look at the checksums
@@ -170,13 +196,24 @@ def _decode_picture(file: BinaryIO, max_pixels: int) -> Grey:
     picture.load()
     ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith(("I", "F")):
-        return stretch(np.array(picture, np.float32))
+        return stretch(np.array(picture, np.float32)), ()
+    doubts = colour_doubts(picture)
     if picture.mode == "P" or picture.mode.endswith(("A", "a")) or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = ImageChops.multiply(picture.convert("L"), picture.getchannel("A"))
     if picture.mode not in ("1", "L", "RGB"):
         picture = picture.convert("RGB")
-    return np.array(picture.convert("L"))
+    return np.array(picture.convert("L")), doubts
+
+
+def colour_doubts(picture: Image.Image) -> tuple[Doubt, ...]:
+    """A doubt about a picture of which more than a mark or a tint is coloured."""
+    if picture.mode in ("1", "L", "LA", "La"):
+        return ()
+    small = picture.convert("RGB").resize((64, 64), Image.Resampling.BOX)
+    if np.ptp(np.asarray(small), axis=2).mean() <= COLOUR:
+        return ()
+    return (Doubt("colour", "no X-ray? The picture is coloured"),)
 
 
 def _opened_picture(file: BinaryIO) -> Image.Image:

@@ -24,12 +24,12 @@ class SharedBatches(Dataset[list[Batch]]):
     def __getitem__(self, number: int) -> list[Batch]:
         """This rank's share of each part of the batch with this number."""
         parts = np.array_split(self.epoch.batches[number], self.parts)
-        return [self._share(part) for part in parts if len(part)]
+        return [self._share(number, part) for part in parts if len(part)]
 
-    def _share(self, part: NDArray[np.int64]) -> Batch:
+    def _share(self, number: int, part: NDArray[np.int64]) -> Batch:
         share = np.array_split(part, self.ranks)[self.rank]
         # as many views as the whole part has: absent ones count in the batch norm of a stem
         views = max(len(self.epoch.builder.dataset.views(int(study))) for study in part)
         if len(share):
-            return self.epoch.build(share, views)
-        return self.epoch.build(part[:1], views).without_studies()
+            return self.epoch.build(number, share, views)
+        return self.epoch.build(number, part[:1], views).without_studies()

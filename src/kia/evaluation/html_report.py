@@ -4,13 +4,13 @@ It opens without a server or network, runs no script and loads nothing; every te
 holds reports and images, so it is patient data wherever these are.
 """
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from kia.evaluation.cases import Case
 from kia.evaluation.matching import match_sentences
+from kia.evaluation.page import image, page
 from kia.evaluation.summary import note_lines, summary_lines, warning_lines
 from kia.evaluation.tables import (
     TEXT_COLUMNS,
@@ -24,21 +24,9 @@ Images = Callable[[str], Sequence[bytes]]
 _COLOURS = ("#cfe8ff", "#d9f2d0", "#ffe3c2", "#eadcf8", "#fff3b0", "#ffd6dc", "#cdeeea", "#e6e2d3")
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 1180px;
-  margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-.note, .id { color: #57606a; font-size: .87rem; } .warning { color: #a40e26; font-weight: 600; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child, .left { text-align: left; }
-thead th { border-bottom: 2px solid #1b1f24; vertical-align: bottom; }
-tbody { border-bottom: 1px solid #d0d7de; }
 tr.model { font-weight: 650; } tr.interval { color: #57606a; } tr.published { color: #0a6640; }
 svg text { font: 13px system-ui, sans-serif; fill: #1b1f24; } svg .small { fill: #57606a; }
 .case { border-top: 1px solid #d0d7de; padding: 1rem 0; }
-.images { display: flex; gap: .5rem; margin: .5rem 0; }
-.images img { width: 224px; height: 224px; object-fit: contain; background: #000; }
 .reports { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; }
 .reports h4 { margin: .3rem 0; font-size: .87rem; color: #57606a; }
 .pair { padding: .05rem .25rem; border-radius: .2rem; } sup { color: #57606a; padding-left: .1rem; }
@@ -61,12 +49,6 @@ def html_report(
     """
     title = f"Evaluation of {result['name']}"
     parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">",
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
         '<p class="note">Research only; not for clinical use. '
         f"kia {escape(result['version'])}{_data_set(result)}</p>",
@@ -81,7 +63,7 @@ def html_report(
         parts.append(_cases(cases, images))
     parts.append("<h2>Notes</h2>")
     parts += [f'<p class="note">{escape(line)}</p>' for line in note_lines(result["notes"])]
-    return "\n".join([*parts, "</body></html>"]) + "\n"
+    return page(title, parts, _STYLE)
 
 
 def _data_set(result: Mapping[str, Any]) -> str:
@@ -200,9 +182,7 @@ def _images(study: str, images: Images | None) -> str:
     if images is None:
         return ""
     tags = (
-        f'<img alt="view {number} of study {escape(study)}" '
-        f'src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}">'
-        for number, png in enumerate(images(study), 1)
+        image(png, f"view {number} of study {study}") for number, png in enumerate(images(study), 1)
     )
     return f'<div class="images">{"".join(tags)}</div>'
 

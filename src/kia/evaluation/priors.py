@@ -34,7 +34,10 @@ _NEVER = re.compile(
     r"(?:acute|focal)(?: (?!interval)\w+)?) changes?\b|\binterval \w+ of breath|\bnewborn",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[.;!?])\s+|\n+")
+_SENTENCE_END = re.compile(
+    # not inside "1. 5 cm", as a decoder spaces it
+    r"(?<=[.;!?])(?!(?:(?<=\d\.)|(?<=\d\s\.))\s+\d+\s*(?:x|by|cm|mm|-)(?![a-z]))\s+|\n+"
+)
 
 
 def sentences(report: str) -> list[str]:

@@ -104,10 +104,10 @@ def score_findings(
 
     Returns:
         {"observations": {name: {"studies", "present", "auroc", "average_precision",
-        "calibration_error", "mean_probability"}}, "macro": the means of auroc, average_precision
-        and calibration_error over the observations that have both kinds of studies,
-        "reliability": {"studies", "predicted", "observed"} over all observations}. A score
-        without both kinds is None.
+        "calibration_error", "mean_probability", "reliability"}}, "macro": the means of auroc,
+        average_precision and calibration_error over the observations that have both kinds of
+        studies, "reliability": over all observations}. A score without both kinds is None; a
+        reliability is {"studies", "predicted", "observed"} by bin, see `Reliability`.
     """
     known = np.array([[row.get(name) != -1 for name in OBSERVATIONS] for row in labels])
     truth = np.array([[row.get(name) == 1 for name in OBSERVATIONS] for row in labels])
@@ -124,20 +124,26 @@ def score_findings(
             name: float(np.mean([row[name] for row in scored])) if scored else None
             for name in names
         },
-        "reliability": {name: values.tolist() for name, values in over_all._asdict().items()},
+        "reliability": _listed(over_all),
     }
 
 
 def _one(probabilities: Numbers, truth: Truth) -> dict[str, Any]:
     both = bool(truth.any() and not truth.all())
+    bins = reliability(probabilities, truth)
     return {
         "studies": len(truth),
         "present": int(truth.sum()),
         "auroc": auroc(probabilities, truth) if both else None,
         "average_precision": average_precision(probabilities, truth) if both else None,
-        "calibration_error": reliability(probabilities, truth).error if len(truth) else None,
+        "calibration_error": bins.error if len(truth) else None,
         "mean_probability": float(probabilities.mean()) if len(truth) else None,
+        "reliability": _listed(bins),
     }
+
+
+def _listed(bins: Reliability) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in bins._asdict().items()}
 
 
 def _share(part: Any, whole: Any) -> float:

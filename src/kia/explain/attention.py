@@ -15,6 +15,7 @@ from torch import Tensor
 from kia.config import MaskedLanguageConfig
 from kia.data.masked_text import TextMasker
 from kia.errors import ModelError
+from kia.generation import image_features
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.kia import KIAForReportGeneration
 from kia.models.outputs import ImageFeatures
@@ -25,85 +26,98 @@ from kia.studies import Study
 
 
 @dataclass(frozen=True)
-class LabelAttention:
-    """The answers at the 14 [MASK] of the label report, and where each of them looks.
+class LabelMaps:
+    """The answers at the 14 [MASK] of the label report, and a map of the image for each.
 
     The second axis has the order of OBSERVATIONS.
 
     Attributes:
         present: (B, 14), probability of "present" against "absent".
-        patches: (B, 14, W, N), attention on each patch, row by row; with sum 1 over the views
-            that exist and 0 on those that do not.
-        class_share: (B, 14), share of the attention that the views' [CLS] got; `patches` leaves
-            it out, because it has no place in the image.
+        maps: (B, 14, W, N), not negative, row by row; with sum 1 over the views that exist and 0
+            on those that do not.
+        class_share: (B, 14), share of the attention that the views' [CLS] got; `maps` leaves it
+            out, because it has no place in the image. None for gradients.
     """
 
     present: Tensor
-    patches: Tensor
-    class_share: Tensor
+    maps: Tensor
+    class_share: Tensor | None = None
 
 
 @dataclass(frozen=True)
-class ReportAttention:
-    """Where T-Dec looks when it writes each word piece of one report.
+class ReportMaps:
+    """A map of the image for each word piece of one report, as T-Dec writes it.
 
     Attributes:
         text: The report as it was read.
         spans: First character of each of the T pieces in `text`, and the one after its last.
         probability: (T,), of each piece after those before it.
-        patches: (T, W, N), attention on each patch, with sum 1 over the views that exist.
+        maps: (T, W, N), not negative, with sum 1 over the views that exist.
     """
 
     text: str
     spans: list[tuple[int, int]]
     probability: Tensor
-    patches: Tensor
+    maps: Tensor
 
 
 @torch.no_grad()
 def label_attention(
-    model: KIAForReportGeneration, processor: KIAProcessor, inputs: Mapping[str, Tensor | None]
-) -> LabelAttention:
+    model: KIAForReportGeneration,
+    processor: KIAProcessor,
+    inputs: ImageFeatures | Mapping[str, Tensor | None],
+) -> LabelMaps:
     """Fills in the label report for images and says where the [MASK] tokens look.
 
     All of its present/absent words are hidden, so it is the same text for every study. Attention
-    is the mean over heads and over layers (the paper does not say): every layer adds what it
-    reads to the feature of [MASK], and a mean leaves no layer to be chosen for its picture.
+    is the mean over heads and over layers (the paper does not say): on phantom validation data no
+    other choice that can be named beforehand points better (docs/figures.md).
 
     Args:
         model: In evaluation mode.
         processor: Of the same model.
-        inputs: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None.
+        inputs: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None; or
+            B studies, encoded.
 
     Raises:
         ModelError: "present" or "absent" is not one word piece of the model's tokenizer, or the
             model cannot read a text as long as the label report.
     """
-    masker, row, places = _masked_label_report(processor)
-    if len(row) > model.config.max_tokens:
-        raise ModelError(
-            f"the label report has {len(row)} word pieces and the model reads "
-            f"{model.config.max_tokens}: train it with a larger model.text_encoder.max_positions"
-        )
-    moved = {name: value.to(model.device) for name, value in inputs.items() if value is not None}
-    images = model.encode_images(**moved)
+    masker, row, places = masked_label_report(model, processor)
+    images, views = encoded_images(model, inputs)
     tower = model.text_cross_encoder
-    rows = row.to(model.device).expand(len(images.sequence), -1)
+    rows = row.expand(len(images.sequence), -1)
     features, weights = _read(tower, images, rows, causal=False, places=places)
     logits = model.word_logits(features, tower)[..., masker.states]
-    patches, total = _on_patches(weights, moved["view_ids"].shape[1])
-    return LabelAttention(
-        present=logits.float().softmax(-1)[..., 0], patches=patches, class_share=1 - total
-    )
+    maps, total = _on_patches(weights, views)
+    return LabelMaps(logits.float().softmax(-1)[..., 0], maps, class_share=1 - total)
+
+
+def label_answers(
+    model: KIAForReportGeneration,
+    processor: KIAProcessor,
+    inputs: ImageFeatures | Mapping[str, Tensor | None],
+) -> LabelMaps | None:
+    """`label_attention`, or None of a model that cannot fill in the label report.
+
+    It was trained without masked language modelling, cannot read so long a text, or does not know
+    the two words.
+    """
+    if not model.trained_on("mlm"):
+        return None
+    try:
+        return label_attention(model, processor, inputs)
+    except ModelError:
+        return None
 
 
 @torch.no_grad()
 def report_attention(
     model: KIAForReportGeneration,
     processor: KIAProcessor,
-    inputs: Mapping[str, Tensor | None],
+    inputs: ImageFeatures | Mapping[str, Tensor | None],
     reports: Sequence[str],
-) -> list[ReportAttention]:
+) -> list[ReportMaps]:
     """Where the decoder looks for the words of generated or of given reports.
 
     A piece is written from the place of the piece before it, whose attention is therefore that
@@ -115,25 +129,71 @@ def report_attention(
         inputs: As for `label_attention`, B studies.
         reports: B texts; what the model cannot hold is cut off.
     """
-    longest = model.config.max_tokens - 1
-    encoded = processor.encode_spans(reports, max_words=longest, max_tokens=longest)
-    lengths = [len(report.ids) for report in encoded]
-    ids = torch.full((len(encoded), 1 + max(lengths, default=0)), processor.token_id("[PAD]"))
-    ids[:, 0] = processor.token_id("[START]")
-    for row, report in zip(ids, encoded, strict=True):
-        row[1 : 1 + len(report.ids)] = torch.tensor(report.ids, dtype=torch.int64)
-    ids = ids.to(model.device)
-    moved = {name: value.to(model.device) for name, value in inputs.items() if value is not None}
-    images = model.encode_images(**moved)
+    encoded, ids = started_reports(model, processor, reports)
+    images, views = encoded_images(model, inputs)
     tower, places = model.text_decoder, torch.arange(ids.shape[1] - 1)
     features, weights = _read(tower, images, ids, causal=True, places=places)
     chances = model.word_logits(features, tower).float().softmax(-1)
     written = chances.gather(-1, ids[:, 1:, None])[..., 0]
-    patches, _ = _on_patches(weights, moved["view_ids"].shape[1])
+    return report_maps(encoded, written, _on_patches(weights, views)[0])
+
+
+def report_maps(
+    encoded: Sequence[EncodedReport], written: Tensor, maps: Tensor
+) -> list[ReportMaps]:
+    """Cuts probabilities (B, T) and maps (B, T, W, N) to the lengths of B reports."""
     return [
-        ReportAttention(report.text, report.spans, written[row, :length], patches[row, :length])
-        for row, (report, length) in enumerate(zip(encoded, lengths, strict=True))
+        ReportMaps(report.text, report.spans, chances[: len(report.ids)], own[: len(report.ids)])
+        for report, chances, own in zip(encoded, written, maps, strict=True)
     ]
+
+
+def encoded_images(
+    model: KIAForReportGeneration, inputs: ImageFeatures | Mapping[str, Tensor | None]
+) -> tuple[ImageFeatures, int]:
+    """Features of studies, on the model's device, and how many views W they have at most."""
+    images = image_features(model, inputs)
+    return images, images.sequence.shape[1] // (1 + model.config.grid**2)
+
+
+def started_reports(
+    model: KIAForReportGeneration, processor: KIAProcessor, reports: Sequence[str]
+) -> tuple[list[EncodedReport], Tensor]:
+    """Reports as T-Dec reads them: rows (B, 1 + T) after [START], padded, on its device."""
+    longest = model.config.max_tokens - 1
+    encoded = processor.encode_spans(reports, max_words=longest, max_tokens=longest)
+    most = max((len(report.ids) for report in encoded), default=0)
+    ids = torch.full((len(encoded), 1 + most), processor.token_id("[PAD]"))
+    ids[:, 0] = processor.token_id("[START]")
+    for row, report in zip(ids, encoded, strict=True):
+        row[1 : 1 + len(report.ids)] = torch.tensor(report.ids, dtype=torch.int64)
+    return encoded, ids.to(model.device)
+
+
+def masked_label_report(
+    model: KIAForReportGeneration, processor: KIAProcessor
+) -> tuple[TextMasker, Tensor, Tensor]:
+    """Label-MLM's masker, its row (T,) as in training, and the 14 places of [MASK] in it.
+
+    Raises:
+        ModelError: As `label_attention`.
+    """
+    masker = TextMasker(processor, MaskedLanguageConfig(masking="label"), seed=0)
+    study = Study(id="", split="val", images=(), report="", labels={})
+    rows = masker.rows([study], np.zeros(1, np.int64), [EncodedReport("", [], [])], epoch=0)
+    places = np.flatnonzero(rows.chosen[0])
+    if len(places) != len(OBSERVATIONS):
+        raise ModelError(
+            f"the tokenizer reads {len(places)} present/absent words in the label report instead "
+            f"of {len(OBSERVATIONS)}: its vocabulary needs both words"
+        )
+    row = torch.from_numpy(rows.input_ids[0]).to(model.device)
+    if len(row) > model.config.max_tokens:
+        raise ModelError(
+            f"the label report has {len(row)} word pieces and the model reads "
+            f"{model.config.max_tokens}: train it with a larger model.text_encoder.max_positions"
+        )
+    return masker, row, torch.from_numpy(places)
 
 
 def _read(
@@ -165,17 +225,3 @@ def _on_patches(weights: Tensor, views: int) -> tuple[Tensor, Tensor]:
     patches = weights.unflatten(-1, (views, -1))[..., 1:]
     total = patches.sum(dim=(-2, -1))
     return patches / total[..., None, None], total
-
-
-def _masked_label_report(processor: KIAProcessor) -> tuple[TextMasker, Tensor, Tensor]:
-    """Label-MLM's masker, its row (T,) as in training, and the 14 places of [MASK] in it."""
-    masker = TextMasker(processor, MaskedLanguageConfig(masking="label"), seed=0)
-    study = Study(id="", split="val", images=(), report="", labels={})
-    rows = masker.rows([study], np.zeros(1, np.int64), [EncodedReport("", [], [])], epoch=0)
-    places = np.flatnonzero(rows.chosen[0])
-    if len(places) != len(OBSERVATIONS):
-        raise ModelError(
-            f"the tokenizer reads {len(places)} present/absent words in the label report instead "
-            f"of {len(OBSERVATIONS)}: its vocabulary needs both words"
-        )
-    return masker, torch.from_numpy(rows.input_ids[0]), torch.from_numpy(places)

@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kia.errors import UsageError
 from kia.evaluation.priors import sentence_spans
-from kia.explain.attention import LabelAttention, ReportAttention, label_attention, report_attention
+from kia.explain.attention import LabelMaps, ReportMaps, report_attention
+from kia.explain.gradient import report_gradient
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.graph_rules import extract_graphs
 from kia.knowledge.label_rules import label_reports
 from kia.knowledge.radgraph import token_spans
 from kia.models.kia import KIAForReportGeneration
+from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
 
 Span = tuple[int, int]
@@ -45,40 +48,61 @@ class SentenceEvidence:
         text: As in the report.
         finding_words: Its words that name an observation or an anatomy.
         probability: Geometric mean of the probabilities of its word pieces.
-        attention: (W, N), mean over its finding words, or over all of its words where it has
-            none; sum 1.
+        kind: Of the map: "attention" or "gradient".
+        map: (W, N), mean over its finding words, or over all of its words where it has none;
+            sum 1.
         opinions: On the observations that it mentions.
     """
 
     text: str
     finding_words: tuple[str, ...]
     probability: float
-    attention: NDArray[np.float32]
+    kind: str
+    map: NDArray[np.float32]
     opinions: tuple[Opinion, ...]
+
+    @property
+    def agrees(self) -> bool | None:
+        """False if an opinion is another, True if all that answer agree; None without any."""
+        answers = [opinion.agrees for opinion in self.opinions if opinion.agrees is not None]
+        return all(answers) if answers else None
 
 
 def report_evidence(
     model: KIAForReportGeneration,
     processor: KIAProcessor,
-    inputs: Mapping[str, Tensor | None],
+    inputs: ImageFeatures | Mapping[str, Tensor | None],
     reports: Sequence[str],
+    answers: LabelMaps | None,
+    kind: str = "attention",
+    reference: Tensor | None = None,
 ) -> list[list[SentenceEvidence]]:
     """The evidence for every sentence of reports, written by the model or by anyone.
 
     Args:
         model: In evaluation mode.
         processor: Of the same model.
-        inputs: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None.
+        inputs: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None; or
+            B studies, encoded.
         reports: B texts.
+        answers: Of these studies (`label_answers`); None gives no opinions.
+        kind: Of the maps: "attention", or "gradient", which needs the studies as images.
+        reference: For gradients (`gradient.mean_images`).
+
+    Raises:
+        UsageError: Gradients of studies that are encoded already.
     """
-    has_labels = "mlm" in (model.config.tasks or ())
-    answers = label_attention(model, processor, inputs) if has_labels else None
-    read = report_attention(model, processor, inputs, reports)
-    return [_sentences(one, answers, row) for row, one in enumerate(read)]
+    if kind == "attention":
+        read = report_attention(model, processor, inputs, reports)
+    elif isinstance(inputs, ImageFeatures):
+        raise UsageError("gradients need the images, not their features")
+    else:
+        read = report_gradient(model, processor, inputs, reports, reference)
+    return [_sentences(one, answers, row, kind) for row, one in enumerate(read)]
 
 
 def _sentences(
-    report: ReportAttention, answers: LabelAttention | None, row: int
+    report: ReportMaps, answers: LabelMaps | None, row: int, kind: str
 ) -> list[SentenceEvidence]:
     read = report.spans[-1][1] if report.spans else 0  # the model may not hold all of the text
     spans = sentence_spans(report.text[:read])
@@ -86,13 +110,18 @@ def _sentences(
     labels = label_reports(texts)
     words = _finding_words(report.text)
     return [
-        _one(report, text, span, words, [] if answers is None else _opinions(said, answers, row))
+        _one(report, text, span, words, kind, _opinions(said, answers, row))
         for text, span, said in zip(texts, spans, labels, strict=True)
     ]
 
 
 def _one(
-    report: ReportAttention, text: str, span: Span, words: list[Span], opinions: list[Opinion]
+    report: ReportMaps,
+    text: str,
+    span: Span,
+    words: list[Span],
+    kind: str,
+    opinions: list[Opinion],
 ) -> SentenceEvidence:
     inside = [piece for piece, place in enumerate(report.spans) if _overlap(place, span)]
     named = [word for word in words if _overlap(word, span)]
@@ -101,12 +130,15 @@ def _one(
         text=text,
         finding_words=tuple(report.text[start:stop] for start, stop in named),
         probability=math.exp(report.probability[inside].log().mean().item()),
-        attention=report.patches[chosen].mean(0).cpu().numpy(),
+        kind=kind,
+        map=report.maps[chosen].mean(0).cpu().numpy(),
         opinions=tuple(opinions),
     )
 
 
-def _opinions(said: Mapping[str, int | None], answers: LabelAttention, row: int) -> list[Opinion]:
+def _opinions(said: Mapping[str, int | None], answers: LabelMaps | None, row: int) -> list[Opinion]:
+    if answers is None:
+        return []
     found = []
     for place, name in enumerate(OBSERVATIONS):
         value = said[name]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from kia.generation import dataset_inputs
 from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
 
+_COLUMNS = 4  # of panels of the reliability plot
+
 
 def check_answers(model: KIAForReportGeneration) -> None:
     """Refuses a model that never learnt to fill in a [MASK].
@@ -20,7 +23,7 @@ def check_answers(model: KIAForReportGeneration) -> None:
     Raises:
         ModelError: It was trained without masked language modelling.
     """
-    if "mlm" not in (model.config.tasks or ()):
+    if not model.trained_on("mlm"):
         raise ModelError(
             "this model was trained without masked language modelling, so its [MASK] says "
             "nothing; train with tasks.mlm.masking=label (preset kia-label)"
@@ -56,11 +59,14 @@ def dataset_findings(
     return np.concatenate(rows)
 
 
-def draw_reliability(bins: Mapping[str, Sequence[float]], path: Path, *, dpi: int = 150) -> None:
+def draw_reliability(scores: Mapping[str, Any], path: Path, *, dpi: int = 150) -> None:
     """Writes a PNG: how often what was given a probability is present.
 
+    The first panel is over all observations, with the number of answers in each bin below; then
+    one for each observation that some studies have and some have not.
+
     Args:
-        bins: "reliability" of `kia.evaluation.probabilities.score_findings`.
+        scores: Of `kia.evaluation.probabilities.score_findings`.
         path: Of the PNG.
         dpi: Pixels an inch of the picture.
 
@@ -70,15 +76,43 @@ def draw_reliability(bins: Mapping[str, Sequence[float]], path: Path, *, dpi: in
     require("matplotlib.figure", "plots", "drawing figures")
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.5, 5.5), layout="constrained")
-    curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    curve.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="calibrated")
-    curve.plot(bins["predicted"], bins["observed"], marker="o", color="#0072b2", label="model")
-    curve.set_ylabel("share of them present")
-    curve.legend(frameon=False)
+    shown = {
+        f"{name}\nECE {one['calibration_error']:.3f}, {one['present']} of {one['studies']} present":
+        one["reliability"]
+        for name, one in scores["observations"].items()
+        if one["auroc"] is not None
+    }  # fmt: skip
+    everything = scores["reliability"]
+    title = f"14 observations\n{int(np.sum(everything['studies']))} answers"
+    panels = {title: everything, **shown}
+    rows = -(-len(panels) // _COLUMNS)
+    columns = min(_COLUMNS, len(panels))
+    figure = Figure(figsize=(2.6 * columns, 3.7 * rows), layout="constrained")
+    grid = figure.subplots(
+        2 * rows, columns, squeeze=False, sharex=True, height_ratios=[3, 1] * rows
+    )
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for place, (name, bins) in enumerate(panels.items()):
+        row, column = divmod(place, columns)
+        curve, counts = grid[2 * row, column], grid[2 * row + 1, column]
+        _draw_bins(curve, counts, bins)
+        curve.set_title(name, fontsize=8)
+        if not column:
+            curve.set_ylabel("share of them present", fontsize=8)
+            counts.set_ylabel("answers", fontsize=8)
+    figure.supxlabel("probability of “present” by bins of 0.1; dashed: calibrated", fontsize=9)
+    figure.savefig(path, dpi=dpi, format="png")
+
+
+def _draw_bins(curve: Any, counts: Any, bins: Mapping[str, Sequence[float]]) -> None:
+    for axes in (curve, counts):
+        axes.set_axis_on()
+        axes.tick_params(labelsize=7, labelbottom=True)
+    curve.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+    curve.plot(bins["predicted"], bins["observed"], marker="o", markersize=4, color="#0072b2")
+    curve.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     middle = (np.arange(len(bins["studies"])) + 0.5) / len(bins["studies"])
     counts.bar(middle, bins["studies"], width=0.8 / len(middle), color="#0072b2")
     counts.set_yscale("symlog")
-    counts.set_ylabel("answers")
-    counts.set_xlabel("probability of present, 14 observations")
-    figure.savefig(path, dpi=dpi, format="png")
+    counts.set_ylim(bottom=0)

@@ -1,4 +1,4 @@
-"""Attention over the views of a study as heat maps beside the image (Paper: Fig. 7)."""
+"""Maps over the views of a study as heat maps beside the image (Paper: Fig. 7)."""
 
 import math
 import textwrap
@@ -16,14 +16,19 @@ _PANEL, _TITLE, _BAR = 2.1, 0.42, 0.85  # inches
 _CHARACTERS = 36  # of a title in the width of a panel
 _COLOURS = "inferno"  # grows in lightness, so it is read without colour vision too
 _OPACITY = 0.8
+COLOUR_BARS = {
+    "attention": "attention, × even spread",
+    "gradient": "gradient, × even spread",
+}
+"""What the colours mean, by kind of map."""
 
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A title and the attention (W, N) that it goes with, sum 1."""
+    """A title and the map (W, N) that it goes with, not negative, sum 1."""
 
     title: str
-    attention: NDArray[np.floating]
+    values: NDArray[np.floating]
 
 
 def draw_heat_maps(
@@ -33,12 +38,14 @@ def draw_heat_maps(
     path: str | Path,
     *,
     title: str = "",
+    bar: str = COLOUR_BARS["attention"],
     dpi: int = 150,
 ) -> None:
     """Writes a PNG: the views alone, then once for each map.
 
-    Colours give the attention of a patch as a multiple of an even spread over all patches, on one
-    scale for all maps; where it is below 1 the image is seen alone.
+    Colours give the value of a cell as a multiple of an even spread over all cells, on one scale
+    for all maps, that ends at the median of their maxima; where it is below 1 the image is seen
+    alone.
 
     Args:
         views: (W, S, S), patient right on image left in frontal ones.
@@ -46,6 +53,7 @@ def draw_heat_maps(
         maps: What to draw.
         path: Of the PNG.
         title: Above everything.
+        bar: Label of the colour bar.
         dpi: Pixels an inch of the picture.
 
     Raises:
@@ -59,15 +67,15 @@ def draw_heat_maps(
     width = figure.get_figwidth()
     figure.suptitle(title, x=0.1 / width, ha="left", fontsize=11)
     for panel, name, pixels in zip(cells[0], names, views, strict=True):
-        _show(panel, pixels, name)
+        show_view(panel, pixels, name)
         panel.set_title(name, fontsize=8, loc="left")
-    spread = [one.attention * one.attention.size for one in maps]
-    most = max([2.0, *(float(values.max()) for values in spread)])
-    for cell, one, attention in zip(cells[1:], maps, spread, strict=False):
+    spread = [one.values * one.values.size for one in maps]
+    most = max(2.0, float(np.median([values.max() for values in spread]))) if maps else 2.0
+    for cell, one, parts in zip(cells[1:], maps, spread, strict=False):
         text = textwrap.fill(one.title, _CHARACTERS * len(views), max_lines=2)
         cell[0].set_title(text, fontsize=8, loc="left")
-        for panel, name, pixels, values in zip(cell, names, views, attention, strict=True):
-            _show(panel, pixels, name)
+        for panel, name, pixels, values in zip(cell, names, views, parts, strict=True):
+            show_view(panel, pixels, name)
             heat = values.reshape(math.isqrt(len(values)), -1)
             alpha = _OPACITY * np.clip((heat - 1) / (most - 1), 0, 1) ** 0.5
             shown = panel.imshow(
@@ -75,7 +83,7 @@ def draw_heat_maps(
             )
     if maps:
         axis = figure.add_axes((1 - 0.8 * _BAR / width, 0.2, 0.15 / width, 0.6))
-        figure.colorbar(shown, cax=axis).set_label("attention, × an even spread", fontsize=8)
+        figure.colorbar(shown, cax=axis, extend="max").set_label(bar, fontsize=8)
         axis.tick_params(labelsize=7)
     figure.savefig(path, dpi=dpi, format="png")
 
@@ -100,7 +108,9 @@ def _cells(figure: Any, count: int, wide: int) -> Any:
     return panels.reshape(rows * columns, wide)
 
 
-def _show(panel: Any, pixels: NDArray[np.uint8], name: str) -> None:
-    panel.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(0, 1, 1, 0))
+def show_view(panel: Any, pixels: NDArray[np.generic], name: str, side: float = 1) -> None:
+    """Draws a view (S, S) on square matplotlib axes; R marks the patient's right, if frontal."""
+    panel.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(0, side, side, 0))
     if name == "frontal":
-        panel.text(0.02, 0.02, "R", color="white", fontsize=9, ha="left", va="top")
+        at = 0.02 * side
+        panel.text(at, at, "R", color="white", fontsize=9, ha="left", va="top")

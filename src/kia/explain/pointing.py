@@ -1,7 +1,7 @@
-"""How well attention fits where findings are: measures on arrays.
+"""How well maps fit where findings are: measures on arrays.
 
-Shape letters: F findings, S side of an image in pixels, N patches,
-grid² = N.
+Shape letters: F findings, S side of an image in pixels, N patches or other cells of a map,
+grid² = N, T thresholds.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from kia.errors import UsageError
 from kia.knowledge.image_masking import study_key_patches
 from kia.knowledge.landmarks import key_patches
+
+THRESHOLDS = np.arange(1, 20) / 20
+"""(T,) shares of a map's highest value, above which a cell counts as chosen for `overlap`."""
 
 
 def patch_coverage(masks: NDArray[np.bool_], grid: int) -> NDArray[np.float64]:
@@ -54,6 +57,23 @@ def attention_inside(
         (F,), 0 to 1.
     """
     shares: NDArray[np.float64] = (attention * coverage).sum(1) / attention.sum(1)
+    return shares
+
+
+def overlap(values: NDArray[np.floating], coverage: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of a finding with the cells of at least a share of the maximum.
+
+    Args:
+        values: (F, N), not negative.
+        coverage: (F, N), from `patch_coverage`.
+
+    Returns:
+        (F, T), for each of THRESHOLDS; area is counted in pixels.
+    """
+    limits = THRESHOLDS[:, None] * values.max(axis=1)[:, None, None]
+    chosen = values[:, None, :] >= limits
+    both = (chosen * coverage[:, None, :]).sum(-1)
+    shares: NDArray[np.float64] = both / (chosen.sum(-1) + coverage.sum(1)[:, None] - both)
     return shares
 
 

@@ -1,10 +1,11 @@
 """KIAConfig: what a model folder must know to build the same model again."""
 
+from importlib import import_module
 from typing import Any
 
-from transformers import PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 
-from kia.config import ModelConfig
+from kia.config import GenerationConfig, ModelConfig
 
 
 class KIAConfig(PretrainedConfig):
@@ -41,15 +42,54 @@ class KIAConfig(PretrainedConfig):
     generation_defaults: dict[str, Any] | None = None
     tie_word_embeddings: bool = False
 
+    def __post_init__(self, **others: Any) -> None:
+        """Completes a configuration.
+
+        Args:
+            others: Keys of config.json that are no fields. `attn_implementation` may name code on
+                the hub; the transformer block has its own attention, so it is dropped.
+        """
+        others.pop("attn_implementation", None)
+        super().__post_init__(**others)
+        import_module("kia.models.kia")  # registers the model, before AutoModel looks for it
+
     @property
     def max_tokens(self) -> int:
         """Longest text, tokens."""
         return int((self.text_tower or {})["max_positions"])
 
     @property
+    def decoding_options(self) -> dict[str, Any]:
+        """What transformers' `generate` is told where its caller says nothing; may be {}.
+
+        Raises:
+            pydantic.ValidationError: `generation_defaults` are none.
+        """
+        if not self.generation_defaults:
+            return {}
+        options = decoding_options(GenerationConfig(**self.generation_defaults))
+        return options | {"max_new_tokens": min(options["max_new_tokens"], self.max_tokens - 1)}
+
+    @property
     def grid(self) -> int:
         """Patches along a side of an image."""
         return int(self.image_size // (self.image_tower or {})["patch_size"])
+
+
+AutoConfig.register("kia", KIAConfig, exist_ok=True)
+
+
+def decoding_options(config: GenerationConfig) -> dict[str, Any]:
+    """Our decoding defaults in transformers' words."""
+    return {
+        "num_beams": config.beams,
+        "max_new_tokens": config.max_tokens,
+        "length_penalty": config.length_penalty,
+        "repetition_penalty": config.repetition_penalty,
+        "no_repeat_ngram_size": config.no_repeat_ngram,
+        "do_sample": False,
+        "early_stopping": False,
+    }
 
 
 def model_configuration(

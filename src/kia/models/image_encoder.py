@@ -6,6 +6,8 @@ Paper: Sec. 3.1, Image Encoder and Image Cross-Modal Encoder. Shape letters: R i
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch.nn.functional import batch_norm, interpolate
 
 from kia.models.batch_norm import BatchNorm2d
 from kia.models.configuration import KIAConfig
+from kia.models.efficientnet import EfficientNetStem
 from kia.models.heads import Standardise
 from kia.models.transformer_block import BlockStack, Context, final_norm
 
@@ -87,6 +90,8 @@ class ImageEncoder(nn.Module):
         self.masked_images_only = with_context and not config.share_parameters
         if tower["stem"] == "conv":
             self.stem: nn.Module = ConvStem(tower["channels"], width)
+        elif tower["stem"] == "efficientnet-lite0":
+            self.stem = EfficientNetStem(width)
         else:
             self.stem = PatchStem(tower["channels"], width, self.patch_size)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
@@ -114,12 +119,21 @@ class ImageEncoder(nn.Module):
             (R, 1 + N, D), the global feature first: [CLS]. With `standardise` every feature has
             mean 0 and deviation 1 over the tokens of all images (docs/decisions/0012).
         """
+        return self.encoded_by(partial(self.stack, context=context), pixel_values, image_mask)
+
+    def encoded_by(
+        self,
+        blocks: Callable[[Tensor], Tensor],
+        pixel_values: Tensor,
+        image_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Encodes images with other blocks, (R, 1 + N, D) → the same, in place of `stack`."""
         x = self._patches(pixel_values, image_mask)
         if image_mask is not None:
             x = torch.where(image_mask[..., None], self.mask_token.to(x.dtype), x)
         x = torch.cat([self.class_token.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
         x = self.dropout(x + self.position)
-        x = self.final_norm(self.stack(x, context=context))
+        x = self.final_norm(blocks(x))
         if self.token_norm is None:
             return x
         own_statistics = image_mask is None or self.masked_images_only
@@ -134,7 +148,9 @@ class ImageEncoder(nn.Module):
         hidden = image_mask.unflatten(1, (1, grid, grid))
         hidden = hidden.repeat_interleave(self.patch_size, 2).repeat_interleave(self.patch_size, 3)
         blanked = pixel_values.masked_fill(hidden, 0.0)
-        return self.stem(blanked, own_statistics=self.masked_images_only)
+        if isinstance(self.stem, ConvStem):
+            return self.stem(blanked, own_statistics=self.masked_images_only)
+        return self.stem(blanked, whole=False)
 
 
 def patches_to_pixels(pixel_values: Tensor, patch_size: int) -> Tensor:
@@ -143,6 +159,13 @@ def patches_to_pixels(pixel_values: Tensor, patch_size: int) -> Tensor:
     grid = side // patch_size
     cut = pixel_values.reshape(rows, channels, grid, patch_size, grid, patch_size)
     return cut.permute(0, 2, 4, 1, 3, 5).reshape(rows, grid * grid, channels * patch_size**2)
+
+
+def pixels_to_images(patches: Tensor, patch_size: int) -> Tensor:
+    """Puts the pixels of patches (R, N, C·p·p) together again: images (R, C, S, S)."""
+    grid = math.isqrt(patches.shape[1])
+    parts = patches.unflatten(2, (-1, patch_size, patch_size)).unflatten(1, (grid, grid))
+    return parts.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
 def resample_positions(position: Tensor, grid: int) -> Tensor:

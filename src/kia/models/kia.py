@@ -5,13 +5,16 @@ beams, D width, V vocabulary.
 """
 
 import contextlib
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationMixin, PreTrainedModel
+from transformers import AutoModel, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 
+from kia.errors import ModelError
 from kia.models.configuration import KIAConfig
 from kia.models.heads import (
     ContrastiveProjection,
@@ -71,6 +74,31 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
         self.generation_config.eos_token_id = config.eos_token_id
         self.generation_config.bos_token_id = config.start_token_id
 
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, source: Any, *arguments: Any, **options: Any
+    ) -> Any:
+        """Loads a model folder, or a repository of the hub; in evaluation mode.
+
+        Weights are read from safetensors alone, and no code that lies beside them is run.
+
+        Args:
+            source: Model folder or id on the hub.
+            arguments: As those of transformers.
+            options: As those of transformers.
+
+        Returns:
+            The model; as that of transformers with `output_loading_info`.
+
+        Raises:
+            ModelError: The folder has no model.safetensors.
+            OSError: As transformers.
+        """
+        if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+            _check_weights(Path(source) / options.get("subfolder", ""))
+        options |= {"use_safetensors": True, "trust_remote_code": False}
+        return super().from_pretrained(source, *arguments, **options)
+
     @property
     def image_encoder(self) -> ImageEncoder:
         """I-Enc."""
@@ -95,6 +123,10 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
     def text_decoder(self) -> TextTransformer:
         """T-Dec."""
         return self.text_tower if self.config.share_parameters else self.text_decoder_tower
+
+    def trained_on(self, task: str) -> bool:
+        """Whether the model carries what a task ("mim", "mlm", "irc", "irm", "rg") trains."""
+        return task in (self.config.tasks or ())
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -159,9 +191,11 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
     @torch.no_grad()
     def generate(
         self,
-        pixel_values: Tensor,
-        view_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        view_ids: Tensor | None = None,
         view_mask: Tensor | None = None,
+        *,
+        image_features: ImageFeatures | None = None,
         **options: Any,
     ) -> Any:
         """Writes reports; the images are encoded once, their keys and values once a layer.
@@ -170,18 +204,51 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
             pixel_values: (B, W, C, S, S) from `KIAProcessor`.
             view_ids: (B, W), 0 frontal, 1 lateral.
             view_mask: (B, W), False where a view is absent.
-            options: transformers' generation options (`num_beams`, `max_new_tokens`, …).
+            image_features: The studies, encoded (`encode_images`), instead of the three above.
+            options: transformers' generation options (`num_beams`, `max_new_tokens`, …); without a
+                `generation_config`, those of the model's `generation_defaults` come below them.
 
         Returns:
             (B, T) token ids, [START] first; what `generate` of transformers returns.
         """
-        device_type = pixel_values.device.type
         # on CPU in float32, so that a study's report does not depend on its batch
-        exact = torch.autocast("cpu", enabled=False) if device_type == "cpu" else None
+        exact = torch.autocast("cpu", enabled=False) if self.device.type == "cpu" else None
         with exact or contextlib.nullcontext():
-            features = self.encode_images(pixel_values, view_ids, view_mask)
-            context = self.text_decoder.stack.context(features.sequence, features.mask)
+            if image_features is None:
+                if pixel_values is None or view_ids is None:
+                    raise ValueError("generate needs pixel_values and view_ids, or image_features")
+                exists = None if view_mask is None else view_mask.to(self.device)
+                image_features = self.encode_images(
+                    pixel_values.to(self.device), view_ids.to(self.device), exists
+                )
+            sequence = image_features.sequence
+            context = self.text_decoder.stack.context(sequence, image_features.mask)
             start = torch.full(
-                (pixel_values.shape[0], 1), self.config.start_token_id, device=pixel_values.device
+                (len(sequence), 1), self.config.start_token_id, device=sequence.device
             )
-            return super().generate(input_ids=start, image_context=context, **options)
+            settings = self._decoding_options(options)
+            return super().generate(input_ids=start, image_context=context, **settings)
+
+    def _decoding_options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """What is given to `generate`, and below it the defaults of the model folder."""
+        if given.get("generation_config") is not None:
+            return given
+        defaults = self.config.decoding_options
+        if "max_length" in given:
+            defaults.pop("max_new_tokens", None)
+        return defaults | given
+
+
+def _check_weights(folder: Path) -> None:
+    """Refuses a folder without safetensors in one line, which says so where it has pickles."""
+    if any(folder.glob("*.safetensors")):
+        return
+    kinds = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+    pickles = ", ".join(sorted(f.name for f in folder.iterdir() if f.suffix in kinds))
+    reason = f"pickles are not read: {pickles}; " if pickles else ""
+    raise ModelError(
+        f"{folder} has no model.safetensors ({reason}save the model again with save_pretrained)"
+    )
+
+
+AutoModel.register(KIAConfig, KIAForReportGeneration, exist_ok=True)

@@ -21,6 +21,7 @@ from transformers import (
 
 from kia.config import ModelConfig
 from kia.errors import ConfigError, ModelError
+from kia.models.efficientnet import load_published_weights
 from kia.models.image_encoder import PatchStem, resample_positions
 from kia.models.kia import KIAForReportGeneration
 from kia.models.pretrained_names import BERT_NAMES, VIT_NAMES, tower_weights
@@ -43,7 +44,11 @@ def load_pretrained_towers(model: KIAForReportGeneration, config: ModelConfig) -
         "image": [model.image_encoder, model.image_cross_encoder],
         "text": [model.text_encoder, model.text_cross_encoder, model.text_decoder],
     }
-    if config.image_encoder.pretrained:
+    if config.image_encoder.stem == "efficientnet-lite0":
+        if config.image_encoder.pretrained:
+            for tower in _distinct(towers["image"]):
+                load_published_weights(tower.stem)
+    elif config.image_encoder.pretrained:
         source = config.image_encoder.pretrained
         backbone = read_backbone((ViTModel, Dinov2Model), source)
         read_kia_pixels(backbone, source)

@@ -3,6 +3,8 @@
 Paper: Sec. 3.2, Eq. 4.
 """
 
+from torch import Tensor
+
 from kia.data.batches import Batch
 from kia.models.image_encoder import patches_to_pixels
 from kia.models.kia import KIAForReportGeneration
@@ -21,14 +23,41 @@ def masked_image_loss(model: KIAForReportGeneration, batch: Batch, shared: Share
     """
     assert shared.text is not None and batch.image_mask is not None
     assert batch.hidden_patches is not None
-    encoder = model.image_cross_encoder
-    context = encoder.stack.context(shared.text, batch.attention_mask)
     pixels = batch.pixel_values.flatten(0, 1)
-    features = encoder(pixels, batch.image_mask.flatten(0, 1), context)[:, 1:]
-    predicted = model.pixel_prediction(features.flatten(0, 1)[batch.hidden_patches])
-    true = patches_to_pixels(pixels, encoder.patch_size).flatten(0, 1)[batch.hidden_patches]
+    image_mask = batch.image_mask.flatten(0, 1)
+    predicted, true = hidden_pixels(
+        model, pixels, image_mask, batch.hidden_patches, shared.text, batch.attention_mask
+    )
     difference = (predicted.float() - true).abs()
     return Loss(difference.sum(), pixels.new_tensor(masked_image_count(model, batch)))
+
+
+def hidden_pixels(
+    model: KIAForReportGeneration,
+    pixels: Tensor,
+    image_mask: Tensor,
+    patches: Tensor,
+    text: Tensor,
+    attention_mask: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """What I-CMEnc and the pixel head make of hidden patches, and what is there.
+
+    Args:
+        model: With the pixel head of MIM.
+        pixels: (R, C, S, S), normalised; the R images come report by report, R / B each.
+        image_mask: (R, N), True where a patch is hidden.
+        patches: (M,) flat positions in (R, N) of the hidden patches that are wanted.
+        text: (B, T, D) features of the unmasked reports.
+        attention_mask: (B, T), True on their tokens.
+
+    Returns:
+        Predicted and true pixels, (M, C·p·p) each.
+    """
+    encoder = model.image_cross_encoder
+    context = encoder.stack.context(text, attention_mask)
+    features = encoder(pixels, image_mask, context)[:, 1:]
+    predicted = model.pixel_prediction(features.flatten(0, 1)[patches])
+    return predicted, patches_to_pixels(pixels, encoder.patch_size).flatten(0, 1)[patches]
 
 
 def masked_image_count(model: KIAForReportGeneration, batch: Batch) -> float:

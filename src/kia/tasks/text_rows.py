@@ -5,7 +5,7 @@ rows of one tower and one length make one pass (label reports are longer than mo
 Shape letters: B studies, T tokens, D width.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from kia.models.kia import KIAForReportGeneration
 from kia.models.outputs import ImageFeatures
 from kia.models.text_transformer import TextTransformer, attention_rows
+from kia.models.transformer_block import Context
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,21 @@ def encode_rows(
         tower = model.text_decoder if kind.causal else model.text_cross_encoder
         passes.setdefault((tower, kind.input_ids.shape[1]), []).append(name)
     features: dict[str, Tensor] = {}
+    contexts = {
+        tower: tower.stack.context(images.sequence, images.mask)
+        for tower in dict.fromkeys(tower for tower, _ in passes)
+    }
     for (tower, _), names in passes.items():
         own = [name for name in names if rows[name].images is None]
         other = [name for name in names if rows[name].images is not None]
-        features |= _one_pass(tower, images, rows, own, other)
+        features |= _one_pass(tower, contexts[tower], len(images.sequence), rows, own, other)
     return features
 
 
 def _one_pass(
     tower: TextTransformer,
-    images: ImageFeatures,
+    context: Context,
+    studies: int,
     rows: dict[str, TextRows],
     own: list[str],
     other: list[str],
@@ -68,14 +74,13 @@ def _one_pass(
         return torch.cat([grouped, *(getattr(rows[name], field) for name in other)])
 
     input_ids, attention_mask = together("input_ids"), together("attention_mask")
-    studies = images.sequence.shape[0]
     causal = torch.tensor([rows[name].causal for name in own], device=input_ids.device)
     causal = torch.cat(
         [causal.repeat(studies), causal.new_zeros(input_ids.shape[0] - studies * len(own))]
     )
     chosen = torch.cat([rows[name].images for name in other]) if other else None  # type: ignore[misc]
-    context = tower.stack.context(images.sequence, images.mask, chosen)
-    out = tower(input_ids, attention_rows(attention_mask, causal), context=context)
+    mask = attention_rows(attention_mask, causal)
+    out = tower(input_ids, mask, context=replace(context, chosen=chosen))
     grouped = out[: studies * len(own)].unflatten(0, (studies, len(own)))
     features = {name: grouped[:, place] for place, name in enumerate(own)}
     rest = out[studies * len(own) :].split([len(rows[name].input_ids) for name in other])

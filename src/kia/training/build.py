@@ -6,11 +6,14 @@ from pathlib import Path
 
 from kia.config import RunConfig
 from kia.data.images import Resize
+from kia.data.reference import learn_reference
 from kia.data.store import PreparedDataset
 from kia.errors import ConfigError, DataError
 from kia.knowledge.chexpert import label_report
 from kia.knowledge.coverage import KnowledgeCoverage
 from kia.models import KIAForReportGeneration, model_configuration
+from kia.models.efficientnet import EfficientNetStem
+from kia.models.feature_memo import FeatureMemo
 from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer
 from kia.processing import KIAProcessor, train_tokenizer, wrap_tokenizer
 from kia.tasks.joint import active_tasks
@@ -36,6 +39,13 @@ def check_fit(config: RunConfig, dataset: PreparedDataset) -> None:
         raise DataError(f"{dataset.path} has no training studies")
     if not len(dataset.indices("val")):
         raise DataError(f"{dataset.path} has no validation studies to select the model on")
+    words, positions = config.data.max_words, config.model.text_encoder.max_positions
+    if positions < words + 2:  # [START] or [CLS], and [SEP]
+        raise ConfigError(
+            f"model.text_encoder.max_positions {positions} cuts reports of data.max_words {words}, "
+            f"which have a word piece a word or more: --set model.text_encoder.max_positions="
+            f"{2 * words}, or --set data.max_words={positions - 2} or less"
+        )
     if config.train.batch_size > studies:
         raise ConfigError(
             f"train.batch_size {config.train.batch_size} is larger than the {studies} training "
@@ -83,7 +93,11 @@ def knowledge_shares(config: RunConfig, dataset: PreparedDataset) -> dict[str, f
 
 
 def build_processor(
-    config: RunConfig, train_reports: Sequence[str], folder: Path, resize: Resize = "squash"
+    config: RunConfig,
+    train_reports: Sequence[str],
+    folder: Path,
+    resize: Resize = "squash",
+    dataset: PreparedDataset | None = None,
 ) -> KIAProcessor:
     """The run's processor: read from `folder` if it is there, else made and saved.
 
@@ -92,6 +106,7 @@ def build_processor(
         train_reports: Raw texts to train a tokenizer on.
         folder: Of the processor.
         resize: How the images of the data set became square.
+        dataset: Whose training images the processor will take for plausible.
 
     Raises:
         ConfigError: Label-MLM's label report is longer than the text tower's positions.
@@ -108,6 +123,7 @@ def build_processor(
         image_size=config.model.image_size,
         channels=config.model.image_encoder.channels,
         resize=resize,
+        reference=learn_reference(dataset) if dataset else None,
     )
     _check_label_report(config, processor)
     partial = folder.with_name(f".{folder.name}.partial")
@@ -159,4 +175,8 @@ def build_model(
     if pretrained:
         load_pretrained_towers(model, config.model)
     freeze(model, config.train.frozen)
+    if config.train.keep_frozen_features:
+        stem = model.image_encoder.stem
+        assert isinstance(stem, EfficientNetStem)  # the configuration refuses others
+        stem.memo = FeatureMemo()
     return model

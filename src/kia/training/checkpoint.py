@@ -194,7 +194,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of an optimizer as named tensors: "<parameter number>.<name>"."""
+    """The state of an optimizer as named tensors: "NUMBER.NAME", by parameter."""
     state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
     return {
         f"{number}.{name}": value

@@ -106,11 +106,7 @@ def estimate(config: RunConfig, dataset: PreparedDataset | None = None) -> Estim
             memory=memory,
             available=available,
             largest=int(room / each) if room >= probe.moving else 0,
-            step_seconds={
-                name: probe.step_seconds(joint=name == "joint")
-                for name in ("joint", "generation")
-                if getattr(config.train, name).epochs
-            },
+            step_seconds=probe.stage_seconds(),
         )
 
 
@@ -180,6 +176,19 @@ class _Probe:
         if self.device.type == "cpu" and autocast_mode(self.config.train.precision) != "no":
             parts["kernels of bfloat16"] = KERNELS
         return parts, kept / studies
+
+    def stage_seconds(self) -> dict[str, float]:
+        """Seconds a step by stage, for the stages that the run has."""
+        train, every = self.config.train, self.config.train.rehearse_every
+        found: dict[str, float] = {}
+        rehearses = train.generation.epochs and every
+        joint = self.step_seconds(joint=True) if train.joint.epochs or rehearses else 0.0
+        if train.joint.epochs:
+            found["joint"] = joint
+        if train.generation.epochs:
+            alone = self.step_seconds(joint=False)
+            found["generation"] = alone + (joint - alone) / every if every else alone
+        return found
 
     def step_seconds(self, *, joint: bool) -> float:
         """Seconds to load a batch, compute its gradients and move the weights."""

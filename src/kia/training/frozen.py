@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import nn
 
-# by the names of weights; what no published ViT or BERT holds (the mask token, cross-attention)
-# is not part of a tower here, because it would be frozen at random values
+# by the names of weights; what no published ViT, BERT or EfficientNet holds (the mask token,
+# cross-attention, a stem's projection to the width) is not part of a tower here, because it would
+# be frozen at random values
 PARTS = {
-    "image_stem": r"image(_cross)?_tower\.stem\.",
-    "image_tower": r"image(_cross)?_tower\.(?!mask_token|.*\.cross_)",
+    "image_stem": r"image(_cross)?_tower\.stem\.(?!to_width)",
+    "image_tower": r"image(_cross)?_tower\.(?!mask_token|stem\.to_width|.*\.cross_)",
     "text_tower": r"text(_cross|_decoder)?_tower\.(?!.*\.cross_)",
     "cross_attention": r"\w+_tower\..*\.cross_(attention|norm)\.",
 }

@@ -1,9 +1,9 @@
 """The training loop: two stages, validation, checkpoints (Paper: Sec. 4.2).
 
-Stage "joint" trains all five tasks, stage "generation" report generation alone, from the best
-weights of the first. Data order, masks and augmentation are counted from (seed, epoch, study)
-and torch's generator is seeded each step from (seed, step), so a run continued after a kill
-equals the uninterrupted one bit for bit on CPU.
+Stage "joint" trains all five tasks, stage "generation" report generation alone (but for
+`train.rehearse_every`), from the best weights of the first. Data order, masks and augmentation
+are counted from (seed, epoch, study) and torch's generator is seeded each step from (seed, step),
+so a run continued after a kill equals the uninterrupted one bit for bit on CPU.
 """
 
 import math
@@ -18,11 +18,11 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
-from kia.config import RunConfig, StageConfig
+from kia.config import RunConfig, StageConfig, TrainConfig
 from kia.data.batches import Batch, BatchBuilder, EpochBatches
 from kia.data.shares import SharedBatches
 from kia.data.store import PreparedDataset
-from kia.errors import RunError
+from kia.errors import ConfigError, RunError
 from kia.models import KIAForReportGeneration, ranks
 from kia.tasks.joint import TASKS, JointObjective
 from kia.training.blocks import eager, prepare_blocks
@@ -51,6 +51,7 @@ from kia.training.warm_start import start_from
 RANK_SEED = 0x9E3779B1  # odd, so that ranks and steps hardly share a seed
 LOG_EVERY = 20  # steps between lines of the log; the end of an epoch has one too
 STAGES = ("joint", "generation", "done")
+IN_EVERY_STEP = ("rg", "gradient_norm")  # the rest is in those of all tasks
 
 
 class NotFinite(Exception):
@@ -79,11 +80,13 @@ def train(
     Raises:
         RunError: The folder is in use or holds another run, too many losses are not finite, the
             disk is full, or the run was stopped by a signal.
+        ConfigError: Nothing is to be trained, or a batch cannot be filled.
         DataError: The data set does not fit the configuration.
         MissingDependency: Events are to be written and tensorboard is not installed.
     """
     if config.train.tensorboard:
         require_tensorboard()
+    check_epochs(config.train)
     join()
     dataset = PreparedDataset.open(data)
     check_fit(config, dataset)
@@ -104,6 +107,18 @@ def train(
     return run.model_folder
 
 
+def check_epochs(config: TrainConfig) -> None:
+    """Refuses a run that would end without a model.
+
+    Raises:
+        ConfigError: Neither stage has an epoch.
+    """
+    if not config.joint.epochs + config.generation.epochs:
+        raise ConfigError(
+            "nothing to train: train.joint.epochs and train.generation.epochs are both 0"
+        )
+
+
 class Trainer:
     """One run: its model, optimiser and place in the schedule."""
 
@@ -118,7 +133,7 @@ class Trainer:
         self.train_reports = dataset.reports("train")
         resize = dataset.info.get("resize", "squash")
         processor = partial(
-            build_processor, config, self.train_reports, run.path / "processor", resize
+            build_processor, config, self.train_reports, run.path / "processor", resize, dataset
         )
         self.processor = on_first(processor, processor)
         torch.manual_seed(config.train.seed)
@@ -206,7 +221,8 @@ class Trainer:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         stage: StageConfig = getattr(self.config.train, self.progress.stage)
-        module = self.objective if self.progress.stage == "joint" else self.objective.model
+        joint = self.progress.stage == "joint" or self.config.train.rehearse_every
+        module = self.objective if joint else self.objective.model
         return build_optimizer(module, self.config.train, stage)
 
     def _next_stage(self) -> None:
@@ -227,7 +243,6 @@ class Trainer:
     def _epoch(self, stage: StageConfig) -> None:
         """The rest of an epoch, then its validation and checkpoint."""
         progress = self.progress
-        joint = progress.stage == "joint"
         size = self.config.train.batch_size
         studies = self.dataset.indices("train")
         order = EpochBatches(
@@ -236,7 +251,8 @@ class Trainer:
             batch_size=size,
             epoch=progress.epoch,
             first=progress.batch,
-            joint=joint,
+            joint=progress.stage == "joint",
+            rehearse_every=self.config.train.rehearse_every,
         )
         what = f"{progress.stage} {progress.stage_epoch + 1}/{stage.epochs}"
         self.reporter.begin(what, len(studies), min(progress.batch * size, len(studies)))
@@ -250,8 +266,8 @@ class Trainer:
             num_workers=self.config.data.workers,
             worker_init_fn=_leave_signals_to_the_run,
         )
-        for whole, batch in zip(order.batches, self._timed(batches), strict=True):
-            self._step(batch, len(whole), stage, joint)
+        for number, batch in enumerate(self._timed(batches)):
+            self._step(batch, len(order.batches[number]), stage, order.is_joint(number))
             if progress.batch % LOG_EVERY == 0 or progress.batch == last:
                 self._log_window()
             if ranks.any_of(self.stopped_by is not None):
@@ -288,8 +304,8 @@ class Trainer:
         if self.careful and (bad := not_finite(found)):
             self._skipped(parts, bad)
         else:
-            one = {"steps": torch.ones(())}
-            self.window.add(found | masked_shares(parts) | one, studies)
+            steps = {"steps": torch.ones(()), "joint_steps": torch.tensor(float(joint))}
+            self.window.add(found | masked_shares(parts) | steps, studies)
         self.reporter.advance(studies)
 
     def _timed(self, batches: Iterable[list[Batch]]) -> Iterator[list[Batch]]:
@@ -326,8 +342,11 @@ class Trainer:
     def _log_window(self) -> None:
         """Logs the mean losses since the last line; the device is read here and on saving only."""
         sums = self._finite_sums()
-        steps = sums.pop("steps", 1.0)  # without those left out
-        means = {name: total / steps for name, total in sums.items()}
+        steps, joint = sums.pop("steps", 1.0), sums.pop("joint_steps", 1.0)  # none left out
+        means = {
+            name: total / (steps if name in IN_EVERY_STEP else joint)
+            for name, total in sums.items()
+        }
         if "irc" in means:
             means["temperature"] = self.objective.contrastive.temperature.item()
         self.journal.line(

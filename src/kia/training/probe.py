@@ -120,7 +120,7 @@ def measure(
         def run() -> None:
             update(objective, optimizer, [batch], precision, joint=joint, clip=1.0)
 
-        return _seconds(run, device)
+        return seconds_of(run, device)
 
     def move() -> None:
         optimizer.step()
@@ -136,13 +136,14 @@ def measure(
         if sum(spent for spent, _ in steps) > 3 * seconds:
             break
         studies = max(2, int(len(batch.studies) * seconds / took))
-    moving = min(_seconds(move, device), _seconds(move, device))
+    moving = min(seconds_of(move, device), seconds_of(move, device))
     weights = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
     each = min(max(0.0, took - moving) / operations for took, operations in steps)
     return Speed(each, moving / weights)
 
 
-def _seconds(run: Callable[[], None], device: torch.device) -> float:
+def seconds_of(run: Callable[[], object], device: torch.device) -> float:
+    """Seconds that `run` takes, the work that it left to the device included."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
     began = time.perf_counter()

@@ -48,5 +48,8 @@ def _newest(
             set_aside(bad)
         return path
     if damaged:
-        raise damaged[0][1]
+        raise RunError(
+            f"{damaged[0][1]}; no checkpoint of the run is whole: train anew with another --out"
+            + (f", if you like --from {run.path}" if run.model_folder.is_dir() else "")
+        ) from damaged[0][1]
     return None

@@ -58,8 +58,7 @@ class RunFolder:
                 f"{self.path} is in use by {owner}; wait for it, or choose another --out"
             ) from error
         self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {platform.node()}")
-        self._lock.flush()
+        os.write(self._lock.fileno(), f"process {os.getpid()} on {platform.node()}".encode())
 
     @classmethod
     def open(
@@ -80,8 +79,8 @@ class RunFolder:
             start: The model to start from; a run that is continued need not be told again.
 
         Raises:
-            RunError: The folder holds a run and `resume` is off, or the run in it has another
-                configuration, data set or start.
+            RunError: The folder cannot be written, or holds a run and `resume` is off, or the run
+                in it has another configuration, data set or start.
             ModelError: `start` has no weights.
         """
         started = (path / "run.yaml").is_file()
@@ -93,16 +92,18 @@ class RunFolder:
         if not started and path.is_dir() and {p.name for p in path.iterdir()} - {LOCK, HALF}:
             raise RunError(f"{path} is not empty and no run; choose another --out")
         run = cls(path)
-        run._take_lock()
         try:
+            run._take_lock()
             if started:
                 run._check(config, dataset, start)
             else:
                 run._is_new = True
                 run._describe(config, dataset, start)
-        except BaseException:
+        except BaseException as error:
             run.discard_if_new()
             run.close()
+            if isinstance(error, OSError):  # a full disk
+                raise RunError(f"cannot write the run folder {path}: {error}") from error
             raise
         return run
 
@@ -161,11 +162,20 @@ class RunFolder:
         return source
 
     def log(self, **entry: Any) -> None:
-        """Appends a line to the log; only the process that holds the lock does."""
+        """Appends a line to the log; only the process that holds the lock does.
+
+        Raises:
+            RunError: The disk is full or not writable; the checkpoints are untouched.
+        """
         if self._lock is None:
             return
-        with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        try:
+            with self.log_file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.log_file}: {error}. Make room and continue with --resume"
+            ) from error
 
     def log_size(self) -> int:
         """Bytes in the log."""

@@ -1,5 +1,6 @@
 """Validation: reports, their CIDEr, and whether the decoder looks at the image."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from kia.config import GenerationConfig
 from kia.data.batches import Batch, BatchBuilder, EpochBatches
+from kia.errors import RunError
 from kia.evaluation.language import cider
 from kia.generation import write_dataset_reports
 from kia.models import ranks
@@ -57,10 +59,19 @@ def validate(
         train_reports: For the vocabulary of the protocol.
         config: Decoding settings.
         on_progress: Told the number of studies that this rank finished.
+
+    Raises:
+        RunError: The weights are spoilt, so that nothing can be said of the model.
     """
     was_training = model.training
     model.eval()
     loss, gain = image_gain(model, builder, studies, config.batch_size)
+    if not math.isfinite(loss + gain):  # NaN, once kept as the best, would never be beaten
+        raise RunError(
+            "the validation loss is not finite, so the weights are spoilt: start again with "
+            "another --out and a lower learning_rate, train.warmup_steps or "
+            "train.precision=float32"
+        )
     written = write_dataset_reports(
         model, builder.processor, builder.dataset, ranks.share(studies), config, on_progress
     )

@@ -1,0 +1,53 @@
+"""Makes transformers' Auto classes know kia's, without importing transformers (ADR 0017)."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+CONFIGURATIONS = "transformers.models.auto.configuration_auto"
+PROCESSORS = "transformers.models.auto.processing_auto"
+
+
+def _register(loaded: str) -> None:
+    """Tells the registry in a module of transformers, which has just been loaded, of kia's class.
+
+    AutoModel is told by kia.models.kia, which a KIAConfig imports.
+    """
+    if loaded == CONFIGURATIONS:
+        import_module("kia.models.configuration")  # registers itself
+    else:
+        processor = import_module("kia.processing").KIAProcessor
+        configuration = import_module("kia.models.configuration").KIAConfig
+        register = import_module(PROCESSORS).AutoProcessor.register
+        register(configuration, processor, exist_ok=True)
+
+
+class _Finder:
+    """Finds the two modules as Python itself does, and registers kia's classes after each."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in (CONFIGURATIONS, PROCESSORS):
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: ModuleType) -> None:
+                execute(module)
+                _register(fullname)
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec
+
+
+def register_when_loaded() -> None:
+    """Registers kia's classes once transformers' registries are loaded: now, if they are."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+    for name in (CONFIGURATIONS, PROCESSORS):
+        if name in sys.modules:
+            _register(name)

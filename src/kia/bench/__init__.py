@@ -1,0 +1,1 @@
+"""What `kia bench` runs: how fast this machine trains, and how near that is to what it could."""

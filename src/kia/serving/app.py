@@ -1,0 +1,167 @@
+"""The application: routes, errors and documentation around a `Service`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.security import HTTPBasic, HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+
+import kia
+from kia.errors import DataError, KIAError, ModelError
+from kia.readable import NOTICE
+from kia.serving.batcher import Busy
+from kia.serving.docs_page import docs_page
+from kia.serving.gate import Gate
+from kia.serving.schemas import Findings, Health, Problem, Report
+from kia.serving.service import Service, UnknownFormat
+from kia.serving.settings import Settings
+from kia.serving.uploads import FORM, Form, read_form
+
+STATUS: dict[type[KIAError], int] = {UnknownFormat: 415, DataError: 422, Busy: 429, ModelError: 501}
+"""The nearest class of an error decides."""
+_PROBLEMS: dict[int, str] = {
+    400: "the form is broken",
+    408: "the upload took too long",
+    413: "the request is too large",
+    415: "not a form, or an image that is neither PNG, JPEG nor DICOM",
+    422: "an image cannot be decoded, or a field is wrong",
+    429: "too many requests under way",
+    504: "the model took too long",
+}
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application that `kia serve` and any ASGI server run.
+
+    Args:
+        settings: Those of the environment (`Settings.from_environment`) if absent.
+
+    Raises:
+        ConfigError: A setting is missing or wrong.
+        DataError: The data set cannot be used.
+        ModelError: The model cannot be used.
+    """
+    settings = settings or Settings.from_environment()
+    service = Service.open(settings)
+    app = api(service)
+    if not settings.page:
+        return app
+    from kia.serving.page import with_page
+
+    return with_page(app, service)
+
+
+def api(service: Service) -> FastAPI:
+    """The REST API alone; the service starts and ends with it."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title="kia",
+        version=kia.__version__,
+        description=f"Reports and findings for chest X-rays. **{NOTICE}**",
+        lifespan=lifespan,
+        docs_url=None,  # these pages load their scripts from the internet
+        redoc_url=None,
+    )
+    app.add_middleware(Gate, service=service)
+    app.add_exception_handler(KIAError, _refused)
+    _add_state(app, service)
+    _add_answers(app, service)
+    return app
+
+
+def _add_answers(app: FastAPI, service: Service) -> None:
+    problems = dict(_PROBLEMS)
+    guards = []
+    if service.settings.token:
+        problems[401] = "the token is missing or wrong"
+        # checked by `Gate`, before the body is read; here for OpenAPI
+        guards = [Depends(HTTPBearer(auto_error=False)), Depends(HTTPBasic(auto_error=False))]
+    options: dict[str, Any] = {"openapi_extra": FORM, "dependencies": guards}
+
+    def responses(more: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+        found = sorted((problems | more).items())
+        return {status: {"model": Problem, "description": text} for status, text in found}
+
+    @app.post("/v1/reports", response_model=Report, responses=responses({}), **options)
+    async def write_report(request: Request) -> Any:
+        """Write the report of a study of one or two images, with evidence for each sentence."""
+
+        async def answer(form: Form) -> dict[str, Any]:
+            return await service.report(form.images, views=form.views, candidates=form.candidates)
+
+        return await _within(request, service, answer)
+
+    unable = {501: "the model cannot name findings"}
+
+    @app.post("/v1/findings", response_model=Findings, responses=responses(unable), **options)
+    async def name_findings(request: Request) -> Any:
+        """Give the probabilities of the 14 CheXpert observations for a study."""
+
+        async def answer(form: Form) -> dict[str, Any]:
+            return await service.findings(form.images, views=form.views)
+
+        return await _within(request, service, answer)
+
+
+def _add_state(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz", response_model=Health)
+    async def health() -> Any:
+        """Say that the process is alive."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", response_model=Health, responses={503: {"model": Health}})
+    async def readiness() -> Any:
+        """Say whether the model is loaded and takes requests."""
+        if service.ready:
+            return {"status": "ok"}
+        return JSONResponse({"status": "not ready"}, 503)
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        """Count requests and batches, in the format of Prometheus."""
+        return PlainTextResponse(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs", include_in_schema=False)
+    async def documentation() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()))
+
+    if not service.settings.page:
+
+        @app.get("/", include_in_schema=False)
+        async def home() -> RedirectResponse:
+            return RedirectResponse("docs")
+
+
+async def _within(
+    request: Request, service: Service, answer: Callable[[Form], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Reads the form and answers it, in time."""
+    form: Form | None = None
+    try:
+        async with asyncio.timeout(service.settings.timeout):
+            form = await read_form(request)
+            found = await answer(form)
+    except TimeoutError:
+        if form is None:
+            raise HTTPException(408, "the upload took too long") from None
+        raise HTTPException(504, "the model took too long; try again later") from None
+    for flag in found["flags"]:
+        service.metrics.flags.labels(flag["kind"]).inc()
+    return found
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    headers = {"Retry-After": "1"} if status == 429 else None
+    return JSONResponse({"detail": str(error)}, status, headers)

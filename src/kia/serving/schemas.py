@@ -1,0 +1,78 @@
+"""The answers of the API; OpenAPI is written from these."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class Opinion(BaseModel):
+    """What a sentence says of an observation, and what the label task answers."""
+
+    observation: str = Field(description="one of the 14 of CheXpert")
+    said: Literal[1, 0, -1] = Field(description="1 present, 0 absent, -1 uncertain")
+    present: float = Field(ge=0, le=1, description="probability, by [MASK] of the label report")
+    agrees: bool | None = Field(description="null where the sentence leaves it open")
+
+
+class Sentence(BaseModel):
+    """A sentence of the report and what stands behind it."""
+
+    text: str
+    raw: str = Field(description="as the decoder wrote it")
+    probability: float = Field(ge=0, le=1, description="geometric mean of its word pieces")
+    finding_words: list[str] = Field(description="that name an observation or an anatomy")
+    attention: list[list[list[float]]] = Field(
+        description="for each image rows of patches, from the top left; with sum 1 over the images"
+    )
+    opinions: list[Opinion]
+    agrees: bool | None = Field(description="false if an opinion is another; null without any")
+
+
+class Candidate(BaseModel):
+    """A report that the decoder wrote too."""
+
+    report: str
+    raw: str
+    match: float | None = Field(ge=0, le=1)
+    log_probability: float = Field(description="natural logarithm, of the whole report")
+
+
+class Flag(BaseModel):
+    """Why the report may not be worth reading."""
+
+    view: int = Field(ge=0, description="which image, from 0")
+    kind: str
+    message: str
+
+
+class Findings(BaseModel):
+    """Probabilities of the 14 observations."""
+
+    findings: dict[str, float] = Field(description="observation to probability of present")
+    flags: list[Flag]
+    notice: str
+
+
+class Report(BaseModel):
+    """A report with its evidence."""
+
+    report: str = Field(description="for people to read")
+    raw: str = Field(description="as the decoder wrote it, for scoring")
+    match: float | None = Field(ge=0, le=1, description="how well it fits the images, by [MATCH]")
+    candidates: list[Candidate] = Field(description="the chosen one first; empty if it was alone")
+    sentences: list[Sentence]
+    findings: dict[str, float] | None = Field(description="observation to probability of present")
+    flags: list[Flag]
+    notice: str
+
+
+class Health(BaseModel):
+    """Whether the server is well."""
+
+    status: Literal["ok", "not ready"]
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str

@@ -1,0 +1,109 @@
+"""One server process: a socket, uvicorn, and an end that finishes what is under way."""
+
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from kia.errors import KIAError, UsageError
+from kia.serving.settings import Settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int, settings: Settings) -> socket.socket:
+    """Takes the address, before the model is loaded.
+
+    Args:
+        host: Name or address.
+        port: 0 for any that is free.
+        settings: With the token.
+
+    Raises:
+        KIAError: The address is taken, or not of this machine.
+        UsageError: Others would reach it, and there is no token.
+    """
+    if settings.token is None and not is_loopback(host):
+        raise UsageError(
+            f"--host {host}: others would reach this server; set a secret with --token or KIA_TOKEN"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise KIAError(f"cannot listen on {host} port {port}: {reason}; try --port") from None
+
+
+def address(listening: socket.socket) -> str:
+    """Of the page, for a browser."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(
+    app: FastAPI, listening: socket.socket, settings: Settings, on_ready: Callable[[], None]
+) -> None:
+    """Serves until SIGTERM or Ctrl-C; what is under way then is finished.
+
+    Args:
+        app: Of `create_app`.
+        listening: Of `listen`.
+        settings: With the time that a request may take.
+        on_ready: Called when the first request would be answered.
+
+    Raises:
+        KIAError: The application does not start.
+    """
+    _log_requests()
+    config = uvicorn.Config(
+        app,
+        access_log=False,  # it would show what was written into addresses; `Gate` has a log
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.timeout) + 1,
+        timeout_keep_alive=30,
+    )
+    server = _Server(config, on_ready)
+    signal.signal(signal.SIGTERM, _stop)  # uvicorn raises it again at its end
+    server.run(sockets=[listening])
+    if not server.started:
+        raise KIAError("the server did not start; the lines above say why")
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _log_requests() -> None:
+    """Route, status and time on stderr: never a query, a body or a name."""
+    logger = logging.getLogger("kia.serving")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

@@ -1,0 +1,269 @@
+"""What a server does: pictures in, a report with its evidence out. Knows nothing of HTTP."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.generation import BaseStreamer
+
+from kia.data.store import PreparedDataset
+from kia.errors import DataError, ImageError, ModelError
+from kia.explain.attention import label_answers
+from kia.explain.describe import describe
+from kia.generation import check_image_size, generation_settings, load_model, study_inputs
+from kia.knowledge.chexpert import OBSERVATIONS
+from kia.models.kia import KIAForReportGeneration
+from kia.plausibility import Flag, study_flags
+from kia.processing import KIAProcessor
+from kia.readable import NOTICE
+from kia.serving.batcher import Batcher
+from kia.serving.decoder import Decoder
+from kia.serving.metrics import Metrics
+from kia.serving.settings import Settings
+from kia.studies import VIEWS, View
+
+MOST_IMAGES = 2
+"""Of a study; models are trained with a frontal and a lateral view."""
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # PNG, JPEG
+
+T = TypeVar("T")
+
+
+class UnknownFormat(ImageError):
+    """A file that is neither PNG, JPEG nor DICOM."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file as it was sent.
+
+    Attributes:
+        content: All of it.
+        dicom: Whether its name or type says that it is DICOM; files that start with a preamble
+            need not.
+    """
+
+    content: bytes
+    dicom: bool = False
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images of a study as the model reads them.
+
+    Attributes:
+        squares: uint8 (W, S, S).
+        views: W of "frontal", "lateral".
+        flags: Why the report may not be worth reading; [] if nothing is odd.
+    """
+
+    squares: NDArray[np.uint8]
+    views: tuple[View, ...]
+    flags: list[Flag]
+
+
+class Service:
+    """A model that many use at the same time.
+
+    Everything that touches the model runs in one thread: use `report`, `findings` or, for
+    anything else, `run`. All methods that wait belong in one event loop.
+
+    Attributes:
+        model: In evaluation mode.
+        processor: Of the same model.
+        settings: Limits.
+        decoding: How reports are written.
+        dataset: The training data, if the server was given them.
+        metrics: For Prometheus.
+    """
+
+    def __init__(
+        self,
+        model: KIAForReportGeneration,
+        processor: KIAProcessor,
+        settings: Settings | None = None,
+        dataset: PreparedDataset | None = None,
+    ) -> None:
+        self.model, self.processor, self.dataset = model.eval(), processor, dataset
+        self.settings = settings = settings or Settings()
+        self.decoding = generation_settings(model)
+        self._decoder = Decoder(settings.decoders, processor.image_size, processor.resize)
+        self._batcher = Batcher(
+            most=settings.max_batch,
+            wait=settings.wait_ms / 1000,
+            queue=settings.queue,
+            on_batch=lambda studies, seconds: self.metrics.batch(studies, seconds),
+        )
+        self.metrics = Metrics(self._batcher.__len__)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Loads the model and the data set that settings name.
+
+        Raises:
+            DataError: The data set cannot be used.
+            ModelError: The model cannot be used, or reads images of another size.
+        """
+        model, processor = load_model(settings.model)
+        model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+        dataset = PreparedDataset.open(settings.data) if settings.data else None
+        if dataset:
+            check_image_size(dataset, processor)
+        return cls(model, processor, settings, dataset)
+
+    def start(self) -> None:
+        """Starts the threads and processes, and writes one report, so that the first is quick.
+
+        Raises:
+            ModelError: The decoding defaults of the model do not go with it.
+        """
+        self._decoder.start()
+        self._batcher.start()
+        size = self.processor.image_size
+        blank = Pictures(np.zeros((1, size, size), np.uint8), ("frontal",), [])
+        self._batcher.submit(_Describe(self), blank).result()
+
+    def close(self) -> None:
+        """Finishes what is under way, and ends the threads and processes."""
+        self._batcher.close()
+        self._decoder.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests would be answered."""
+        return self._batcher.alive
+
+    async def read(
+        self, images: Sequence[Upload | bytes], views: Sequence[View] | None = None
+    ) -> Pictures:
+        """Decodes the files of a study, and looks for what is odd about them.
+
+        Args:
+            images: One or two files, frontal before lateral unless `views` says otherwise.
+            views: What each is.
+
+        Raises:
+            DataError: Too few or too many images, or not a view for each.
+            UnknownFormat: A file is neither PNG, JPEG nor DICOM.
+            ImageError: A file cannot be decoded; the text says why.
+        """
+        if not 1 <= len(images) <= MOST_IMAGES:
+            raise DataError(f"a study has 1 to {MOST_IMAGES} images, not {len(images)}")
+        if views and len(views) != len(images):
+            raise DataError(f"{len(images)} images and {len(views)} views; name one for each")
+        files = [Upload(image) if isinstance(image, bytes) else image for image in images]
+        names = [f"image {n}{'.dcm' * file.dicom}" for n, file in enumerate(files, 1)]
+        for file, name in zip(files, names, strict=True):
+            _check_format(file, name)
+        loaded = await asyncio.gather(
+            *(self._decoder.decode(f.content, n) for f, n in zip(files, names, strict=True))
+        )
+        for one in loaded:
+            if one.why_not:
+                raise ImageError(one.why_not)
+        named = tuple(views or VIEWS[: len(images)])
+        squares = np.stack([one.pixels for one in loaded if one.pixels is not None])
+        doubts, shapes = [one.doubts for one in loaded], [one.shape for one in loaded]
+        flags = study_flags(squares, named, self.processor.reference, doubts, shapes)
+        return Pictures(squares, named, flags)
+
+    async def describe(
+        self,
+        pictures: Pictures,
+        *,
+        candidates: int | None = None,
+        streamer: BaseStreamer | None = None,
+    ) -> dict[str, Any]:
+        """The report of a study and what stands behind it.
+
+        Args:
+            pictures: What `read` gave.
+            candidates: Reports of which one is chosen; the model's default.
+            streamer: Told of each word piece in the model's thread, if decoding is greedy; the
+                study is then not batched with others.
+
+        Returns:
+            What `kia.explain.describe.describe` gives, and `flags`.
+
+        Raises:
+            Busy: Too many wait already.
+        """
+        found = await self._submit(_Describe(self, candidates, streamer), pictures)
+        return found | {"flags": pictures.flags}
+
+    async def report(
+        self,
+        images: Sequence[Upload | bytes],
+        *,
+        views: Sequence[View] | None = None,
+        candidates: int | None = None,
+    ) -> dict[str, Any]:
+        """`read`, then `describe`."""
+        return await self.describe(await self.read(images, views), candidates=candidates)
+
+    async def findings(
+        self, images: Sequence[Upload | bytes], *, views: Sequence[View] | None = None
+    ) -> dict[str, Any]:
+        """Probabilities of the 14 observations, with `flags` and `notice`.
+
+        Raises:
+            Busy: Too many wait already.
+            ModelError: The model cannot fill in the label report.
+        """
+        pictures = await self.read(images, views)
+        present = await self._submit(self._present, pictures)
+        if present is None:
+            raise ModelError("this model was trained without [MASK] and cannot name findings")
+        return {
+            "findings": dict(zip(OBSERVATIONS, present, strict=True)),
+            "flags": pictures.flags,
+            "notice": NOTICE,
+        }
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Runs any function that uses the model, in its thread and turn.
+
+        Raises:
+            Busy: Too many wait already.
+        """
+        return await self._submit(lambda items: [function()], None)
+
+    def inputs(self, studies: Sequence[Pictures]) -> dict[str, Tensor | None]:
+        """What the model reads of studies: `pixel_values`, `view_ids`, `view_mask`."""
+        squares, views = [one.squares for one in studies], [one.views for one in studies]
+        return study_inputs(self.processor, squares, views)
+
+    async def _submit(self, work: Any, item: Any) -> Any:
+        return await asyncio.wrap_future(self._batcher.submit(work, item))
+
+    def _present(self, studies: list[Pictures]) -> list[list[float] | None]:
+        answers = label_answers(self.model, self.processor, self.inputs(studies))
+        return [None] * len(studies) if answers is None else answers.present.tolist()
+
+
+@dataclass(frozen=True)
+class _Describe:
+    """Equal ones are batched together."""
+
+    service: Service
+    candidates: int | None = None
+    streamer: BaseStreamer | None = None
+
+    def __call__(self, studies: list[Pictures]) -> list[dict[str, Any]]:
+        own = self.service
+        inputs = own.inputs(studies)
+        options: dict[str, Any] = {"candidates": self.candidates, "streamer": self.streamer}
+        return describe(own.model, own.processor, inputs, own.decoding, **options)
+
+
+def _check_format(file: Upload, name: str) -> None:
+    if not file.content:
+        raise ImageError(f"{name}: empty file")
+    known = file.content.startswith(_SIGNATURES) or file.content[128:132] == b"DICM"
+    if not (known or file.dicom):
+        raise UnknownFormat(f"{name}: not a PNG, JPEG or DICOM image")

@@ -1,0 +1,111 @@
+"""Five lines of Python, round trips, and transformers' Auto classes after `import kia`."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer, GenerationConfig
+
+from kia import KIAForReportGeneration, KIAProcessor
+from kia.generation import generation_settings, load_model, write_reports
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(make_model: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("hub") / "model")
+
+
+def test_the_readme_s_lines_print_a_report(
+    folder: Path,
+    pictures: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## In Python")[2]
+    (code,) = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    assert len(code.replace("\n\n", "\n").splitlines()) == 5
+    monkeypatch.chdir(Path(pictures[0]).parent)
+    exec(code.replace("runs/iu/model", str(folder)), {})
+    model, processor = load_model(folder)
+    settings = generation_settings(model)
+    assert capsys.readouterr().out.splitlines() == write_reports(
+        model, processor, processor(images=pictures), settings
+    )
+
+
+def test_a_model_saved_and_loaded_is_the_same_bit_for_bit(folder: Path, tmp_path: Path) -> None:
+    KIAForReportGeneration.from_pretrained(folder).save_pretrained(tmp_path)
+    KIAProcessor.from_pretrained(folder).save_pretrained(tmp_path)
+    names = {file.name for file in folder.iterdir()}
+    assert {file.name for file in tmp_path.iterdir()} == names
+    for name in names - {"tokenizer_config.json"}:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+    before, after = (
+        json.loads((f / "tokenizer_config.json").read_text("utf-8")) for f in (folder, tmp_path)
+    )
+    noted = {"is_local", "local_files_only"}  # by transformers, of how it was read
+    assert before == {key: value for key, value in after.items() if key not in noted}
+
+
+def test_generate_follows_the_folder_s_defaults(folder: Path, pictures: list[str]) -> None:
+    model, processor = load_model(folder)
+    inputs = processor(images=pictures)
+    by_hand = model.generate(
+        **inputs, generation_config=GenerationConfig(num_beams=2, max_new_tokens=30)
+    )
+    assert torch.equal(model.generate(**inputs), by_hand)
+    assert model.generate(**inputs, min_new_tokens=5, max_new_tokens=5).shape == (1, 6)
+    assert model.generate(**inputs, max_length=4).shape[1] <= 4
+    several = model.generate(**inputs, num_return_sequences=2)
+    assert processor.batch_decode(several) == processor.decode(several)
+    assert len(processor.batch_decode(several)) == 2
+
+
+AUTO = """
+import sys
+{first}
+from transformers import AutoConfig, AutoModel, AutoProcessor
+found = [auto.from_pretrained(sys.argv[1]) for auto in (AutoProcessor, AutoModel, AutoConfig)]
+print(*(type(one).__name__ for one in found))
+"""
+FIRST = (
+    "import kia",
+    # the same, while the last module is half loaded
+    "import kia; from transformers import GenerationMixin",
+    # transformers' registries are there already
+    "from transformers import AutoModel, AutoProcessor; import kia",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", FIRST)
+def test_auto_classes_know_kia(first: str, folder: Path) -> None:
+    code = AUTO.format(first=first)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["KIAProcessor", "KIAForReportGeneration", "KIAConfig"], done
+
+
+def test_auto_classes_know_kia_here(folder: Path) -> None:
+    from transformers import AutoConfig, AutoModel, AutoProcessor
+
+    assert type(AutoModel.from_pretrained(folder)).__name__ == "KIAForReportGeneration"
+    assert type(AutoProcessor.from_pretrained(folder)) is KIAProcessor
+    assert type(AutoConfig.from_pretrained(str(folder))).__name__ == "KIAConfig"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer("the heart is normal").input_ids
+    assert ids == KIAProcessor.from_pretrained(folder).tokenizer("the heart is normal").input_ids
+
+
+def test_import_kia_alone_imports_nothing_large() -> None:
+    code = "import sys, kia; print(sorted({'torch', 'transformers', 'numpy'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
