@@ -1,4 +1,4 @@
-"""270,000 studies open and train as 1,000 do: start and memory do not grow with their number."""
+"""270,000 studies open and train as 1,000 do: start and memory hardly grow with their number."""
 
 import json
 import subprocess
@@ -58,5 +58,7 @@ def test_the_first_step_comes_at_once_and_memory_does_not_grow(dataset, tmp_path
     assert PreparedDataset.open(tmp_path / "big").ids("val")[-1].startswith("263-")
     print(small, big)
     assert big[0] < 2
-    assert big[1] < 10
+    # Every report is read once for the vocabulary; a step that did more a study would show here.
+    # Against the small one, measured on the same machine a moment ago: seconds would test the machine.
+    assert big[1] < 2 * small[1]
     assert big[2] - small[2] < 60

@@ -10,7 +10,7 @@ from kia.plausibility.reference import FEWEST, Reference
 from kia.plausibility.thumbnails import SIDE, Pixels, thumbnail
 from kia.studies import VIEWS, Split, View
 
-MOST = 4_000
+MOST = 2_500
 """Studies that are looked at; of more, every second, third … is."""
 
 
