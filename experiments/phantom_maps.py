@@ -43,12 +43,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kia.agreement import masked_label_report
 from kia.cli import console
 from kia.data.phantom_scores import OBSERVATIONS as DRAWN
 from kia.data.store import PreparedDataset
 from kia.errors import KIAError
 from kia.explain import gradient, localisation, pointing
-from kia.explain.attention import masked_label_report
 from kia.generation import dataset_inputs, load_model
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.outputs import ImageFeatures

@@ -22,7 +22,7 @@ ORDER = [
     {"tasks"},
     {"evaluation"},
     {"generation", "readable"},
-    {"matching"},
+    {"agreement", "matching"},
     {"candidates"},
     {"ablations", "explain", "hub", "training"},
     {"bench", "serving"},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from kia.agreement import label_agreement
 from kia.candidates import _Nucleus, chosen_reports, log_probabilities, report_candidates
 from kia.config import GenerationConfig, load_config
 from kia.data.phantom_store import write_phantoms
@@ -41,6 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory):
                 parameter.mul_(3)
         model.match_prediction.classifier.weight.normal_(std=0.2)
         model.word_prediction.bias[processor.token_id("[SEP]")] += 2.0  # some end early
+    model.config.label_shares = [0.3] * 14
     return model, processor, dataset_inputs(dataset, processor, np.arange(5))
 
 
@@ -121,7 +123,7 @@ def test_the_beam_comes_first_then_other_reports(made):
     assert chosen_reports(model, processor, inputs, config) == beam
 
 
-@pytest.mark.parametrize("rerank", ["match", "likelihood", "match+likelihood"])
+@pytest.mark.parametrize("rerank", ["match", "labels", "likelihood", "match+likelihood"])
 def test_the_best_by_the_measure_comes_first(made, rerank):
     model, processor, inputs = made
     config = CONFIG.model_copy(update={"rerank": rerank})
@@ -134,6 +136,7 @@ def test_the_best_by_the_measure_comes_first(made, rerank):
         chances = log_probabilities(model, processor, images, texts, [0] * len(texts))
         measures = {
             "match": degrees.tolist(),
+            "labels": label_agreement(model, processor, alone, texts, [0] * len(texts)).tolist(),
             "likelihood": [sum_ / tokens for sum_, tokens in chances],
         }
         both = zip(measures["match"], measures["likelihood"], strict=True)

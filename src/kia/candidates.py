@@ -1,4 +1,4 @@
-"""Several reports for a study, and the choice of one by its matching degree.
+"""Several reports for a study, and the choice of one by its matching degree or its observations.
 
 Paper: Sec. 4.5, Fig. 12, whose error case shows that [MATCH] may rank the true report above what
 beam search writes. Shape letters: B studies, R reports, T tokens, V vocabulary.
@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, TopPLogitsWarper
 from transformers.generation import BaseStreamer
 
+from kia.agreement import label_agreement
 from kia.config import GenerationConfig, Rerank
 from kia.generation import image_features, report_rows, write_reports
 from kia.matching import matching_degree
@@ -34,12 +35,15 @@ class Candidate:
         match: Matching degree, 0 to 1; None of a model without image-report matching.
         log_probability: Natural logarithm, of the whole report and its end.
         tokens: Word pieces and the end.
+        agreement: Of its observations with the image (`kia.agreement`), nats; None unless
+            candidates are ordered by it.
     """
 
     text: str
     match: float | None
     log_probability: float
     tokens: int
+    agreement: float | None = None
 
     def score(self, rerank: Rerank) -> float:
         """What candidates are ordered by; the highest is chosen."""
@@ -48,6 +52,7 @@ class Candidate:
         return {
             "none": 0.0,
             "match": match,
+            "labels": self.agreement or 0.0,
             "likelihood": per_token,
             "match+likelihood": math.log(max(match, 1e-30)) + per_token,
         }[rerank]
@@ -78,7 +83,7 @@ def report_candidates(
             study.
 
     Raises:
-        ModelError: `rerank` needs [MATCH], and the model was trained without it.
+        ModelError: `rerank` needs [MATCH] or labels, and the model was trained without them.
     """
     images = image_features(model, inputs)
     texts = _texts(model, processor, images, config, seed, streamer)
@@ -88,9 +93,12 @@ def report_candidates(
     if model.trained_on("irm") or config.rerank.startswith("match"):
         match = matching_degree(model, processor, images, flat, studies).tolist()
     chances = log_probabilities(model, processor, images, flat, studies)
+    agreement: list[float] | list[None] = [None] * len(flat)
+    if config.rerank == "labels":
+        agreement = label_agreement(model, processor, images, flat, studies).tolist()
     each = iter(
-        Candidate(text, degree, *chance)
-        for text, degree, chance in zip(flat, match, chances, strict=True)
+        Candidate(text, degree, *chance, agrees)
+        for text, degree, chance, agrees in zip(flat, match, chances, agreement, strict=True)
     )
     found = [[next(each) for _ in own] for own in texts]
     return [sorted(own, key=lambda one: -one.score(config.rerank)) for own in found]

@@ -292,7 +292,7 @@ class TrainConfig(Part):
         return self
 
 
-Rerank = Literal["none", "match", "likelihood", "match+likelihood"]
+Rerank = Literal["none", "match", "labels", "likelihood", "match+likelihood"]
 
 
 class GenerationConfig(Part):
@@ -312,8 +312,9 @@ class GenerationConfig(Part):
     candidates: int = Field(1, gt=0, description="reports of which one is chosen")
     rerank: Rerank = Field(
         "none",
-        description="chosen by; none: the decoder's own; match: [MATCH]; likelihood: log "
-        "probability a token; match+likelihood: the sum of both logarithms",
+        description="chosen by; none: the decoder's own; match: [MATCH]; labels: how well the "
+        "observations fit [MASK]; likelihood: log probability a token; match+likelihood: the sum "
+        "of both logarithms",
     )
     batch_size: int = Field(32, gt=0, description="studies decoded together")
 

@@ -80,6 +80,12 @@ def test_all_tasks_are_needed():
         bench(load_config("tiny", [*TOY, "tasks.irm.weight=0"])).__enter__()
 
 
+def test_a_stem_whose_operations_are_not_counted_is_refused():
+    stem = ["model.image_encoder.stem=efficientnet-lite0", "model.image_encoder.patch_size=32"]
+    with pytest.raises(ConfigError, match="efficientnet-lite0"):
+        bench(load_config("tiny", [*TOY, *stem])).__enter__()
+
+
 @pytest.mark.slow
 def test_the_command(kia_command, tmp_path):
     settings = [word for value in TOY[:-2] for word in ("--set", value)]

@@ -124,6 +124,15 @@ def test_kept_features_are_those_of_the_image_alone(monkeypatch: pytest.MonkeyPa
     assert computed == [1, 1, 1, 1, 1]
 
 
+def test_kept_features_come_back_under_autocast() -> None:
+    """As in training on CPUs with bfloat16, whose autocast stacks no float16."""
+    stem = EfficientNetStem(8)
+    stem.memo = FeatureMemo()
+    with torch.autocast("cpu", torch.bfloat16):
+        first, again = stem(grey(2)), stem(grey(2))
+    assert torch.equal(first, again) and first.dtype == torch.bfloat16
+
+
 def test_the_memo_keeps_no_more_than_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kia.models.feature_memo.MOST_BYTES", 2 * 1280 * 4 + 1)
     memo, seen = FeatureMemo(), []

@@ -59,6 +59,6 @@ def test_the_first_step_comes_at_once_and_memory_does_not_grow(dataset, tmp_path
     print(small, big)
     assert big[0] < 2
     # Every report is read once for the vocabulary; a step that did more a study would show here.
-    # Against the small one, measured on the same machine a moment ago: seconds would test the machine.
+    # every report is read once for the vocabulary; seconds would test the machine
     assert big[1] < 2 * small[1]
     assert big[2] - small[2] < 60

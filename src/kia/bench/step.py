@@ -101,6 +101,8 @@ def bench(config: RunConfig, *, longer: int = 1) -> Iterator[Bench]:
     missing = [task for task in TASKS if task not in active_tasks(config.tasks)]
     if missing:
         raise ConfigError(f"kia bench step needs all five tasks; here {missing[0]} has weight 0")
+    if config.model.image_encoder.stem == "efficientnet-lite0":  # frozen in part, or in memory
+        raise ConfigError("kia bench step counts no operations of the stem efficientnet-lite0")
     device, studies = join(), config.train.batch_size
     if config.train.threads:
         torch.set_num_threads(config.train.threads)

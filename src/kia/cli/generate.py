@@ -60,7 +60,7 @@ def generate(
     rerank: Annotated[
         str | None,
         typer.Option(
-            metavar="none|match|likelihood|match+likelihood",
+            metavar="none|match|labels|likelihood|match+likelihood",
             help="what chooses among candidates; none: the decoder's own choice",
         ),
     ] = None,
@@ -137,6 +137,12 @@ def _settings(model: "KIAForReportGeneration", **given: Any) -> "GenerationConfi
         raise UsageError(
             f"--rerank {settings.rerank}: this model was trained without image-report matching "
             "(tasks.irm.weight); use --rerank likelihood"
+        )
+    if settings.rerank == "labels" and model.config.label_shares is None:
+        raise UsageError(
+            "--rerank labels: this model was trained without labels "
+            "(tasks.mlm.masking=label), or by a kia that did not count them; "
+            "use --rerank likelihood"
         )
     return settings
 

@@ -141,6 +141,15 @@ class PreparedDataset:
         """Study ids of a split, in the order of `indices`."""
         return list(StoredTexts(self._column("id"), self.indices(split)))
 
+    def label_sets(self, split: Split) -> Iterator[tuple[dict[str, int | None], int]]:
+        """The different sets of labels in a split, and how many studies have each.
+
+        A study without labels is not counted.
+        """
+        column = self._column("labels").take(pa.array(self.indices(split))).drop_null()
+        for found in column.value_counts():
+            yield json.loads(found["values"].as_py()), found["counts"].as_py()
+
     def index_of(self, id: str) -> int:
         """Index of the study with this id; DataError naming the nearest ids if there is none."""
         found = self._column("id").index(pa.scalar(id, pa.string())).as_py()

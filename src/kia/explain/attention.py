@@ -8,21 +8,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from kia.config import MaskedLanguageConfig
-from kia.data.masked_text import TextMasker
+from kia.agreement import masked_label_report
 from kia.errors import ModelError
 from kia.generation import image_features
-from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.kia import KIAForReportGeneration
 from kia.models.outputs import ImageFeatures
 from kia.models.text_transformer import TextTransformer
 from kia.models.transformer_block import Context, CrossAttention, TransformerBlock
 from kia.processing import EncodedReport, KIAProcessor
-from kia.studies import Study
 
 
 @dataclass(frozen=True)
@@ -168,32 +164,6 @@ def started_reports(
     for row, report in zip(ids, encoded, strict=True):
         row[1 : 1 + len(report.ids)] = torch.tensor(report.ids, dtype=torch.int64)
     return encoded, ids.to(model.device)
-
-
-def masked_label_report(
-    model: KIAForReportGeneration, processor: KIAProcessor
-) -> tuple[TextMasker, Tensor, Tensor]:
-    """Label-MLM's masker, its row (T,) as in training, and the 14 places of [MASK] in it.
-
-    Raises:
-        ModelError: As `label_attention`.
-    """
-    masker = TextMasker(processor, MaskedLanguageConfig(masking="label"), seed=0)
-    study = Study(id="", split="val", images=(), report="", labels={})
-    rows = masker.rows([study], np.zeros(1, np.int64), [EncodedReport("", [], [])], epoch=0)
-    places = np.flatnonzero(rows.chosen[0])
-    if len(places) != len(OBSERVATIONS):
-        raise ModelError(
-            f"the tokenizer reads {len(places)} present/absent words in the label report instead "
-            f"of {len(OBSERVATIONS)}: its vocabulary needs both words"
-        )
-    row = torch.from_numpy(rows.input_ids[0]).to(model.device)
-    if len(row) > model.config.max_tokens:
-        raise ModelError(
-            f"the label report has {len(row)} word pieces and the model reads "
-            f"{model.config.max_tokens}: train it with a larger model.text_encoder.max_positions"
-        )
-    return masker, row, torch.from_numpy(places)
 
 
 def _read(

@@ -63,7 +63,7 @@ def describe(
         - `notice`: not for clinical use.
 
     Raises:
-        ModelError: `rerank` needs [MATCH], and the model was trained without it.
+        ModelError: `rerank` needs [MATCH] or labels, and the model was trained without them.
     """
     asked = {"candidates": candidates, "rerank": rerank}
     settings = settings.model_copy(update={k: v for k, v in asked.items() if v is not None})

@@ -16,14 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from kia.agreement import masked_label_report
 from kia.data.store import PreparedDataset
-from kia.explain.attention import (
-    LabelMaps,
-    ReportMaps,
-    masked_label_report,
-    report_maps,
-    started_reports,
-)
+from kia.explain.attention import LabelMaps, ReportMaps, report_maps, started_reports
 from kia.generation import on_device
 from kia.models.kia import KIAForReportGeneration
 from kia.models.outputs import ImageFeatures

@@ -18,6 +18,8 @@ class KIAConfig(PretrainedConfig):
             "irm", "rg").
         start_token_id: [START], before a report in the text decoder.
         match_token_id: [MATCH], before a report in image-report matching.
+        label_shares: (14,) shares of the training reports that have each observation, in the
+            order of `kia.knowledge.chexpert.OBSERVATIONS`; None without Label-MLM.
         generation_defaults: Decoding defaults, see `kia.config.GenerationConfig`.
     """
 
@@ -39,6 +41,7 @@ class KIAConfig(PretrainedConfig):
     eos_token_id: int | list[int] | None = None
     start_token_id: int = 1
     match_token_id: int = 2
+    label_shares: list[float] | None = None
     generation_defaults: dict[str, Any] | None = None
     tie_word_embeddings: bool = False
 

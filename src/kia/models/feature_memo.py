@@ -31,7 +31,8 @@ class FeatureMemo:
         """What `compute` makes of images (R, …): (R, …)."""
         if images.device.type != "cpu":
             return compute(images)
-        return torch.stack([self._one(compute, image) for image in images]).to(images.dtype)
+        # cast before they are put together: autocast to bfloat16 stacks no float16
+        return torch.stack([self._one(compute, image).to(images.dtype) for image in images])
 
     def _one(self, compute: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
         key = blake2b(image.contiguous().numpy().tobytes(), digest_size=16).digest()

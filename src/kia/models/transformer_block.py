@@ -12,8 +12,10 @@ from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu
 from torch.utils.checkpoint import checkpoint
+
+from kia.models.attention import attend
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class SelfAttention(nn.Module):
         )
         if cache is not None:
             key, value = cache.update(key, value, layer)
-        mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+        mixed = attend(query, key, value, mask, causal)
         return self.output(mixed.transpose(1, 2).flatten(2))
 
 
@@ -129,12 +131,8 @@ def _attend_folded(query: Tensor, source: KeysValues, mask: Tensor | None) -> Te
     rows, _, tokens, _ = query.shape
     group = rows // contexts if contexts else 1  # a rank may have no study
     folded = query.unflatten(0, (contexts, group)).transpose(1, 2).flatten(2, 3)
-    mixed = scaled_dot_product_attention(
-        folded,
-        source.keys,
-        source.values,
-        attn_mask=None if mask is None else mask[:, None, None, :],
-    )
+    allowed = None if mask is None else mask[:, None, None, :]
+    mixed = attend(folded, source.keys, source.values, allowed)
     return mixed.unflatten(2, (group, tokens)).transpose(1, 2).flatten(0, 1)
 
 
@@ -198,10 +196,10 @@ class TransformerBlock(nn.Module):
             context: The other modality; given, the layer is cross-modal (Eq. 1b, first case).
         """
 
-        def attend(h: Tensor) -> Tensor:
+        def attend_self(h: Tensor) -> Tensor:
             return self.self_attention(h, mask, causal, cache, layer)
 
-        x = self._sublayer(x, self.self_norm, attend)
+        x = self._sublayer(x, self.self_norm, attend_self)
         if context is not None:
             x = self._sublayer(
                 x, self.cross_norm, lambda h: self.cross_attention(h, context, layer)

@@ -9,7 +9,7 @@ from kia.data.images import Resize
 from kia.data.reference import learn_reference
 from kia.data.store import PreparedDataset
 from kia.errors import ConfigError, DataError
-from kia.knowledge.chexpert import label_report
+from kia.knowledge.chexpert import OBSERVATIONS, label_report
 from kia.knowledge.coverage import KnowledgeCoverage
 from kia.models import KIAForReportGeneration, model_configuration
 from kia.models.efficientnet import EfficientNetStem
@@ -90,6 +90,24 @@ def knowledge_shares(config: RunConfig, dataset: PreparedDataset) -> dict[str, f
                 f"{_FILES.get(name, '')}, or --set that to general"
             )
     return {name: share for name, share in shares.items() if needed[name]}
+
+
+def label_shares(config: RunConfig, dataset: PreparedDataset) -> list[float] | None:
+    """(14,) shares of the training reports that have each observation; None without Label-MLM.
+
+    Uncertain counts as the label report words it. One report with it and one without are added, so
+    that no share is 0 or 1.
+    """
+    mlm = config.tasks.mlm
+    if not mlm.weight or "label" not in mlm.masking:
+        return None
+    states = (1,) if mlm.uncertain_as == "absent" else (1, -1)
+    total, present = 0, [0] * len(OBSERVATIONS)
+    for labels, studies in dataset.label_sets("train"):
+        total += studies
+        for place, name in enumerate(OBSERVATIONS):
+            present[place] += studies * (labels.get(name) in states)
+    return [(count + 1) / (total + 2) for count in present]
 
 
 def build_processor(

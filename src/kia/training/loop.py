@@ -26,7 +26,13 @@ from kia.errors import ConfigError, RunError
 from kia.models import KIAForReportGeneration, ranks
 from kia.tasks.joint import TASKS, JointObjective
 from kia.training.blocks import eager, prepare_blocks
-from kia.training.build import build_model, build_processor, check_fit, knowledge_shares
+from kia.training.build import (
+    build_model,
+    build_processor,
+    check_fit,
+    knowledge_shares,
+    label_shares,
+)
 from kia.training.checkpoint import (
     Progress,
     checkpoints,
@@ -198,6 +204,7 @@ class Trainer:
         model = build_model(self.config, self.processor, pretrained=fresh and not start)
         if start:
             self.started = start_from(model, self.processor, start)
+        model.config.label_shares = label_shares(self.config, self.dataset)
         return model
 
     def _restore(self) -> None:
