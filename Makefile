@@ -30,7 +30,7 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -q -m "slow and not guides"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "slow and not guides"
 
 guides: $(STAMP)
 	$(BIN)/python -m pytest -q -m guides

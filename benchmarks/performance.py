@@ -61,6 +61,7 @@ def report(folder: Path, given: argparse.Namespace) -> Iterator[str]:
     ]
     yield from data_table(bench(folder, "data", "small", *source))
     yield from knowledge_table(bench(folder, "knowledge"))
+    yield from search_table(folder)
     yield from felt(folder)
 
 
@@ -159,6 +160,28 @@ def knowledge_table(d: dict[str, Any]) -> Iterator[str]:
             ["graphs", f"{d['graphs_per_second']:,.0f}"],
         ],
     )
+
+
+def search_table(folder: Path) -> Iterator[str]:
+    """Exact search in embeddings that lie in a file; the best of thirty queries."""
+    import numpy as np
+
+    from kia.explain.retrieval_index import nearest
+
+    yield "### Retrieval"
+    yield ""
+    random, rows = np.random.default_rng(0), []
+    for width in (64, 256):
+        file = folder / f"embeddings-{width}.npy"
+        np.save(file, random.standard_normal((270_000, width)).astype(np.float32))
+        embeddings = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+        best = float("inf")
+        for query in random.standard_normal((30, 1, width)).astype(np.float32):
+            since = time.perf_counter()
+            nearest(embeddings, query, 32)
+            best = min(best, time.perf_counter() - since)
+        rows.append([str(width), f"{1000 * best:.0f}"])
+    yield from table(["features of 270,000 studies", "a query, ms"], rows)
 
 
 # `kia train` until its first step begins

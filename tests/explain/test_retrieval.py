@@ -1,7 +1,6 @@
 """Figure 10: exact search, an index that knows whose it is, and scores by the slow path."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -233,13 +232,15 @@ def test_models_without_the_tasks_say_so(toy, built, six_studies, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [64, 256])
-def test_270000_studies_are_searched_exactly_in_50_ms(width, tmp_path):
+def test_270000_studies_are_searched_exactly_from_the_file(width, tmp_path):
+    """The time is measured by benchmarks/performance.py."""
     random = np.random.default_rng(0)
-    np.save(tmp_path / "e.npy", unit(random, 270_000, width))
+    everything = unit(random, 270_000, width)
+    np.save(tmp_path / "e.npy", everything)
     embeddings = np.asarray(np.load(tmp_path / "e.npy", mmap_mode="r", allow_pickle=False))
-    seconds = []
-    for query in unit(random, 30, 1, width):
-        start = time.perf_counter()
-        nearest(embeddings, query, 32)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.05, seconds
+    for query in unit(random, 3, 1, width):
+        places, similarities = nearest(embeddings, query, 32)
+        every = everything @ query[0]
+        expected = np.argsort(-every, kind="stable")[:32]
+        assert np.ravel(places).tolist() == expected.tolist()
+        np.testing.assert_allclose(np.ravel(similarities), every[expected], rtol=1e-5)

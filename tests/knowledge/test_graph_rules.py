@@ -325,18 +325,6 @@ def test_the_time_grows_with_the_length_and_no_faster(pattern):
 
 
 @pytest.mark.slow
-@pytest.mark.iu_xray
-def test_a_thousand_reports_a_second(iu_xray):
-    import json
-
-    annotation = json.loads((iu_xray / "annotation.json").read_text(encoding="utf-8"))
-    texts = [study["report"] for study in annotation["train"]]
-    start = time.process_time()
-    extract_graphs(texts)
-    assert len(texts) / (time.process_time() - start) >= 1000
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["opacity, ", "lungs are clear of ", "\x00 é ", "left and "])
 def test_a_megabyte_is_read(pattern):
     text = (pattern * 1_000_000)[:1_000_000]

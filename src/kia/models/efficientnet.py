@@ -73,10 +73,12 @@ class InvertedResidual(nn.Module):
 class EfficientNetStem(nn.Module):
     """The network up to its last feature map, one place for each 32 × 32 pixels, and a projection.
 
-    `to_width` is the only layer without published weights.
+    `to_width` is the only layer without published weights. In training whole features of an image
+    are left out with the probability `dropout`: few images tell them apart, and patches agree on
+    them, so that the tower's own dropout leaves them known.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.first = Convolution(3, _FIRST, 3, 2)
         blocks, before = [], _FIRST
@@ -88,6 +90,7 @@ class EfficientNetStem(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.last = Convolution(before, _LAST, 1)
         self.memo: FeatureMemo | None = None
+        self.dropout = nn.Dropout2d(dropout)
         self.to_width = nn.Sequential(nn.LayerNorm(_LAST), nn.Linear(_LAST, width))
         # kia's grey values, −1 to 1, as ImageNet's normalised colours; plain numbers, because a
         # model is built without memory first when weights are loaded
@@ -121,7 +124,7 @@ class EfficientNetStem(nn.Module):
             features = self.memo(self.features, pixel_values)
         else:
             features = self.features(pixel_values)
-        return self.to_width(features.flatten(2).transpose(1, 2))
+        return self.to_width(self.dropout(features).flatten(2).transpose(1, 2))
 
 
 def load_published_weights(stem: EfficientNetStem) -> None:

@@ -91,7 +91,7 @@ class ImageEncoder(nn.Module):
         if tower["stem"] == "conv":
             self.stem: nn.Module = ConvStem(tower["channels"], width)
         elif tower["stem"] == "efficientnet-lite0":
-            self.stem = EfficientNetStem(width)
+            self.stem = EfficientNetStem(width, tower["dropout"])
         else:
             self.stem = PatchStem(tower["channels"], width, self.patch_size)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
