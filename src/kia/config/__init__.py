@@ -1,0 +1,52 @@
+"""RunConfig: everything a training run can be told, as YAML presets and `--set a.b=c`.
+
+One pydantic model for each part (`parts.py`); a misspelt key is refused with its path and the
+nearest right name (`files.py`). The `model` part is plain data too: `kia.models` turns it into the
+`KIAConfig` of a checkpoint, so that nothing here needs torch or transformers.
+"""
+
+from kia.config.files import fields, load_config, preset_names, preset_text, validate
+from kia.config.parts import (
+    ContrastiveConfig,
+    DataConfig,
+    FrozenPart,
+    GenerationConfig,
+    ImageEncoderConfig,
+    MaskedImageConfig,
+    MaskedLanguageConfig,
+    MatchingConfig,
+    ModelConfig,
+    Part,
+    ReportGenerationConfig,
+    Rerank,
+    RunConfig,
+    StageConfig,
+    TasksConfig,
+    TextEncoderConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "ContrastiveConfig",
+    "DataConfig",
+    "FrozenPart",
+    "GenerationConfig",
+    "ImageEncoderConfig",
+    "MaskedImageConfig",
+    "MaskedLanguageConfig",
+    "MatchingConfig",
+    "ModelConfig",
+    "Part",
+    "ReportGenerationConfig",
+    "Rerank",
+    "RunConfig",
+    "StageConfig",
+    "TasksConfig",
+    "TextEncoderConfig",
+    "TrainConfig",
+    "fields",
+    "load_config",
+    "preset_names",
+    "preset_text",
+    "validate",
+]
