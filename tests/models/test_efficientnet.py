@@ -140,3 +140,18 @@ def test_the_memo_keeps_no_more_than_its_room(monkeypatch: pytest.MonkeyPatch) -
         for image in grey(2).split(1):
             memo(lambda x: seen.append(0) or x.new_zeros(1, 1280, 2, 2), image)
     assert len(seen) == 3  # the first image once, the second one twice
+
+
+def test_whole_features_drop_out_in_training_alone() -> None:
+    torch.manual_seed(0)
+    stem = EfficientNetStem(1280, dropout=0.5)
+    stem.to_width = torch.nn.Sequential(torch.nn.Identity())
+    images = grey(2) + torch.randn(2, 1, 64, 64) / 4
+    stem.eval()
+    kept = stem(images)
+    stem.train()
+    dropped = stem(images)
+    gone = (dropped == 0).all(1)  # in all patches of an image, or in none
+    assert torch.equal(dropped, torch.where(gone[:, None], 0, 2 * kept))
+    alive = (kept > 0).any(1)
+    assert 0.4 < gone[alive].float().mean() < 0.6

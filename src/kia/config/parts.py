@@ -32,7 +32,13 @@ class ImageEncoderConfig(Part):
         "pre", description="layer norm before (ViT) or after (Eq. 1, BERT) each sublayer"
     )
     layer_norm_eps: float = Field(1e-12, gt=0, description="epsilon of the layer norms")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout on what a sublayer adds")
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="dropout on what a sublayer adds; and of the stem efficientnet-lite0 on whole "
+        "features of an image",
+    )
     pretrained: str | None = Field(
         None,
         description="ViT checkpoint: a hub name or a folder; of the stem efficientnet-lite0 its "
