@@ -1,10 +1,14 @@
 """Shares: what one rank reads of a batch, part by part."""
 
+import signal
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from kia.data.batches import Batch, EpochBatches
+from kia.models import ranks
 
 
 class SharedBatches(Dataset[list[Batch]]):
@@ -33,3 +37,25 @@ class SharedBatches(Dataset[list[Batch]]):
         if len(share):
             return self.epoch.build(number, share, views)
         return self.epoch.build(number, part[:1], views).without_studies()
+
+
+def own_batches(epoch: EpochBatches, parts: int, workers: int) -> Iterable[list[Batch]]:
+    """The batches of an epoch as this rank reads them.
+
+    Args:
+        epoch: In its own order.
+        parts: Of each batch, computed one after another.
+        workers: Loader processes; 0 loads in this one.
+    """
+    return DataLoader(
+        SharedBatches(epoch, parts=parts, rank=ranks.own(), ranks=ranks.count()),
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=_leave_signals_to_the_run,
+    )
+
+
+def _leave_signals_to_the_run(_: int) -> None:
+    """A loader process that dies of a signal to the whole group would take the run with it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,15 +1,18 @@
 """What a run says of itself: lines of its log, TensorBoard, and warnings, each once."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from kia.config import RunConfig
 from kia.errors import RunError
 from kia.training.checkpoint import Progress
 from kia.training.health import health_warnings
+from kia.training.loss_window import LossWindow
 from kia.training.reporter import Reporter
 from kia.training.run_folder import RunFolder
 from kia.training.run_log import Line, read_log
 from kia.training.tracking import Tracker
+from kia.training.validation import Validation
 
 SHOWN_REPORTS = 8  # generated reports a validation, in TensorBoard
 
@@ -44,6 +47,72 @@ class Journal:
         if self._tracker:
             self._tracker.line(line)
 
+    def started(self, what: str) -> None:
+        """Says which weights the run started from."""
+        self.line(kind="start", what=what)
+        self._reporter.note(what)
+
+    def knowledge(self, shares: Mapping[str, float | None]) -> None:
+        """Says how often knowledge-guided masks fall back to chance (`knowledge_shares`)."""
+        self.line(kind="knowledge", **shares)
+        for what, share in shares.items():
+            if share:
+                self._reporter.note(f"{share:.1%} of {what.replace('_', ' ')}: masked at random")
+
+    def losses(
+        self, progress: Progress, rate: float, window: LossWindow, means: Mapping[str, float]
+    ) -> None:
+        """Logs what training did since the last such line.
+
+        Args:
+            progress: Where the run stands.
+            rate: Learning rate of the last step.
+            window: Knows how fast it was.
+            means: Of the losses, by name.
+        """
+        self.line(
+            kind="train",
+            **_place(progress),
+            learning_rate=rate,
+            studies_per_second=window.studies_per_second,
+            data_wait=window.data_wait,
+            **means,
+        )
+
+    def validation(
+        self, progress: Progress, found: Validation, signs: Mapping[str, float], best: bool
+    ) -> None:
+        """Says what a validation found.
+
+        Args:
+            progress: Within the epoch that it ends.
+            found: By it.
+            signs: Of `saturation`.
+            best: Whether its model is the best so far.
+        """
+        self.line(
+            kind="validation",
+            **_place(progress),
+            cider=found.cider,
+            unique_reports=found.unique_reports,
+            studies=found.studies,
+            loss=found.loss,
+            image_gain=found.image_gain,
+            **signs,
+            best=best,
+        )
+        self._reporter.note(
+            f"epoch {progress.epoch + 1}: CIDEr {found.cider:.3f}, "
+            f"{found.unique_reports} different reports for {found.studies} studies, "
+            f"loss {found.loss:.3f}, image gain {found.image_gain:.3f} nats a token"
+            f"{' (best)' if best else ''}"
+        )
+
+    def stopped_early(self, progress: Progress) -> None:
+        """Says that a stage ends because it no longer finds a better model."""
+        self.line(kind="stopped_early", stage=progress.stage, epoch=progress.epoch + 1)
+        self._reporter.note(f"no better model in {progress.stale} validations: the stage ends")
+
     def skipped(self, progress: Progress, bad: list[str], studies: list[str]) -> None:
         """Names a step that was left out, whatever its rank.
 
@@ -55,8 +124,7 @@ class Journal:
         Raises:
             RunError: There have been more than `train.skip_limit`.
         """
-        place = {"stage": progress.stage, "epoch": progress.epoch + 1, "step": progress.step}
-        self.line(kind="skipped", **place, not_finite=bad, studies=studies)
+        self.line(kind="skipped", **_place(progress), not_finite=bad, studies=studies)
         what = f"step {progress.step} left out: {', '.join(bad)} not finite for {_few(studies)}"
         self._reporter.note(what)
         limit = self._config.skip_limit
@@ -85,6 +153,11 @@ class Journal:
         if self._tracker:
             self._tracker.close()
             self._tracker = None
+
+
+def _place(progress: Progress) -> dict[str, Any]:
+    """What a line of the log says of its place in the run."""
+    return {"stage": progress.stage, "epoch": progress.epoch + 1, "step": progress.step}
 
 
 def _few(studies: list[str]) -> str:

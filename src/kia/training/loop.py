@@ -16,11 +16,10 @@ from typing import Any, NoReturn
 
 import torch
 from safetensors.torch import load_file
-from torch.utils.data import DataLoader
 
 from kia.config import RunConfig, StageConfig, TrainConfig
 from kia.data.batches import Batch, BatchBuilder, EpochBatches
-from kia.data.shares import SharedBatches
+from kia.data.shares import own_batches
 from kia.data.store import PreparedDataset
 from kia.errors import ConfigError, RunError
 from kia.models import KIAForReportGeneration, ranks
@@ -42,7 +41,7 @@ from kia.training.checkpoint import (
 )
 from kia.training.distributed import check_batch, join, on_first, take_from_first
 from kia.training.journal import SHOWN_REPORTS, Journal
-from kia.training.loss_window import LossWindow
+from kia.training.loss_window import LossWindow, NotFinite
 from kia.training.optim import build_optimizer, learning_rate
 from kia.training.precision import Precision
 from kia.training.reporter import Reporter, Silence
@@ -57,11 +56,6 @@ from kia.training.warm_start import start_from
 RANK_SEED = 0x9E3779B1  # odd, so that ranks and steps hardly share a seed
 LOG_EVERY = 20  # steps between lines of the log; the end of an epoch has one too
 STAGES = ("joint", "generation", "done")
-IN_EVERY_STEP = ("rg", "gradient_norm")  # the rest is in those of all tasks
-
-
-class NotFinite(Exception):
-    """A loss or gradient since the last line of the log was not finite; the weights are spoilt."""
 
 
 def train(
@@ -171,15 +165,11 @@ class Trainer:
         """
         self._restore()
         if self.started:
-            self.journal.line(kind="start", what=self.started)
-            self.reporter.note(self.started)
+            self.journal.started(self.started)
         if self.started or not (self.careful or self.progress.step):
             self._save()  # the model it started from may go; and there is one to go back to
         if shares and not self.progress.step:
-            self.journal.line(kind="knowledge", **shares)
-            for what, share in shares.items():
-                if share:
-                    self.reporter.note(f"{share:.1%} of {what.replace('_', ' ')}: masked at random")
+            self.journal.knowledge(shares)
         handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             while self.progress.stage != "done":
@@ -266,13 +256,7 @@ class Trainer:
         self.objective.train()
         last = progress.batch + len(order)
         self.window = LossWindow(self.device, progress.window)
-        parts = self.config.train.accumulate
-        batches = DataLoader(
-            SharedBatches(order, parts=parts, rank=ranks.own(), ranks=ranks.count()),
-            batch_size=None,
-            num_workers=self.config.data.workers,
-            worker_init_fn=_leave_signals_to_the_run,
-        )
+        batches = own_batches(order, self.config.train.accumulate, self.config.data.workers)
         for number, batch in enumerate(self._timed(batches)):
             self._step(batch, len(order.batches[number]), stage, order.is_joint(number))
             if progress.batch % LOG_EVERY == 0 or progress.batch == last:
@@ -311,8 +295,7 @@ class Trainer:
         if self.careful and (bad := not_finite(found)):
             self._skipped(parts, bad)
         else:
-            steps = {"steps": torch.ones(()), "joint_steps": torch.tensor(float(joint))}
-            self.window.add(found | masked_shares(parts) | steps, studies)
+            self.window.add(found | masked_shares(parts), studies, joint=joint)
         self.reporter.advance(studies)
 
     def _timed(self, batches: Iterable[list[Batch]]) -> Iterator[list[Batch]]:
@@ -342,40 +325,20 @@ class Trainer:
         tells that something was not finite. On a CPU looking is free.
         """
         self.careful = True
-        self.reporter.note(f"{found}; going back to the newest checkpoint")
+        self.reporter.note(
+            f"{found} by step {self.progress.step}; going back to the newest checkpoint"
+        )
         self.window = LossWindow(self.device)
         self._restore()
 
     def _log_window(self) -> None:
         """Logs the mean losses since the last line; the device is read here and on saving only."""
-        sums = self._finite_sums()
-        steps, joint = sums.pop("steps", 1.0), sums.pop("joint_steps", 1.0)  # none left out
-        means = {
-            name: total / (steps if name in IN_EVERY_STEP else joint)
-            for name, total in sums.items()
-        }
+        means = self.window.means()
         if "irc" in means:
             means["temperature"] = self.objective.contrastive.temperature.item()
-        self.journal.line(
-            kind="train",
-            stage=self.progress.stage,
-            epoch=self.progress.epoch + 1,
-            step=self.progress.step,
-            learning_rate=self.rate,
-            studies_per_second=self.window.studies_per_second,
-            data_wait=self.window.data_wait,
-            **means,
-        )
+        self.journal.losses(self.progress, self.rate, self.window, means)
         self.reporter.advance(0, {k: v for k, v in means.items() if k in TASKS})
         self.window = LossWindow(self.device)
-
-    def _finite_sums(self) -> dict[str, float]:
-        """The sums of the window; before they are logged or weights are saved."""
-        sums = self.window.sums()
-        bad = [name for name, total in sums.items() if not math.isfinite(total)]
-        if bad:
-            raise NotFinite(f"{', '.join(bad)} not finite by step {self.progress.step}")
-        return sums
 
     def _validate(self) -> None:
         studies = self.dataset.indices("val")[: self.config.train.validation_studies]
@@ -393,42 +356,22 @@ class Trainer:
             )
             signs = saturation(self.objective.model, self.builder, studies)
         progress = self.progress
-        epoch = progress.epoch + 1
         score = getattr(found, self.config.train.select_by)
         is_best = progress.best is None or score > progress.best
         progress.stale = 0 if is_best else progress.stale + 1
         if is_best:
-            progress.best, progress.best_epoch = score, epoch
+            progress.best, progress.best_epoch = score, progress.epoch + 1
             save = partial(self.run_folder.save_model, self.objective.model, self.processor)
             on_first(save, lambda: None)
-        self.journal.line(
-            kind="validation",
-            stage=progress.stage,
-            epoch=epoch,
-            step=progress.step,
-            cider=found.cider,
-            unique_reports=found.unique_reports,
-            studies=found.studies,
-            loss=found.loss,
-            image_gain=found.image_gain,
-            **signs,
-            best=is_best,
-        )
-        self.reporter.note(
-            f"epoch {epoch}: CIDEr {found.cider:.3f}, "
-            f"{found.unique_reports} different reports for {found.studies} studies, "
-            f"loss {found.loss:.3f}, image gain {found.image_gain:.3f} nats a token"
-            f"{' (best)' if is_best else ''}"
-        )
+        self.journal.validation(progress, found, signs, is_best)
         shown = self._ids(studies[:SHOWN_REPORTS])
         self.journal.reports(shown, found.reports[: len(shown)], progress.step)
         self.journal.warn(progress.step)
         if progress.stale == self.config.train.patience:
-            self.journal.line(kind="stopped_early", stage=progress.stage, epoch=epoch)
-            self.reporter.note(f"no better model in {progress.stale} validations: the stage ends")
+            self.journal.stopped_early(progress)
 
     def _save(self) -> None:
-        self.progress.window = self._finite_sums()  # on all ranks: all go back together
+        self.progress.window = self.window.sums()  # on all ranks: all go back together
         on_first(self._write_checkpoint, lambda: None)
 
     def _write_checkpoint(self) -> None:
@@ -442,7 +385,7 @@ class Trainer:
         self.stopped_by = number
 
     def _leave(self) -> NoReturn:
-        self.progress.window = self._finite_sums()
+        self.progress.window = self.window.sums()
         if not ranks.own():
             self._write_checkpoint()
         raise RunError(f"stopped at step {self.progress.step}; continue with --resume")
@@ -452,9 +395,3 @@ class Trainer:
         self.reporter.advance(studies)
         if self.stopped_by is not None:
             self._leave()
-
-
-def _leave_signals_to_the_run(_: int) -> None:
-    """A loader process that dies of a signal to the whole group would take the run with it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
