@@ -14,7 +14,7 @@ from kia.cli.evaluate import (
     check_files,
     write_page,
 )
-from kia.cli.image_input import split_studies
+from kia.cli.image_input import DataSet, split_studies
 from kia.errors import UsageError
 from kia.studies import SPLITS
 
@@ -27,7 +27,7 @@ TABLES = ("table1", "table2", "table3", "table4", "table5", "fig5")
 def ablate(
     table: Annotated[str, typer.Argument(help=", ".join(TABLES))],
     preset: Annotated[str, typer.Option(help="what the settings change: a preset or YAML file")],
-    data: Annotated[Path, typer.Option(help="prepared data set")],
+    data: DataSet,
     out: Annotated[Path, typer.Option(help="folder of all runs; tables may share it")],
     seeds: Annotated[int, typer.Option(min=1, help="training seeds of each setting")] = 1,
     overrides: Annotated[

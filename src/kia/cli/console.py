@@ -7,8 +7,9 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +25,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kia.errors import UsageError
+
+NumbersFile = Annotated[Path | None, typer.Option("--json", help="write the numbers")]
 
 PIPE_WIDTH = 120  # characters of a line where the output is no terminal
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kia.cli.data_options import (
+    Annotation,
     Graphs,
     Incomplete,
     Labels,
@@ -28,22 +29,24 @@ from kia.cli.data_options import (
     split_source,
 )
 
+Images = Annotated[
+    Path, typer.Option("--images", help="folder of the images, or of R2Gen's CXR…/0.png")
+]
+Reports = Annotated[
+    Path | None,
+    typer.Option("--reports", help="indiana_reports.csv, NLMCXR_reports.tgz, or its folder"),
+]
+Projections = Annotated[
+    Path | None, typer.Option("--projections", help="indiana_projections.csv: the views")
+]
+
 
 def iu_xray(
-    images: Annotated[
-        Path, typer.Option("--images", help="folder of the images, or of R2Gen's CXR…/0.png")
-    ],
+    images: Images,
     out: Out,
-    annotation: Annotated[
-        Path | None, typer.Option("--annotation", help="R2Gen's annotation.json")
-    ] = None,
-    reports: Annotated[
-        Path | None,
-        typer.Option("--reports", help="indiana_reports.csv, NLMCXR_reports.tgz, or its folder"),
-    ] = None,
-    projections: Annotated[
-        Path | None, typer.Option("--projections", help="indiana_projections.csv: the views")
-    ] = None,
+    annotation: Annotation = None,
+    reports: Reports = None,
+    projections: Projections = None,
     split: SplitFrom = None,
     ratio: Ratio = "7:1:2",
     seed: Seed = 0,
@@ -87,16 +90,6 @@ def iu_xray(
             require_complete(counts, lost, Counter(study.split for study in read))
 
     preparation = Preparation(
-        out,
-        "IU X-Ray",
-        size,
-        resize,
-        labels,
-        graphs,
-        part,
-        workers,
-        overwrite,
-        target,
-        strict=strict,
+        out, "IU X-Ray", size, resize, labels, graphs, part, workers, overwrite, target, strict
     )
     preparation.run(read, {"split": split_record(source)}, check)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kia.cli.data_options import (
+    Annotation,
     Graphs,
     Incomplete,
     Labels,
@@ -38,27 +39,30 @@ class ViewChoice(StrEnum):
     lateral = "lateral"
 
 
+Root = Annotated[
+    Path, typer.Argument(metavar="DIR", help="MIMIC-CXR-JPG: files/p10 … and the tables")
+]
+Reports = Annotated[
+    Path | None,
+    typer.Option("--reports", help="folder with files/p10/p10000032/s50414267.txt, else DIR"),
+]
+Sectioned = Annotated[
+    Path | None, typer.Option("--sectioned", help="mimic_cxr_sectioned.csv, for the .txt")
+]
+Samples = Annotated[
+    SampleChoice, typer.Option("--samples", help="an image (as R2Gen) or a study a sample")
+]
+Views = Annotated[ViewChoice, typer.Option("--views", help="the images to take")]
+
+
 def mimic_cxr(
-    root: Annotated[
-        Path, typer.Argument(metavar="DIR", help="MIMIC-CXR-JPG: files/p10 … and the tables")
-    ],
+    root: Root,
     out: Out,
-    reports: Annotated[
-        Path | None,
-        typer.Option("--reports", help="folder with files/p10/p10000032/s50414267.txt, else DIR"),
-    ] = None,
-    annotation: Annotated[
-        Path | None, typer.Option("--annotation", help="R2Gen's annotation.json")
-    ] = None,
-    sectioned: Annotated[
-        Path | None, typer.Option("--sectioned", help="mimic_cxr_sectioned.csv, for the .txt")
-    ] = None,
-    samples: Annotated[
-        SampleChoice, typer.Option("--samples", help="an image (as R2Gen) or a study a sample")
-    ] = SampleChoice.image,
-    views: Annotated[
-        ViewChoice, typer.Option("--views", help="the images to take")
-    ] = ViewChoice.all,
+    reports: Reports = None,
+    annotation: Annotation = None,
+    sectioned: Sectioned = None,
+    samples: Samples = SampleChoice.image,
+    views: Views = ViewChoice.all,
     section: Target = None,
     size: Size = 256,
     resize: Resize = ResizeMode.squash,
@@ -76,17 +80,7 @@ def mimic_cxr(
 
     target = section.value if section else default_section(annotation)
     preparation = Preparation(
-        out,
-        "MIMIC-CXR-JPG",
-        size,
-        resize,
-        labels,
-        graphs,
-        part,
-        workers,
-        overwrite,
-        target,
-        strict=strict,
+        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target, strict
     )
     preparation.run(
         lambda: MIMICCXR(

@@ -53,6 +53,7 @@ Target = Annotated[
     SectionChoice | None,
     typer.Option("--section", help="target text; the annotation's own, else the findings"),
 ]
+Annotation = Annotated[Path | None, typer.Option("--annotation", help="R2Gen's annotation.json")]
 Incomplete = Annotated[
     bool, typer.Option("--incomplete", help="accept other counts than the published ones")
 ]

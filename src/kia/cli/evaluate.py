@@ -11,7 +11,8 @@ from kia.studies import SPLITS
 
 if TYPE_CHECKING:
     from kia.evaluation.rendering import Page
-    from kia.evaluation.scoreboard import Evaluation
+    from kia.evaluation.scoreboard import Evaluation, Settings
+    from kia.evaluation.systems import References, System
 
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="write the result as JSON")
@@ -25,73 +26,82 @@ LatexFile = Annotated[
 Cleaning = Annotated[str, typer.Option(metavar="iu|mimic", help="style of cleaning")]
 
 
+Predictions = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PREDS...",
+        help="reports to score: JSON lines, .csv or .txt; several files are runs of one "
+        "system; with --localisation a run or model folder",
+    ),
+]
+ReferenceData = Annotated[Path | None, typer.Option(help="prepared data set with the references")]
+ReferenceFile = Annotated[Path | None, typer.Option(help="file of references, instead of --data")]
+TrainReferences = Annotated[
+    Path | None, typer.Option(help="file of training reports, to go with --references")
+]
+Against = Annotated[
+    Path | None, typer.Option(help="reports of another system: paired differences, p-values")
+]
+Columns = Annotated[
+    str | None, typer.Option(metavar="COLUMNS", help="split the results: view,sex,age")
+]
+Labels = Annotated[
+    Path | None, typer.Option(help="CSV of labels of the reports, instead of the labeler")
+]
+ReferenceLabels = Annotated[Path | None, typer.Option(help="CSV of labels of the references")]
+Graphs = Annotated[
+    Path | None, typer.Option(help="RadGraph JSON of the reports, instead of the extractor")
+]
+ReferenceGraphs = Annotated[Path | None, typer.Option(help="RadGraph JSON of the references")]
+Tools = Annotated[
+    str | None,
+    typer.Option("--with", metavar="TOOLS", help="also score by radgraph,chexbert,radeval"),
+]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="score the studies that both sides have")
+]
+Localisation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BOXES.csv|phantom",
+        help="score where a model looks: boxes or masks of findings, or phantoms of --data",
+    ),
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="write a page with the worst cases")
+]
+Resamples = Annotated[int, typer.Option(min=100, help="resamples of intervals and p-values")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of intervals and p-values")]
+
+
 def evaluate(
-    predictions: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="PREDS...",
-            help="reports to score: JSON lines, .csv or .txt; several files are runs of one "
-            "system; with --localisation a run or model folder",
-        ),
-    ],
-    data: Annotated[Path | None, typer.Option(help="prepared data set with the references")] = None,
+    predictions: Predictions,
+    data: ReferenceData = None,
     split: Annotated[str, typer.Option(help="split of the data set")] = "test",
-    references: Annotated[
-        Path | None, typer.Option(help="file of references, instead of --data")
-    ] = None,
-    train_references: Annotated[
-        Path | None, typer.Option(help="file of training reports, to go with --references")
-    ] = None,
-    against: Annotated[
-        Path | None, typer.Option(help="reports of another system: paired differences, p-values")
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option(metavar="COLUMNS", help="split the results: view,sex,age")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="CSV of labels of the reports, instead of the labeler")
-    ] = None,
-    reference_labels: Annotated[
-        Path | None, typer.Option(help="CSV of labels of the references")
-    ] = None,
-    graphs: Annotated[
-        Path | None, typer.Option(help="RadGraph JSON of the reports, instead of the extractor")
-    ] = None,
-    reference_graphs: Annotated[
-        Path | None, typer.Option(help="RadGraph JSON of the references")
-    ] = None,
-    with_: Annotated[
-        str | None,
-        typer.Option("--with", metavar="TOOLS", help="also score by radgraph,chexbert,radeval"),
-    ] = None,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="score the studies that both sides have")
-    ] = False,
-    localisation: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BOXES.csv|phantom",
-            help="score where a model looks: boxes or masks of findings, or phantoms of --data",
-        ),
-    ] = None,
+    references: ReferenceFile = None,
+    train_references: TrainReferences = None,
+    against: Against = None,
+    by: Columns = None,
+    labels: Labels = None,
+    reference_labels: ReferenceLabels = None,
+    graphs: Graphs = None,
+    reference_graphs: ReferenceGraphs = None,
+    with_: Tools = None,
+    allow_missing: AllowMissing = False,
+    localisation: Localisation = None,
     json_file: JsonFile = None,
     markdown_file: MarkdownFile = None,
     latex_file: LatexFile = None,
-    html_file: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="write a page with the worst cases"),
-    ] = None,
+    html_file: HtmlFile = None,
     dataset: Cleaning = "iu",
-    resamples: Annotated[
-        int, typer.Option(min=100, help="resamples of intervals and p-values")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="seed of intervals and p-values")] = 0,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
 ) -> None:
     """Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals."""
     if localisation is not None:
-        files = [references, train_references, against, labels, reference_labels, graphs]
-        files += [reference_graphs, markdown_file, latex_file, html_file]
-        if len(predictions) > 1 or allow_missing or by or with_ or any(files):
+        others = [references, train_references, against, labels, reference_labels, graphs]
+        others += [reference_graphs, markdown_file, latex_file, html_file]
+        if len(predictions) > 1 or allow_missing or by or with_ or any(others):
             raise UsageError("--localisation takes one model, --data, --split and --json alone")
         _check_split(split)
         check_files(json=json_file)
@@ -101,18 +111,14 @@ def evaluate(
         evaluate_it(model, localisation, data, split, json_file, resamples=resamples, seed=seed)
         return
     from kia.cli import evaluate_inputs as inputs
-    from kia.cli.console import err, out
-    from kia.cli.evaluate_tools import check_tools, scores_by_tools
+    from kia.cli.console import out
+    from kia.cli.evaluate_tools import check_tools
     from kia.evaluation.rendering import render, scoreboard_page
-    from kia.evaluation.scoreboard import Evaluation, Settings
-    from kia.evaluation.seeds import over_seeds
+    from kia.evaluation.scoreboard import Settings
 
     _check_options(data, split, references, train_references, dataset)
     check_files(json=json_file, markdown=markdown_file, latex=latex_file, html=html_file)
-    if labels and len(predictions) > 1:
-        raise UsageError("--labels are those of one file of predictions; name one")
-    if graphs and len(predictions) > 1:
-        raise UsageError("--graphs are those of one file of predictions; name one")
+    _check_one_system(predictions, labels=labels, graphs=graphs)
     tools = check_tools(with_)
     systems = [inputs.read_system(path, labels, graphs) for path in predictions]
     refs = inputs.read_references(
@@ -120,23 +126,43 @@ def evaluate(
     )
     other = None if against is None else inputs.read_system(against, None, None)
     settings = Settings(allow_missing=allow_missing, resamples=resamples, seed=seed)
-    reports = sum(len(system.reports) for system in systems)
-    with err.status(f"Scoring {reports} reports…"):
-        evaluation = Evaluation(systems, refs, settings, other)
-        for system, result in zip(systems, evaluation.results, strict=True):
-            result |= scores_by_tools(tools, *evaluation.pairs(system.name))
-    results = evaluation.results
-    result = results[0] if len(results) == 1 else over_seeds(results)
-    findings = inputs.phantom_findings(data, *evaluation.pairs(systems[0].name), evaluation.ids)
-    if findings is not None and len(results) == 1:
-        result["phantom_findings"] = findings
+    evaluation, result = _scored(systems, refs, settings, other, tools, data)
     page = scoreboard_page(result)
     write_page(page, result, json_file, markdown_file, latex_file)
     if html_file is not None:
-        _write_html(html_file, result, evaluation if len(results) == 1 else None, data)
+        _write_html(html_file, result, evaluation if len(systems) == 1 else None, data)
     out.print(render(page))
     if "phantom_findings" in result:
         _print_findings(result["phantom_findings"])
+
+
+def _scored(
+    systems: "list[System]",
+    references: "References",
+    settings: "Settings",
+    against: "System | None",
+    tools: list[str],
+    data: Path | None,
+) -> "tuple[Evaluation, dict[str, Any]]":
+    """The scores of a system; of several, which are its runs, over their seeds."""
+    from kia.cli.console import err
+    from kia.cli.evaluate_inputs import phantom_findings
+    from kia.cli.evaluate_tools import scores_by_tools
+    from kia.evaluation.scoreboard import Evaluation
+    from kia.evaluation.seeds import over_seeds
+
+    reports = sum(len(system.reports) for system in systems)
+    with err.status(f"Scoring {reports} reports…"):
+        evaluation = Evaluation(systems, references, settings, against)
+        for system, result in zip(systems, evaluation.results, strict=True):
+            result |= scores_by_tools(tools, *evaluation.pairs(system.name))
+    if len(systems) > 1:
+        return evaluation, over_seeds(evaluation.results)
+    result = evaluation.results[0]
+    findings = phantom_findings(data, *evaluation.pairs(systems[0].name), evaluation.ids)
+    if findings is not None:
+        result["phantom_findings"] = findings
+    return evaluation, result
 
 
 def _check_options(
@@ -152,6 +178,12 @@ def _check_options(
         raise UsageError("--train-references goes with --references; --data has its own")
     _check_split(split)
     check_cleaning(dataset)
+
+
+def _check_one_system(predictions: Sequence[Path], **files: Path | None) -> None:
+    for option, file in files.items():
+        if file and len(predictions) > 1:
+            raise UsageError(f"--{option} are those of one file of predictions; name one")
 
 
 def _check_split(split: str) -> None:

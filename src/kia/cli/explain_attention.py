@@ -7,7 +7,7 @@ import typer
 
 from kia.cli import console
 from kia.cli.report_input import read_one_report
-from kia.cli.trained import open_model
+from kia.cli.trained import Model, open_model
 from kia.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ TITLES = {
 
 
 def attention(
-    model: Annotated[str, typer.Argument(help="run folder or model folder")],
+    model: Model,
     images: Annotated[list[Path], typer.Argument(help="the views of one study: frontal, lateral")],
     file: Annotated[Path, typer.Option("--out", help="the picture, a PNG")],
     observation: Annotated[
@@ -52,7 +52,7 @@ def attention(
         Path | None,
         typer.Option(help="prepared data set, whose mean image --map gradient compares with"),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers")] = None,
+    json_file: console.NumbersFile = None,
 ) -> None:
     """Draw where [MASK] of each observation, or each sentence, looks (Figure 7)."""
     if (kind, False) not in TITLES:

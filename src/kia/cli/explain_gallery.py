@@ -7,8 +7,8 @@ import typer
 
 from kia.cli import console
 from kia.cli.explain_compare import named_files
-from kia.cli.image_input import SplitOf, check_split, split_studies
-from kia.cli.trained import open_model
+from kia.cli.image_input import DataSet, SplitOf, check_split, split_studies
+from kia.cli.trained import Model, open_model
 from kia.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -20,24 +20,23 @@ if TYPE_CHECKING:
 
 OURS = "this model"
 
+Count = Annotated[int, typer.Option(min=1, help="studies, at equal distances over the split")]
+StudyIds = Annotated[list[str] | None, typer.Option("--id", help="this study instead; repeatable")]
+Reports = Annotated[
+    list[str] | None,
+    typer.Option("--reports", metavar="[NAME=]FILE", help="another system's reports; repeatable"),
+]
+Page = Annotated[Path, typer.Option("--out", help="the page to write")]
+
 
 def gallery(
-    model: Annotated[str, typer.Argument(help="run folder or model folder")],
-    data: Annotated[Path, typer.Option(help="prepared data set")],
+    model: Model,
+    data: DataSet,
     split: SplitOf = "test",
-    count: Annotated[
-        int, typer.Option(min=1, help="studies, at equal distances over the split")
-    ] = 12,
-    study_id: Annotated[
-        list[str] | None, typer.Option("--id", help="this study instead; repeatable")
-    ] = None,
-    reports: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--reports", metavar="[NAME=]FILE", help="another system's reports; repeatable"
-        ),
-    ] = None,
-    file: Annotated[Path, typer.Option("--out", help="the page to write")] = Path("gallery.html"),
+    count: Count = 12,
+    study_id: StudyIds = None,
+    reports: Reports = None,
+    file: Page = Path("gallery.html"),
 ) -> None:
     """Write one page with all figures for a dozen studies. It holds images and reports."""
     check_split(split)
@@ -52,11 +51,7 @@ def gallery(
     from kia.data.store import PreparedDataset
     from kia.explain.gallery import gallery_page
     from kia.explain.retrieval_index import open_index
-    from kia.generation import (
-        check_image_size,
-        generation_settings,
-        write_dataset_reports,
-    )
+    from kia.generation import check_image_size, generation_settings, write_dataset_reports
 
     loaded, processor = open_model(model)
     dataset = PreparedDataset.open(data)

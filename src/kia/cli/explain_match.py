@@ -8,7 +8,7 @@ import typer
 from kia.cli import console
 from kia.cli.image_input import Data, SplitOf, check_split, split_studies
 from kia.cli.report_input import read_one_report
-from kia.cli.trained import open_model
+from kia.cli.trained import Model, open_model
 from kia.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ GENERATED = "generated"
 
 
 def match(
-    model: Annotated[str, typer.Argument(help="run folder or model folder")],
+    model: Model,
     images: Annotated[
         list[Path] | None, typer.Argument(help="the views of one study: frontal, lateral")
     ] = None,
@@ -50,7 +50,7 @@ def match(
     file: Annotated[
         Path | None, typer.Option("--out", help="draw the degrees of all studies, a PNG")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers")] = None,
+    json_file: console.NumbersFile = None,
 ) -> None:
     """Say how well reports fit an image, by [MATCH] (Figure 12).
 

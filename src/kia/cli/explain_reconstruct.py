@@ -8,7 +8,7 @@ import typer
 from kia.cli import console
 from kia.cli.image_input import Data, SplitOf, check_split, split_studies
 from kia.cli.report_input import read_one_report
-from kia.cli.trained import open_model
+from kia.cli.trained import Model, open_model
 from kia.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _COLUMNS = {
 
 
 def reconstruct(
-    model: Annotated[str, typer.Argument(help="run folder or model folder")],
+    model: Model,
     image: Annotated[Path | None, typer.Argument(help="a frontal chest X-ray")] = None,
     report: Annotated[
         list[Path] | None,
@@ -45,7 +45,7 @@ def reconstruct(
         typer.Option("--landmark", help="one of the 34; the heart in pictures, all in numbers"),
     ] = None,
     file: Annotated[Path | None, typer.Option("--out", help="the picture, a PNG")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers")] = None,
+    json_file: console.NumbersFile = None,
 ) -> None:
     """Rebuild hidden parts of an image under different reports (Figure 9a).
 

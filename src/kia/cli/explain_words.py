@@ -1,20 +1,15 @@
 """`kia explain words`: masked words guessed with and without the image (Paper: Fig. 9b)."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from kia.cli import console
-from kia.cli.image_input import SplitOf, check_split, split_studies
-from kia.cli.trained import open_model
+from kia.cli.image_input import DataSet, SplitOf, check_split, split_studies
+from kia.cli.trained import Model, open_model
 
 
 def words(
-    model: Annotated[str, typer.Argument(help="run folder or model folder")],
-    data: Annotated[Path, typer.Option(help="prepared data set")],
+    model: Model,
+    data: DataSet,
     split: SplitOf = "test",
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers")] = None,
+    json_file: console.NumbersFile = None,
 ) -> None:
     """Guess masked words with the study's image, another study's, and none (Figure 9b)."""
     check_split(split)

@@ -19,7 +19,7 @@ from kia.cli.image_input import (
     warn_of,
     whole_studies,
 )
-from kia.cli.trained import open_model
+from kia.cli.trained import Model, open_model
 from kia.errors import UsageError
 from kia.studies import Study
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def findings(
-    model: Annotated[str, typer.Argument(help="run folder or model folder")],
+    model: Model,
     images: Images = None,
     study: StudyViews = None,
     data: Data = None,
@@ -42,7 +42,7 @@ def findings(
     plot: Annotated[
         Path | None, typer.Option("--plot", help="write the reliability plot (PNG), with --data")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers")] = None,
+    json_file: console.NumbersFile = None,
 ) -> None:
     """Give the probability of each observation. Research only; not for clinical use."""
     studies = given_studies(images, study)

@@ -10,6 +10,7 @@ from kia.cli import console
 from kia.cli.generate_data import write_predictions
 from kia.cli.generate_images import write_image_reports, write_report_lines
 from kia.cli.image_input import Data, Images, SplitOf, StudyViews, check_source, given_studies
+from kia.cli.trained import Model
 from kia.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,58 +18,70 @@ if TYPE_CHECKING:
     from kia.models.kia import KIAForReportGeneration
 
 
+Out = Annotated[
+    Path | None, typer.Option(help="predictions file to write (JSON lines), with --data")
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="write the reports of images, and what backs them, as JSON"),
+]
+JsonLines = Annotated[
+    str | None,
+    typer.Option(
+        "--jsonl",
+        metavar="FILE|-",
+        help="the same, a line a study as soon as it is ready, instead of text; - for stdout",
+    ),
+]
+Evidence = Annotated[bool, typer.Option("--evidence", help="show what stands behind each sentence")]
+Beams = Annotated[
+    int | None, typer.Option(min=1, help="beam width; 1 is greedy; the model's default")
+]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="longest report, tokens")]
+LengthPenalty = Annotated[
+    float | None, typer.Option(help="above 0 favours long reports, below 0 short ones")
+]
+RepetitionPenalty = Annotated[
+    float | None, typer.Option(min=0.01, help="above 1 avoids words that were written")
+]
+NoRepeatNgram = Annotated[
+    int | None, typer.Option(min=0, help="never write so many tokens in a row twice; 0: off")
+]
+Candidates = Annotated[
+    int | None, typer.Option(min=1, help="reports of which one is chosen (--rerank)")
+]
+Choice = Annotated[
+    str | None,
+    typer.Option(
+        metavar="none|match|labels|likelihood|match+likelihood",
+        help="what chooses among candidates; none: the decoder's own choice",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="of the candidates that are drawn")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="studies decoded together")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps …; the best there is")]
+
+
 def generate(
-    model: Annotated[str, typer.Argument(help="run folder or model folder")],
+    model: Model,
     images: Images = None,
     study: StudyViews = None,
     data: Data = None,
     split: SplitOf = "test",
-    out: Annotated[
-        Path | None, typer.Option(help="predictions file to write (JSON lines), with --data")
-    ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", help="write the reports of images, and what backs them, as JSON"),
-    ] = None,
-    json_lines: Annotated[
-        str | None,
-        typer.Option(
-            "--jsonl",
-            metavar="FILE|-",
-            help="the same, a line a study as soon as it is ready, instead of text; - for stdout",
-        ),
-    ] = None,
-    evidence: Annotated[
-        bool, typer.Option("--evidence", help="show what stands behind each sentence")
-    ] = False,
-    beams: Annotated[
-        int | None, typer.Option(min=1, help="beam width; 1 is greedy; the model's default")
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="longest report, tokens")] = None,
-    length_penalty: Annotated[
-        float | None, typer.Option(help="above 0 favours long reports, below 0 short ones")
-    ] = None,
-    repetition_penalty: Annotated[
-        float | None, typer.Option(min=0.01, help="above 1 avoids words that were written")
-    ] = None,
-    no_repeat_ngram: Annotated[
-        int | None, typer.Option(min=0, help="never write so many tokens in a row twice; 0: off")
-    ] = None,
-    candidates: Annotated[
-        int | None, typer.Option(min=1, help="reports of which one is chosen (--rerank)")
-    ] = None,
-    rerank: Annotated[
-        str | None,
-        typer.Option(
-            metavar="none|match|labels|likelihood|match+likelihood",
-            help="what chooses among candidates; none: the decoder's own choice",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="of the candidates that are drawn")] = 0,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="studies decoded together")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, mps …; the best there is")
-    ] = None,
+    out: Out = None,
+    json_file: JsonFile = None,
+    json_lines: JsonLines = None,
+    evidence: Evidence = False,
+    beams: Beams = None,
+    max_tokens: MaxTokens = None,
+    length_penalty: LengthPenalty = None,
+    repetition_penalty: RepetitionPenalty = None,
+    no_repeat_ngram: NoRepeatNgram = None,
+    candidates: Candidates = None,
+    rerank: Choice = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = None,
+    device: Device = None,
 ) -> None:
     """Write reports for chest X-rays. Research only; not for clinical use."""
     studies = given_studies(images, study)

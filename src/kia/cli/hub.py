@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from kia.cli import console
+from kia.cli.trained import Model
 
 app = typer.Typer(no_args_is_help=True, help="Share a model: its card, and the Hugging Face hub.")
-
-Model = Annotated[str, typer.Argument(help="run folder or model folder")]
 
 
 @app.command()

@@ -36,6 +36,7 @@ Images = Annotated[
         "'patterns*.png'; - for a list of names on stdin"
     ),
 ]
+DataSet = Annotated[Path, typer.Option(help="prepared data set")]
 Data = Annotated[Path | None, typer.Option(help="prepared data set, instead of images")]
 SplitOf = Annotated[str, typer.Option(help="train, val or test, with --data")]
 StudyViews = Annotated[

@@ -7,7 +7,7 @@ import typer
 
 from kia.cli import console
 from kia.cli.image_input import SplitOf, check_split, split_studies
-from kia.cli.trained import open_model
+from kia.cli.trained import Model, open_model
 from kia.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _KINDS = ("images", "reports")
 
 
 def retrieve(
-    model: Annotated[str, typer.Argument(help="run folder or model folder")],
+    model: Model,
     data: Annotated[Path, typer.Option(help="prepared data set that is searched")],
     image: Annotated[
         list[Path] | None,
@@ -46,7 +46,7 @@ def retrieve(
     index: Annotated[
         Path | None, typer.Option(help="folder of the embeddings; a cache folder if absent")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the numbers")] = None,
+    json_file: console.NumbersFile = None,
 ) -> None:
     """Find the studies that fit an image or a text best (Figure 10).
 

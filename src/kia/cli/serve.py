@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from kia.cli import console
+from kia.cli.trained import Model
 from kia.errors import require
 
 
 def serve(
-    model: Annotated[str, typer.Argument(help="run folder or model folder")],
+    model: Model,
     data: Annotated[
         Path | None, typer.Option(help="prepared data set, to show similar training reports")
     ] = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
+from kia.cli.image_input import DataSet
 from kia.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def train(
     configuration: Annotated[str, typer.Argument(help="a preset (kia config list) or a YAML file")],
-    data: Annotated[Path, typer.Option(help="prepared data set")],
+    data: DataSet,
     out: Annotated[Path, typer.Option(help="run folder to write")],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="change a value: --set train.seed=1")

@@ -1,12 +1,16 @@
 """The trained model that a command is given."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from kia.cli import console
 
 if TYPE_CHECKING:
     from kia.models.kia import KIAForReportGeneration
     from kia.processing import KIAProcessor
+
+Model = Annotated[str, typer.Argument(help="run folder or model folder")]
 
 
 def open_model(source: str) -> "tuple[KIAForReportGeneration, KIAProcessor]":

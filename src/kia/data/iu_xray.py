@@ -84,36 +84,18 @@ def read_iu_xray(
     section = chosen_section(annotation, reports, split, section)
     entries = None if annotation is None else read_annotation(annotation)
     texts, rejects = ({}, []) if reports is None else read_reports(reports)
-    if complete and entries is None and len(texts) not in REPORT_COUNTS:
-        known = " or ".join(f"{count:,}" for count in REPORT_COUNTS)
-        raise DataError(
-            f"{reports} holds {len(texts):,} reports instead of {known}; "
-            "--incomplete prepares what there is"
-        )
+    if complete and entries is None:
+        _require_all_reports(reports, len(texts))
     folder = IUImages.in_folder(images_dir)
     views = {} if projections is None else read_projections(projections)
-    candidates = [
-        _candidate(entry, report, views, folder, section)
-        for entry, report in _pairs(entries, texts)
-    ]
+    pairs = _pairs(entries, texts)
+    candidates = [_candidate(*pair, views, folder, section) for pair in pairs]
     lost: list[Reject] = []
     if split is not None:
         candidates = _assigned(candidates, split, lost)
     # What the annotation promises and is not there is lost; a report without text is as published.
     promised = entries is not None and section in ("report", "findings")
-    studies: list[Study] = []
-    for candidate in candidates:
-        images, missing = folder.find(candidate.uid, candidate.listed)
-        rejects += [Reject(f"{candidate.id} ({name})", "image is missing") for name in missing]
-        if candidate.why_not or not images:
-            why = candidate.why_not or "no image"
-            expected = bool(candidate.why_not) and not promised
-            (rejects if expected else lost).append(Reject(candidate.id, why))
-        elif candidate.split is None:
-            rejects.append(Reject(candidate.id, "not in the split file"))
-        else:
-            text, sections = candidate.text, candidate.sections
-            studies.append(Study(candidate.id, candidate.split, images, text, sections))
+    studies = _studies(candidates, folder, promised, rejects, lost)
     if complete:
         gone = {reject.what for reject in lost}
         counts = Counter[str](c.split for c in candidates if c.split and c.id not in gone)
@@ -126,6 +108,15 @@ def files_of(*paths: object) -> list[Path]:
     """Files among the arguments of `read_iu_xray`, and those of a folder of reports."""
     given = [path for path in paths if isinstance(path, Path)]
     return [file for p in given for file in (sorted(p.rglob("*.xml")) if p.is_dir() else [p])]
+
+
+def _require_all_reports(reports: Path | None, count: int) -> None:
+    if count not in REPORT_COUNTS:
+        known = " or ".join(f"{published:,}" for published in REPORT_COUNTS)
+        raise DataError(
+            f"{reports} holds {count:,} reports instead of {known}; "
+            "--incomplete prepares what there is"
+        )
 
 
 def require_complete(
@@ -227,6 +218,30 @@ def _assigned(
     unknown = sorted(by_uid.keys() - uids)
     lost += [Reject(f"CXR{uid}", "in the split file, but not among the studies") for uid in unknown]
     return [replace(candidate, split=by_uid.get(candidate.uid)) for candidate in candidates]
+
+
+def _studies(
+    candidates: Iterable[_Candidate],
+    folder: IUImages,
+    promised: bool,
+    rejects: list[Reject],
+    lost: list[Reject],
+) -> list[Study]:
+    """Candidates whose images are found; the others go to `rejects`, or to `lost` if promised."""
+    studies: list[Study] = []
+    for candidate in candidates:
+        images, missing = folder.find(candidate.uid, candidate.listed)
+        rejects += [Reject(f"{candidate.id} ({name})", "image is missing") for name in missing]
+        if candidate.why_not or not images:
+            why = candidate.why_not or "no image"
+            expected = bool(candidate.why_not) and not promised
+            (rejects if expected else lost).append(Reject(candidate.id, why))
+        elif candidate.split is None:
+            rejects.append(Reject(candidate.id, "not in the split file"))
+        else:
+            text, sections = candidate.text, candidate.sections
+            studies.append(Study(candidate.id, candidate.split, images, text, sections))
+    return studies
 
 
 def _slashed(counts: Mapping[str, int]) -> str:

@@ -63,24 +63,9 @@ def draw_rebuilt(
         MissingDependency: matplotlib is not installed.
     """
     require("matplotlib.figure", "plots", "drawing figures")
-    from matplotlib.figure import Figure
-
-    columns = 1 + len(rebuilt)
     grid = math.isqrt(len(image_mask))
     below = [_below(one, image, _pixels_of(key, grid, len(image))) for one in rebuilt]
-    words = _LINE * (1 + max(map(len, below)))
-    width, height = columns * _PANEL + _BAR, 2 * _PANEL + words + 1.0
-    figure = Figure(figsize=(width, height))
-    figure.suptitle(title, x=0.1 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=11)
-    panels = figure.subplots(
-        2,
-        columns,
-        squeeze=False,
-        gridspec_kw={
-            **{"left": 0.1 / width, "right": 1 - _BAR / width, "wspace": 0.06},
-            **{"bottom": 0.1 / height, "top": 1 - 0.7 / height, "hspace": (words + 0.25) / _PANEL},
-        },
-    )
+    figure, panels = _panels(1 + len(rebuilt), max(map(len, below)), title)
     hidden = _pixels_of(np.flatnonzero(image_mask), grid, len(image))
     _show(panels[0, 0], image, "image, key patches outlined", key, grid)
     _show(panels[1, 0], np.where(hidden, 128, image), "what the model saw", key, grid)
@@ -102,11 +87,37 @@ def draw_rebuilt(
         )
         _outline(lower, key, grid)
     if shown is not None:
-        place = (1 - 0.9 * _BAR / width, 0.3 / height, 0.13 / width, (_PANEL - 0.4) / height)
-        bar = figure.colorbar(shown, cax=figure.add_axes(place))
-        bar.set_label("grey levels of 0 to 255", fontsize=8)
-        bar.ax.tick_params(labelsize=7)
+        _colour_bar(figure, shown)
     figure.savefig(path, dpi=dpi, format="png")
+
+
+def _panels(columns: int, lines: int, title: str) -> tuple[Any, NDArray[np.object_]]:
+    """A figure and its (2, columns) panels, with room for so many lines under the upper ones."""
+    from matplotlib.figure import Figure
+
+    words = _LINE * (1 + lines)
+    width, height = columns * _PANEL + _BAR, 2 * _PANEL + words + 1.0
+    figure = Figure(figsize=(width, height))
+    figure.suptitle(title, x=0.1 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=11)
+    panels = figure.subplots(
+        2,
+        columns,
+        squeeze=False,
+        gridspec_kw={
+            **{"left": 0.1 / width, "right": 1 - _BAR / width, "wspace": 0.06},
+            **{"bottom": 0.1 / height, "top": 1 - 0.7 / height, "hspace": (words + 0.25) / _PANEL},
+        },
+    )
+    return figure, panels
+
+
+def _colour_bar(figure: Any, shown: Any) -> None:
+    """To the right of the lower panels: what the colours of the differences mean."""
+    width, height = figure.get_size_inches()
+    place = (1 - 0.9 * _BAR / width, 0.3 / height, 0.13 / width, (_PANEL - 0.4) / height)
+    bar = figure.colorbar(shown, cax=figure.add_axes(place))
+    bar.set_label("grey levels of 0 to 255", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
 
 
 def _below(one: Rebuilt, image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> list[str]:
