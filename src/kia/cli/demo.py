@@ -50,8 +50,11 @@ def demo(
 
 def _real_xray(out: Path) -> None:
     """The first act: what the installed model writes of a published X-ray, and where it looked."""
-    from kia.cli.explain_attention import GENERATED, attention
-    from kia.cli.generate import generate
+    from kia.cli.explain_attention import draw_sentences
+    from kia.cli.generate_images import write_image_reports
+    from kia.cli.image_input import given_studies
+    from kia.cli.trained import open_model
+    from kia.generation import generation_settings
     from kia.installed import installed_models
 
     if MODEL not in installed_models():
@@ -63,9 +66,12 @@ def _real_xray(out: Path) -> None:
         f"Radiopaedia.org, rID 9171), read by {MODEL}",
         soft_wrap=True,
     )
+    model, processor = open_model(MODEL)
+    settings = generation_settings(model)
     with resources.as_file(image) as path:
-        generate(MODEL, images=[str(path)], evidence=True)
-        attention(MODEL, [path], file=out / "evidence.png", report=GENERATED)
+        studies = given_studies([str(path)], None)
+        (told,) = write_image_reports(model, processor, studies, settings, seed=0, evidence=True)
+        draw_sentences(model, processor, [path], told["raw"], out / "evidence.png")
 
 
 def _say(number: int, text: str) -> None:

@@ -59,9 +59,6 @@ def attention(
         raise UsageError(f"--map {kind}: use attention or gradient")
     if data and kind != "gradient":
         raise UsageError("--data goes with --map gradient")
-    from kia.explain.heat_maps import COLOUR_BARS, draw_heat_maps
-    from kia.studies import VIEWS
-
     console.check_picture(file)
     if report and observation:
         raise UsageError("--observation goes with [MASK], not with --report")
@@ -75,15 +72,45 @@ def attention(
         maps, numbers = _sentences(loaded, processor, inputs, text, kind, reference)
     else:
         maps, numbers = _masks(loaded, processor, inputs, wanted, kind, reference)
+    _draw(processor, inputs, maps, file, kind, of_sentences=bool(report))
+    if json_file:
+        console.write_json(json_file, numbers)
+
+
+def draw_sentences(model: Any, processor: Any, images: list[Path], text: str, file: Path) -> None:
+    """Draws where the decoder looks at each sentence of a report, as --report does.
+
+    Args:
+        model: In evaluation mode.
+        processor: Of the same model.
+        images: The views of one study: frontal, lateral.
+        text: The report.
+        file: The picture, a PNG.
+    """
+    inputs = dict(processor(images))
+    maps, _ = _sentences(model, processor, inputs, text, "attention", None)
+    _draw(processor, inputs, maps, file, "attention", of_sentences=True)
+
+
+def _draw(
+    processor: Any,
+    inputs: dict[str, Any],
+    maps: "list[HeatMap]",
+    file: Path,
+    kind: str,
+    *,
+    of_sentences: bool,
+) -> None:
+    from kia.explain.heat_maps import COLOUR_BARS, draw_heat_maps
+    from kia.studies import VIEWS
+
     # what the model saw: square, of its size
     views = processor.grey(inputs["pixel_values"][0]).numpy()
     names = [VIEWS[number] for number in inputs["view_ids"][0].tolist()]
     file.parent.mkdir(parents=True, exist_ok=True)
-    title = f"{TITLES[kind, bool(report)]}. Not for clinical use."
+    title = f"{TITLES[kind, of_sentences]}. Not for clinical use."
     draw_heat_maps(views, names, maps, file, title=title, bar=COLOUR_BARS[kind])
     console.out.print(f"wrote {file}")
-    if json_file:
-        console.write_json(json_file, numbers)
 
 
 def _observations(wanted: list[str] | None) -> list[str]:

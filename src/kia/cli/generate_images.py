@@ -31,9 +31,13 @@ def write_image_reports(
     *,
     seed: int,
     evidence: bool,
-    json_file: Path | None,
-) -> None:
-    """Prints the reports of studies, all of which are decoded first; a bad file costs no time."""
+    json_file: Path | None = None,
+) -> list[Entry]:
+    """Prints the reports of studies, all of which are decoded first; a bad file costs no time.
+
+    Returns:
+        What was said of each study.
+    """
     from kia.readable import NOTICE
 
     loaded = whole_studies(studies, processor)
@@ -50,6 +54,7 @@ def write_image_reports(
     console.err.print(NOTICE)
     if json_file:
         console.write_json(json_file, written)
+    return written
 
 
 def write_report_lines(
