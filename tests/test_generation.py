@@ -133,8 +133,9 @@ def test_a_data_set_of_another_size_is_refused(parts, tmp_path):
 
 def test_embeddings_have_length_one_and_the_order_of_the_studies(parts, dataset):
     model, processor = parts
-    rows = image_embeddings(model, processor, dataset, np.array([3, 0, 7]), batch_size=2)
-    assert rows.shape == (3, 16)
+    order, done = np.array([3, 0, 7]), []
+    rows = image_embeddings(model, processor, dataset, order, 2, on_progress=done.append)
+    assert rows.shape == (3, 16) and done == [2, 1]
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0, abs=1e-6)
     alone = image_embeddings(model, processor, dataset, np.array([0]))
     assert rows[1] == pytest.approx(alone[0], abs=1e-5)

@@ -274,8 +274,17 @@ def image_embeddings(
     dataset: PreparedDataset,
     studies: Sequence[int] | NDArray[np.int64],
     batch_size: int = 32,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> NDArray[np.float32]:
     """The model's own image features, for the nearest-neighbour baseline.
+
+    Args:
+        model: In evaluation mode.
+        processor: Of the same model.
+        dataset: Prepared for the model's image size.
+        studies: Numbers in the data set.
+        batch_size: Studies encoded together.
+        on_progress: Told the number of studies finished with each batch.
 
     Returns:
         (n, P) contrastive embeddings, or (n, D) pooled features of a model without IRC; each
@@ -284,9 +293,11 @@ def image_embeddings(
     order = np.asarray(studies, np.int64)
     rows = []
     for start in range(0, len(order), batch_size):
-        inputs = dataset_inputs(dataset, processor, order[start : start + batch_size])
+        chunk = order[start : start + batch_size]
+        inputs = dataset_inputs(dataset, processor, chunk)
         pooled = image_features(model, inputs).pooled
         if model.trained_on("irc"):
             pooled = model.image_projection(pooled)
         rows.append(torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy())
+        on_progress(len(chunk))
     return np.concatenate(rows)

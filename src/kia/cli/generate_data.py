@@ -89,9 +89,13 @@ def _features(
     from kia.models import ranks
 
     mine = ranks.share(studies)
-    with console.err.status("image features"):
-        # a process without a study must know the width all the same
-        rows = image_embeddings(model, processor, dataset, mine if len(mine) else studies[:1])
+    # a process without a study must know the width all the same
+    order = mine if len(mine) else studies[:1]
+    with console.progress() as bar:
+        task = bar.add_task("image features", total=len(order))
+        rows = image_embeddings(
+            model, processor, dataset, order, on_progress=lambda n: bar.advance(task, n)
+        )
     return ranks.gathered(torch.from_numpy(rows[: len(mine)])).numpy()
 
 
