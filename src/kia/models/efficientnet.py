@@ -101,6 +101,14 @@ class EfficientNetStem(nn.Module):
 
     def features(self, pixel_values: Tensor) -> Tensor:
         """(R, 1 or 3, S, S), grey −1 to 1 → (R, 1280, S/32, S/32)."""
+        trains = torch.is_grad_enabled() and self.first.weight.requires_grad
+        if trains or pixel_values.device.type != "cpu":
+            return self._features(pixel_values)
+        # one by one: what a batch needs is new memory for each layer, and getting it from the
+        # system takes as long as the arithmetic
+        return torch.cat([self._features(image) for image in pixel_values.split(1)])
+
+    def _features(self, pixel_values: Tensor) -> Tensor:
         colours = pixel_values.expand(-1, 3, -1, -1)
         scale, offset = (
             pixel_values.new_tensor(numbers).view(1, 3, 1, 1)
