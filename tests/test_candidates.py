@@ -5,41 +5,25 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.random_model import random_model
 
 from kia.agreement import label_agreement
 from kia.candidates import _Nucleus, chosen_reports, log_probabilities, report_candidates
-from kia.config import GenerationConfig, load_config
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.config import GenerationConfig
 from kia.errors import ModelError
 from kia.generation import dataset_inputs, image_features, write_reports
 from kia.matching import matching_degree
-from kia.training.build import build_model, build_processor
 
-SMALL = [
-    "model.image_size=64",
-    "model.image_encoder.width=32",
-    "model.text_encoder.width=32",
-    "model.text_encoder.max_positions=100",
-]
 CONFIG = GenerationConfig(beams=3, max_tokens=12, candidates=6, rerank="match")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory):
     """A model with random weights that tells images apart, and five studies."""
-    folder = tmp_path_factory.mktemp("candidates")
-    with DatasetWriter(folder / "data", image_size=64, source="phantom") as writer:
-        write_phantoms(writer, 8, seed=0)
-    dataset = PreparedDataset.open(folder / "data")
-    config = load_config("tiny", SMALL)
-    processor = build_processor(config, dataset.reports(), folder / "processor")
-    torch.manual_seed(0)
-    model = build_model(config, processor).eval()
+    _, dataset, processor, model = random_model(
+        tmp_path_factory.mktemp("candidates"), positions=100
+    )
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "text_tower" in name and parameter.ndim == 2:
-                parameter.mul_(3)
         model.match_prediction.classifier.weight.normal_(std=0.2)
         model.word_prediction.bias[processor.token_id("[SEP]")] += 2.0  # some end early
     model.config.label_shares = [0.3] * 14

@@ -1,45 +1,24 @@
 """Matching degree: what the IRM objective trains (Paper: Eq. 7), for any report and image."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
+from tests.random_model import random_model
 
-from kia.config import load_config
 from kia.data.batches import BatchBuilder
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
 from kia.errors import ModelError
 from kia.generation import dataset_inputs
 from kia.matching import matching_degree
 from kia.tasks.matching import Negatives, matching_rows
 from kia.tasks.text_rows import encode_rows
-from kia.training.build import build_model, build_processor
-
-SMALL = [
-    "model.image_size=64",
-    "model.image_encoder.width=32",
-    "model.text_encoder.width=32",
-    "model.text_encoder.max_positions=100",
-]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("matching")
-    with DatasetWriter(folder / "data", image_size=64, source="phantom") as writer:
-        write_phantoms(writer, 8, seed=0)
-    dataset = PreparedDataset.open(folder / "data")
-    make: Callable = lambda *more: load_config("tiny", [*SMALL, *more])  # noqa: E731
-    config = make()
-    processor = build_processor(config, dataset.reports(), folder / "processor")
-    torch.manual_seed(0)
-    model = build_model(config, processor).eval()
+    config, dataset, processor, model = random_model(
+        tmp_path_factory.mktemp("matching"), positions=100
+    )
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "text_tower" in name and parameter.ndim == 2:
-                parameter.mul_(3)  # or all pairs would look alike
         model.match_prediction.classifier.weight.normal_(std=0.2)
     return config, dataset, processor, model
 

@@ -96,6 +96,24 @@ def label_probabilities(
     return model.word_logits(features, tower)[..., masker.states].float().softmax(-1)[..., 0]
 
 
+def label_answers(
+    model: KIAForReportGeneration,
+    processor: KIAProcessor,
+    images: ImageFeatures | Mapping[str, Tensor | None],
+) -> Tensor | None:
+    """`label_probabilities`, or None of a model that cannot fill in the label report.
+
+    It was trained without masked language modelling, cannot read so long a text, or does not know
+    the two words.
+    """
+    if not model.trained_on("mlm"):
+        return None
+    try:
+        return label_probabilities(model, processor, images)
+    except ModelError:
+        return None
+
+
 def masked_label_report(
     model: KIAForReportGeneration, processor: KIAProcessor
 ) -> tuple[TextMasker, Tensor, Tensor]:

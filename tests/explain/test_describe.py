@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from tests.random_model import random_model
 
-from kia.config import GenerationConfig, load_config
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.config import GenerationConfig
 from kia.evaluation.priors import sentences
 from kia.explain.attention import label_attention, report_attention
 from kia.explain.describe import describe
@@ -17,14 +16,7 @@ from kia.generation import dataset_inputs, image_features, write_reports
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.matching import matching_degree
 from kia.readable import NOTICE, readable
-from kia.training.build import build_model, build_processor
 
-SMALL = [
-    "model.image_size=64",
-    "model.image_encoder.width=32",
-    "model.text_encoder.width=32",
-    "model.text_encoder.max_positions=160",
-]
 SETTINGS = GenerationConfig(beams=2, max_tokens=12)
 REPORT = "the heart is large. small left effusion, xxxx. xxxx are normal. clear bones"
 
@@ -32,18 +24,7 @@ REPORT = "the heart is large. small left effusion, xxxx. xxxx are normal. clear 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory):
     """A model, its processor, and three studies of which the second has one view."""
-    folder = tmp_path_factory.mktemp("describe")
-    with DatasetWriter(folder / "data", image_size=64, source="phantom") as writer:
-        write_phantoms(writer, 8, seed=0)
-    dataset = PreparedDataset.open(folder / "data")
-    config = load_config("tiny", SMALL)
-    processor = build_processor(config, dataset.reports(), folder / "processor")
-    torch.manual_seed(0)
-    model = build_model(config, processor).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "text_tower" in name and parameter.ndim == 2:
-                parameter.mul_(3)
+    _, dataset, processor, model = random_model(tmp_path_factory.mktemp("describe"), positions=160)
     inputs = dataset_inputs(dataset, processor, np.arange(3))
     inputs["view_mask"] = torch.tensor([[True, True], [True, False], [True, True]])
     return model, processor, inputs

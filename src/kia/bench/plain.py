@@ -285,26 +285,14 @@ def _chosen(images: ImageFeatures, studies: Tensor) -> ImageFeatures:
 
 
 def _vit_config(sizes: dict[str, Any]) -> ViTConfig:
-    config = ViTConfig(
-        hidden_size=sizes["width"],
-        num_attention_heads=sizes["heads"],
-        intermediate_size=sizes["ffn_width"],
-        layer_norm_eps=sizes["layer_norm_eps"],
-        hidden_dropout_prob=sizes["dropout"],
-        attention_probs_dropout_prob=0.0,
-    )
+    config = ViTConfig(**_layer_sizes(sizes))
     config._attn_implementation = "sdpa"
     return config
 
 
 def _bert_config(sizes: dict[str, Any], **more: Any) -> BertConfig:
     config = BertConfig(
-        hidden_size=sizes["width"],
-        num_attention_heads=sizes["heads"],
-        intermediate_size=sizes["ffn_width"],
-        layer_norm_eps=sizes["layer_norm_eps"],
-        hidden_dropout_prob=sizes["dropout"],
-        attention_probs_dropout_prob=0.0,
+        **_layer_sizes(sizes),
         max_position_embeddings=sizes.get("max_positions", 1),
         is_decoder=True,
         add_cross_attention=True,
@@ -312,6 +300,18 @@ def _bert_config(sizes: dict[str, Any], **more: Any) -> BertConfig:
     )
     config._attn_implementation = "sdpa"
     return config
+
+
+def _layer_sizes(sizes: dict[str, Any]) -> dict[str, Any]:
+    """A tower's sizes in transformers' words."""
+    return {
+        "hidden_size": sizes["width"],
+        "num_attention_heads": sizes["heads"],
+        "intermediate_size": sizes["ffn_width"],
+        "layer_norm_eps": sizes["layer_norm_eps"],
+        "hidden_dropout_prob": sizes["dropout"],
+        "attention_probs_dropout_prob": 0.0,
+    }
 
 
 @torch.no_grad()

@@ -149,7 +149,7 @@ def _reference(processor: Any, data: Path) -> Any:
 def _sentences(
     model: Any, processor: Any, inputs: dict[str, Any], text: str, kind: str, reference: Any
 ) -> "tuple[list[HeatMap], list[dict[str, Any]]]":
-    from kia.explain.attention import label_answers
+    from kia.agreement import label_answers
     from kia.explain.evidence import report_evidence
     from kia.explain.heat_maps import HeatMap
 

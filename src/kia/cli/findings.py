@@ -67,7 +67,7 @@ def _images(
     studies: list[Study],
     json_file: Path | None,
 ) -> None:
-    from kia.explain.attention import label_attention
+    from kia.agreement import label_probabilities
     from kia.generation import study_inputs
     from kia.knowledge.chexpert import OBSERVATIONS
 
@@ -75,7 +75,7 @@ def _images(
     for one in whole_studies(studies, processor):
         assert one.pixels is not None
         inputs = study_inputs(processor, [one.pixels], [[i.view for i in one.study.images]])
-        values = label_attention(model, processor, inputs).present[0].tolist()
+        values = label_probabilities(model, processor, inputs)[0].tolist()
         found = {"findings": dict(zip(OBSERVATIONS, values, strict=True))}
         written.append(described_images(one, processor) | found)
     for entry in written:

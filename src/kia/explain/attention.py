@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from kia.agreement import masked_label_report
-from kia.errors import ModelError
 from kia.generation import image_features
 from kia.models.kia import KIAForReportGeneration
 from kia.models.outputs import ImageFeatures
@@ -87,24 +86,6 @@ def label_attention(
     logits = model.word_logits(features, tower)[..., masker.states]
     maps, total = _on_patches(weights, views)
     return LabelMaps(logits.float().softmax(-1)[..., 0], maps, class_share=1 - total)
-
-
-def label_answers(
-    model: KIAForReportGeneration,
-    processor: KIAProcessor,
-    inputs: ImageFeatures | Mapping[str, Tensor | None],
-) -> LabelMaps | None:
-    """`label_attention`, or None of a model that cannot fill in the label report.
-
-    It was trained without masked language modelling, cannot read so long a text, or does not know
-    the two words.
-    """
-    if not model.trained_on("mlm"):
-        return None
-    try:
-        return label_attention(model, processor, inputs)
-    except ModelError:
-        return None
 
 
 @torch.no_grad()

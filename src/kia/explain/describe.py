@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from transformers.generation import BaseStreamer
 
+from kia.agreement import label_answers
 from kia.candidates import Candidate, report_candidates
 from kia.config import GenerationConfig, Rerank
-from kia.explain.attention import label_answers
 from kia.explain.evidence import SentenceEvidence, report_evidence
 from kia.generation import image_features
 from kia.knowledge.chexpert import OBSERVATIONS
@@ -73,7 +73,7 @@ def describe(
     reports = [own[0].text for own in found]
     evidence = report_evidence(model, processor, images, reports, answers)
     grid = model.config.grid
-    present = None if answers is None else answers.present.tolist()
+    present = None if answers is None else answers.tolist()
     return [
         {
             "report": readable(own[0].text),

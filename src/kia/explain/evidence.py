@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kia.errors import UsageError
 from kia.evaluation.priors import sentence_spans
-from kia.explain.attention import LabelMaps, ReportMaps, report_attention
+from kia.explain.attention import ReportMaps, report_attention
 from kia.explain.gradient import report_gradient
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.graph_rules import extract_graphs
@@ -73,7 +73,7 @@ def report_evidence(
     processor: KIAProcessor,
     inputs: ImageFeatures | Mapping[str, Tensor | None],
     reports: Sequence[str],
-    answers: LabelMaps | None,
+    answers: Tensor | None,
     kind: str = "attention",
     reference: Tensor | None = None,
 ) -> list[list[SentenceEvidence]]:
@@ -85,7 +85,7 @@ def report_evidence(
         inputs: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None; or
             B studies, encoded.
         reports: B texts.
-        answers: Of these studies (`label_answers`); None gives no opinions.
+        answers: (B, 14) of these studies (`kia.agreement.label_answers`); None gives no opinions.
         kind: Of the maps: "attention", or "gradient", which needs the studies as images.
         reference: For gradients (`gradient.mean_images`).
 
@@ -102,7 +102,7 @@ def report_evidence(
 
 
 def _sentences(
-    report: ReportMaps, answers: LabelMaps | None, row: int, kind: str
+    report: ReportMaps, answers: Tensor | None, row: int, kind: str
 ) -> list[SentenceEvidence]:
     read = report.spans[-1][1] if report.spans else 0  # the model may not hold all of the text
     spans = sentence_spans(report.text[:read])
@@ -136,7 +136,7 @@ def _one(
     )
 
 
-def _opinions(said: Mapping[str, int | None], answers: LabelMaps | None, row: int) -> list[Opinion]:
+def _opinions(said: Mapping[str, int | None], answers: Tensor | None, row: int) -> list[Opinion]:
     if answers is None:
         return []
     found = []
@@ -144,7 +144,7 @@ def _opinions(said: Mapping[str, int | None], answers: LabelMaps | None, row: in
         value = said[name]
         if value is None or name == "No Finding":  # which is said by a report, not by a sentence
             continue
-        present = answers.present[row, place].item()
+        present = answers[row, place].item()
         agrees = None if value == -1 else (present > 0.5) == (value == 1)
         found.append(Opinion(name, value, present, agrees))
     return found

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kia.agreement import label_probabilities
 from kia.data.store import PreparedDataset
 from kia.errors import ModelError, require
-from kia.explain.attention import label_attention
 from kia.generation import dataset_inputs
 from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
@@ -54,7 +54,7 @@ def dataset_findings(
     rows = []
     for start in range(0, len(studies), batch_size):
         inputs = dataset_inputs(dataset, processor, studies[start : start + batch_size])
-        rows.append(label_attention(model, processor, inputs).present.cpu().numpy())
+        rows.append(label_probabilities(model, processor, inputs).cpu().numpy())
         on_progress(len(rows[-1]))
     return np.concatenate(rows)
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers.generation import BaseStreamer
 
+from kia.agreement import label_answers
 from kia.data.store import PreparedDataset
 from kia.errors import DataError, ImageError, ModelError
-from kia.explain.attention import label_answers
 from kia.explain.describe import describe
 from kia.generation import check_image_size, generation_settings, load_model, study_inputs
 from kia.knowledge.chexpert import OBSERVATIONS
@@ -243,7 +243,7 @@ class Service:
 
     def _present(self, studies: list[Pictures]) -> list[list[float] | None]:
         answers = label_answers(self.model, self.processor, self.inputs(studies))
-        return [None] * len(studies) if answers is None else answers.present.tolist()
+        return [None] * len(studies) if answers is None else answers.tolist()
 
 
 @dataclass(frozen=True)
