@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 import torch
 from tests.random_model import random_model
+from transformers import TopPLogitsWarper
 
 from kia.agreement import label_agreement
-from kia.candidates import _Nucleus, chosen_reports, log_probabilities, report_candidates
+from kia.candidates import (
+    TOP_P,
+    _highest_in_nucleus,
+    _Nucleus,
+    chosen_reports,
+    log_probabilities,
+    report_candidates,
+)
 from kia.config import GenerationConfig
 from kia.errors import ModelError
 from kia.generation import dataset_inputs, image_features, write_reports
@@ -50,6 +58,19 @@ def test_drawn_tokens_have_the_probabilities_of_the_nucleus():
     expected = torch.tensor([0.5, 0.3, 0.15]) / 0.95
     tolerance = 4 * (expected * (1 - expected) / (draws * rows)).sqrt()
     assert ((counts[:3] / (draws * rows) - expected).abs() < tolerance).all()
+
+
+def test_the_nucleus_is_that_of_transformers():
+    """Flat and steep rows, of one to several hundred words, with noise that prefers the rarest."""
+    random = torch.Generator().manual_seed(0)
+    scores = torch.randn(64, 500, generator=random) * torch.linspace(0.1, 12, 64)[:, None]
+    kept = TopPLogitsWarper(TOP_P)(torch.zeros(64, 1, dtype=torch.int64), scores)
+    counts = (kept > -math.inf).sum(1)
+    assert counts.min() == 1 and counts.max() > 400
+    for noise in (torch.randn(64, 500, generator=random), -2 * scores, -2 * kept.sort(-1).values):
+        expected = (kept.log_softmax(-1) + noise.clamp(-1e6, 1e6)).argmax(-1, keepdim=True)
+        found = _highest_in_nucleus(scores.softmax(-1), noise.clamp(-1e6, 1e6))
+        assert torch.equal(found, expected)
 
 
 def test_log_probabilities_are_those_of_decoding(made):

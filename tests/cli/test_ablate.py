@@ -109,6 +109,16 @@ def test_given_again_it_prints_the_same_and_trains_nothing(
     assert files[3].is_file()
 
 
+def test_only_some_settings(folder, preset, data, tmp_path, kia_command, monkeypatch):
+    monkeypatch.setattr("kia.cli.train.train_run", None)
+    answer = tmp_path / "one.json"
+    options = ("--only", "kia-label", "--json", str(answer))
+    code, out, err = kia_command(*words("table1", preset, data, folder, *options))
+    assert code == 0 and "1 of 1 runs are scored already" in err
+    assert "KIA (Label)" in out and "above" not in out  # no order of one
+    assert [row["setting"] for row in json.loads(answer.read_text())["rows"]] == ["kia-label"]
+
+
 def test_table_1_takes_the_runs_of_figure_5(folder, preset, data, kia_command, monkeypatch):
     monkeypatch.setattr("kia.cli.train.train_run", None)
     code, out, _ = kia_command(*words("table1", preset, data, folder))
@@ -177,6 +187,8 @@ def test_other_data_in_the_same_folder_are_refused(
         ("table3", ("--plot", "x.png"), "fig5"),
         ("fig5", ("--plot", "x.pdf"), ".png"),
         ("table3", ("--seeds", "0"), "--seeds"),
+        ("table3", ("--only", "shared"), "table3 has the settings rg-only, mim-general"),
+        ("table3", ("--only", "kia-graph"), "add --only rg-only"),
         ("table3", ("--set", "tasks.mlm.masking=graph"), "leave it out"),
         ("table3", ("--set", "tasks.irm.weight=0"), "--set tasks.irm.weight=1"),
         ("table3", ("--set", "train.batch_size=999"), "larger than the"),

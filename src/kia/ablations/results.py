@@ -73,7 +73,8 @@ def ablation_result(name: str, runs: Mapping[str, Sequence[ScoredRun]]) -> dict[
 
     Args:
         name: A key of `ABLATIONS`.
-        runs: Setting → its runs, at least one, of the same seeds in every setting.
+        runs: Setting → its runs, at least one, of the same seeds in every setting; the baseline,
+            if the table has one, and any others of its rows.
 
     Returns:
         "rows": for each setting its "label", "runs" (folders), "parameters", "result" (from
@@ -101,9 +102,10 @@ def ablation_result(name: str, runs: Mapping[str, Sequence[ScoredRun]]) -> dict[
                 "gain": _gain(runs[setting], baseline) if baseline else None,
             }
             for setting, label in ablation.rows.items()
+            if setting in runs
         ],
         "baselines": _baseline_gains(runs, baseline) if baseline else {},
-        "claims": [_claim(ablation, runs, *pair) for pair in ablation.claims],
+        "claims": [_claim(ablation, runs, *pair) for pair in ablation.claims if {*pair} <= {*runs}],
         "version": first[0].result["version"],
     }
 

@@ -30,6 +30,10 @@ def ablate(
     data: DataSet,
     out: Annotated[Path, typer.Option(help="folder of all runs; tables may share it")],
     seeds: Annotated[int, typer.Option(min=1, help="training seeds of each setting")] = 1,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="these settings alone (names of the folders of runs)"),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="change a value in all settings")
     ] = None,
@@ -60,7 +64,7 @@ def ablate(
         from kia.ablations.figure import require_matplotlib
 
         require_matplotlib()
-    rows = _plan(table, preset, overrides or [], seeds, out)
+    rows = _chosen(table, _plan(table, preset, overrides or [], seeds, out), only or [])
     prepared = PreparedDataset.open(data)
     split_studies(prepared, split)  # refuses one that has none
     base = load_config(preset, overrides or [])
@@ -96,6 +100,21 @@ def _check_options(table: str, split: str, dataset: str, plot_file: Path | None)
         from kia.cli.console import check_picture
 
         check_picture(plot_file, "--plot")
+
+
+def _chosen(
+    table: str, rows: "dict[str, list[PlannedRun]]", only: list[str]
+) -> "dict[str, list[PlannedRun]]":
+    """The rows of `--only`, in the order of the table; all without it."""
+    from kia.ablations.settings import ABLATIONS
+
+    for name in only:
+        if name not in rows:
+            raise UsageError(f"--only {name}: {table} has the settings {', '.join(rows)}")
+    baseline = ABLATIONS[table].baseline
+    if only and baseline and baseline not in only:
+        raise UsageError(f"--only: {table} compares with {baseline}; add --only {baseline}")
+    return {name: runs for name, runs in rows.items() if not only or name in only}
 
 
 def _plan(

@@ -196,6 +196,7 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
         view_mask: Tensor | None = None,
         *,
         image_features: ImageFeatures | None = None,
+        rows: int = 1,
         **options: Any,
     ) -> Any:
         """Writes reports; the images are encoded once, their keys and values once a layer.
@@ -205,11 +206,12 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
             view_ids: (B, W), 0 frontal, 1 lateral.
             view_mask: (B, W), False where a view is absent.
             image_features: The studies, encoded (`encode_images`), instead of the three above.
+            rows: Reports of each study that are begun, for processors that tell them apart.
             options: transformers' generation options (`num_beams`, `max_new_tokens`, …); without a
                 `generation_config`, those of the model's `generation_defaults` come below them.
 
         Returns:
-            (B, T) token ids, [START] first; what `generate` of transformers returns.
+            (B · rows, T) token ids, [START] first; what `generate` of transformers returns.
         """
         # on CPU in float32, so that a study's report does not depend on its batch
         exact = torch.autocast("cpu", enabled=False) if self.device.type == "cpu" else None
@@ -224,7 +226,7 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
             sequence = image_features.sequence
             context = self.text_decoder.stack.context(sequence, image_features.mask)
             start = torch.full(
-                (len(sequence), 1), self.config.start_token_id, device=sequence.device
+                (len(sequence) * rows, 1), self.config.start_token_id, device=sequence.device
             )
             settings = self._decoding_options(options)
             return super().generate(input_ids=start, image_context=context, **settings)
