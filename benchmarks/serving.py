@@ -64,9 +64,15 @@ class Load:
                 connection.close()
 
 
-def form(image: bytes) -> bytes:
-    head = 'Content-Disposition: form-data; name="images"; filename="x"'
-    return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode() + image + f"\r\n--{BOUNDARY}--\r\n".encode()
+def form(image: bytes, candidates: int | None) -> bytes:
+    fields = {'name="images"; filename="x"': image}
+    if candidates:
+        fields['name="candidates"'] = str(candidates).encode()
+    parts = (
+        f"--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + content
+        for head, content in fields.items()
+    )
+    return b"\r\n".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
 
 
 def phantoms(count: int) -> list[bytes]:
@@ -94,6 +100,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300, help="of all rounds")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--alone", type=float, default=0.25, help="share of the time of one client")
+    parser.add_argument("--candidates", type=int, help="of each request; the model's if absent")
     parser.add_argument("--path", default="/v1/reports")
     parser.add_argument("--serve", nargs="*", default=[], help="options of kia serve, without --")
     given = parser.parse_args()
@@ -110,7 +117,8 @@ def main() -> None:
                 server.wait()
                 log.seek(0)
                 sys.exit(log.read().decode())
-            load = Load(int(address[1]), [form(content) for content in contents], given.path)
+            bodies = [form(content, given.candidates) for content in contents]
+            load = Load(int(address[1]), bodies, given.path)
             measure(load, psutil.Process(server.pid), given)
             server.send_signal(signal.SIGTERM)
             print(f"server ends with {server.wait(60)}")
