@@ -25,7 +25,8 @@ installed = pytest.mark.skipif(
 def test_it_is_small_and_holds_no_code() -> None:
     names = {file.name for file in FOLDER.iterdir()}
     assert names == {
-        *("README.md", "config.json", "generation_config.json", "model.safetensors"),
+        *("README.md", "failure-missed.jpg", "failure-named-otherwise.jpg"),
+        *("config.json", "generation_config.json", "model.safetensors"),
         *("plausibility.safetensors", "processor_config.json", "results.json"),
         *("tokenizer.json", "tokenizer_config.json"),
     }
@@ -66,3 +67,19 @@ def test_a_published_x_ray_gives_a_report(capsys: pytest.CaptureFixture[str]) ->
     record = json.loads(capsys.readouterr().out)
     assert record["report"][0].isupper() and record["report"].rstrip().endswith(".")
     assert record["images"]
+
+
+@installed
+def test_heat_maps_are_of_the_report_that_is_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The choice among candidates included."""
+    example = resources.files("kia") / "serving" / "assets" / "examples" / "pneumocystis-cyst.jpg"
+    with resources.as_file(example) as path:
+        assert main(["generate", NAME, str(path), "--jsonl", "-"]) == 0
+        record = json.loads(capsys.readouterr().out)
+        file = tmp_path / "maps.png"
+        words = ["explain", "attention", NAME, str(path), "--report", "generated"]
+        assert main([*words, "--out", str(file)]) == 0
+    assert len(record["candidates"]) > 1
+    assert capsys.readouterr().out.splitlines()[0] == record["raw"]

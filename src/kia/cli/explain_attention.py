@@ -128,10 +128,11 @@ def _observations(wanted: list[str] | None) -> list[str]:
 
 
 def _written(model: Any, processor: Any, inputs: dict[str, Any]) -> str:
-    from kia.generation import generation_settings, write_reports
+    from kia.candidates import chosen_reports
+    from kia.generation import generation_settings
 
     settings = generation_settings(model)
-    text = write_reports(model, processor, inputs, settings)[0]
+    text = chosen_reports(model, processor, inputs, settings)[0]
     console.out.print(text, markup=False, soft_wrap=True)
     return text
 
