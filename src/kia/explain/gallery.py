@@ -115,7 +115,7 @@ def gallery_page(
         '<p class="warning">This file holds images and reports of the data set: patient data '
         "wherever these are. Research only; not for clinical use.</p>",
         f'<p class="note">{len(studies)} studies. R marks the patient\'s right.</p>',
-        f"<nav>{''.join(links)}</nav>",
+        f"<nav>{' '.join(links)}</nav>",
         "<h3>Figure 8: key patches of the 34 landmarks</h3>",
         _key_patches(dataset, studies, model),
     ]
