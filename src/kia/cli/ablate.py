@@ -59,11 +59,7 @@ def ablate(
 
     _check_options(table, split, dataset, plot_file)
     check_files(json=json_file, markdown=markdown_file, latex=latex_file, plot=plot_file)
-    picture = (plot_file or out / "fig5.png") if table == "fig5" else None
-    if picture:
-        from kia.ablations.figure import require_matplotlib
-
-        require_matplotlib()
+    picture = _picture(table, plot_file, out)
     rows = _chosen(table, _plan(table, preset, overrides or [], seeds, out), only or [])
     prepared = PreparedDataset.open(data)
     split_studies(prepared, split)  # refuses one that has none
@@ -100,6 +96,16 @@ def _check_options(table: str, split: str, dataset: str, plot_file: Path | None)
         from kia.cli.console import check_picture
 
         check_picture(plot_file, "--plot")
+
+
+def _picture(table: str, plot_file: Path | None, out: Path) -> Path | None:
+    """Where Figure 5 goes; None for a table."""
+    if table != "fig5":
+        return None
+    from kia.ablations.figure import require_matplotlib
+
+    require_matplotlib()
+    return plot_file or out / "fig5.png"
 
 
 def _chosen(

@@ -97,11 +97,14 @@ def read_iu_xray(
     promised = entries is not None and section in ("report", "findings")
     studies = _studies(candidates, folder, promised, rejects, lost)
     if complete:
-        gone = {reject.what for reject in lost}
-        counts = Counter[str](c.split for c in candidates if c.split and c.id not in gone)
-        by_r2gen = entries is not None and split is None
-        require_complete(counts, lost, SPLIT_COUNTS if by_r2gen else None)
+        _require_published(candidates, lost, by_r2gen=entries is not None and split is None)
     return studies, rejects + lost
+
+
+def _require_published(candidates: list[_Candidate], lost: list[Reject], *, by_r2gen: bool) -> None:
+    gone = {reject.what for reject in lost}
+    counts = Counter[str](c.split for c in candidates if c.split and c.id not in gone)
+    require_complete(counts, lost, SPLIT_COUNTS if by_r2gen else None)
 
 
 def files_of(*paths: object) -> list[Path]:

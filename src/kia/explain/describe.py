@@ -59,8 +59,7 @@ def describe(
           absent, −1 uncertain), `present` (probability) and `agrees` (None where the sentence is
           uncertain); `agrees`: False if an opinion is another, None without any.
         - `findings`: observation → probability of "present"; None of a model that cannot fill in
-          the label report.
-        - `notice`: not for clinical use.
+          the label report; `notice`: not for clinical use.
 
     Raises:
         ModelError: `rerank` needs [MATCH] or labels, and the model was trained without them.
@@ -70,22 +69,28 @@ def describe(
     images = image_features(model, inputs)
     found = report_candidates(model, processor, images, settings, seed=seed, streamer=streamer)
     answers = label_answers(model, processor, images)
-    reports = [own[0].text for own in found]
-    evidence = report_evidence(model, processor, images, reports, answers)
+    evidence = report_evidence(model, processor, images, [own[0].text for own in found], answers)
     grid = model.config.grid
     present = None if answers is None else answers.tolist()
     return [
-        {
-            "report": readable(own[0].text),
-            "raw": own[0].text,
-            "match": own[0].match,
-            "candidates": [_candidate(one) for one in own] if settings.candidates > 1 else [],
+        _report(own, settings)
+        | {
             "sentences": _sentences(evidence[study], grid, _views(images, study, grid**2)),
             "findings": present and dict(zip(OBSERVATIONS, present[study], strict=True)),
-            "notice": NOTICE,
         }
         for study, own in enumerate(found)
     ]
+
+
+def _report(own: list[Candidate], settings: GenerationConfig) -> dict[str, Any]:
+    chosen = own[0]
+    return {
+        "report": readable(chosen.text),
+        "raw": chosen.text,
+        "match": chosen.match,
+        "candidates": [_candidate(one) for one in own] if settings.candidates > 1 else [],
+        "notice": NOTICE,
+    }
 
 
 def _candidate(one: Candidate) -> dict[str, Any]:

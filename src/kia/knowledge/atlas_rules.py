@@ -139,9 +139,7 @@ def landmark_masks(contours: Mapping[str, Points]) -> dict[str, Mask]:
     Raises:
         DataError: A contour is missing or has other points.
     """
-    for name, points in POINTS.items():
-        if name not in contours or contours[name].shape != (points, 2):
-            raise DataError(f"contour {name} is missing or has not {points} points (x, y)")
+    _check(contours)
     right, left = _Lung("right", contours), _Lung("left", contours)
     heart = filled(contours["cardiac_silhouette"])
     heart_x1, heart_top = contours["cardiac_silhouette"].min(axis=0)
@@ -176,22 +174,28 @@ def landmark_masks(contours: Mapping[str, Points]) -> dict[str, Mask]:
         # Annotated.
         "cardiac silhouette": heart,
         # The upper right corner of the heart (about 4 cm below the carina), 3 cm wide.
-        "cavoatrial junction": box(
-            (heart_x1 + midline) / 2 - 0.06 * h,
-            heart_top - 0.06 * h,
-            (heart_x1 + midline) / 2 + 0.06 * h,
-            heart_top + 0.06 * h,
-        ),
+        "cavoatrial junction": _around((heart_x1 + midline) / 2, heart_top, 0.06 * h, 0.06 * h),
         # The part of the heart on the right of the midline.
         "right atrium": heart & (midline > _xs),
         # Left of the spine's middle, 2.5 cm wide, from the arch to the diaphragm.
         "descending aorta": box(midline, carina - 0.05 * h, midline + 0.1 * h, heart_bottom),
         # Where the trachea divides: 31 % of the lung height below the apices, on the midline.
-        "carina": box(midline - 0.05 * h, carina - 0.04 * h, midline + 0.05 * h, carina + 0.04 * h),
+        "carina": _around(midline, carina, 0.05 * h, 0.04 * h),
         # Both sides below the diaphragm.
         "abdomen": masks["right upper abdomen"] | masks["left upper abdomen"],
     }
     return masks
+
+
+def _check(contours: Mapping[str, Points]) -> None:
+    for name, points in POINTS.items():
+        if name not in contours or contours[name].shape != (points, 2):
+            raise DataError(f"contour {name} is missing or has not {points} points (x, y)")
+
+
+def _around(x: float, y: float, beside: float, above: float) -> Mask:
+    """A box by its centre and half its sides."""
+    return box(x - beside, y - above, x + beside, y + above)
 
 
 def _extent(lung: Mask, outward: int) -> Mask:
