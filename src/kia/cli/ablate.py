@@ -32,7 +32,7 @@ def ablate(
     seeds: Annotated[int, typer.Option(min=1, help="training seeds of each setting")] = 1,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="these settings alone (names of the folders of runs)"),
+        typer.Option("--only", help="these settings alone; a wrong name lists them"),
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="change a value in all settings")
