@@ -59,12 +59,27 @@ def label_agreement(
             "this model does not know the training shares of the 14 observations, by which labels "
             "choose; train with tasks.mlm.masking=label (preset kia-label) and this version of kia"
         )
-    answers = label_probabilities(model, processor, images).double()
+    answers = label_probabilities(model, processor, images)
+    chosen = torch.as_tensor(studies, device=answers.device)
+    return information(answers[chosen], reports, shares)
+
+
+def information(answers: Tensor, reports: Sequence[str], shares: Sequence[float]) -> Tensor:
+    """The formula of `label_agreement`, whoever answers.
+
+    Args:
+        answers: (R, 14) probabilities of "present".
+        reports: R texts.
+        shares: (14,) of the training reports that have each observation.
+
+    Returns:
+        (R,) in nats.
+    """
+    answers = answers.double()
     read = [[labels[name] in (1, -1) for name in OBSERVATIONS] for labels in label_reports(reports)]
     present = torch.tensor(read, device=answers.device).view(-1, len(OBSERVATIONS))
     usual = torch.tensor(shares, dtype=torch.float64, device=answers.device)
-    own = _chance(answers[torch.as_tensor(studies, device=answers.device)], present)
-    return (own.log() - _chance(usual, present).log()).sum(1)
+    return (_chance(answers, present).log() - _chance(usual, present).log()).sum(1)
 
 
 def _chance(of_present: Tensor, present: Tensor) -> Tensor:
