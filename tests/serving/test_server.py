@@ -140,6 +140,18 @@ def test_what_says_that_it_is_large_is_refused_before_it_is_sent(live):
     assert (status, said["detail"]) == (413, "larger than the 1 MiB that a request may have")
 
 
+def test_whoever_sends_more_than_is_read_gets_the_answer_all_the_same(live):
+    port = live(queue=1)
+    first = Client(port)
+    first.begin(1 << 20)
+    until(port, "kia_requests_under_way 1.0")
+    for _ in range(5):  # closed with unread bytes, a connection is reset
+        client = Client(port)
+        client.begin(1 << 21)
+        client.send(bytes(1 << 21))
+        assert client.answer()[0] == 429
+
+
 def test_an_endless_upload_is_stopped_at_the_limit(live):
     client = Client(live(upload_mb=1))
     client.begin(None)

@@ -1,7 +1,9 @@
 """What every request passes before a byte of its body is read: token, size, places; and the log."""
 
+import asyncio
 import base64
 import binascii
+import contextlib
 import hmac
 import logging
 import time
@@ -22,6 +24,7 @@ ROUTES = (
 )
 """What the log and the metrics name; any other path may hold anything, and is "other"."""
 
+_LINGER = 1.0  # seconds that are given to an upload whose answer is known already
 _log = logging.getLogger("kia.serving")
 
 
@@ -50,15 +53,20 @@ class Gate:
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = scope["path"] if scope["path"] in ROUTES else "other"
         since, status = time.monotonic(), 500
+        upload = _Upload(receive)
 
         async def noted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif scope["method"] == "POST" and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                await upload.discard()
+                message = {"type": "http.response.body"}
             await send(message)
 
         try:
-            await self._answer(scope, receive, noted)
+            await self._answer(scope, upload.receive, noted)
         finally:
             seconds = time.monotonic() - since
             self._metrics.requests.labels(route, status).inc()
@@ -115,6 +123,29 @@ class Gate:
         if token is None or (scope["type"] == "http" and scope["path"] in OPEN):
             return True
         return hmac.compare_digest(_given_token(scope), token.encode())
+
+
+class _Upload:
+    """The body of a request, of which something may be unread when the answer is sent.
+
+    Closing a connection with unread bytes resets it, and the client may lose the answer with it.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._ended = receive, False
+
+    async def receive(self) -> Message:
+        """The next part."""
+        message = await self._receive()
+        self._ended = not message.get("more_body", False)
+        return message
+
+    async def discard(self) -> None:
+        """Reads what is left, for `_LINGER` at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                while not self._ended:
+                    await self.receive()
 
 
 def _given_token(scope: Scope) -> bytes:
