@@ -8,8 +8,8 @@ present. On validation, against present or uncertain: cross-entropy and AUROC (o
 that at least three studies have), beside those of the models' answers at [MASK].
 
 With --candidates each model writes so many reports a study, and one is chosen by `--rerank
-labels` with the answers of [MASK], of the classifier, and of the true labels, the most that
-choosing can reach. Macro F1 is over 13 observations, uncertain as absent.
+labels` with the answers of [MASK], of the classifier, and of the true labels, about the most
+that choosing can reach. Macro F1 is over 13 observations, uncertain as absent.
 """
 
 import argparse
@@ -27,12 +27,7 @@ from kia.data.store import PreparedDataset
 from kia.evaluation.clinical import clinical_measures
 from kia.evaluation.probabilities import auroc
 from kia.explain.findings import dataset_findings
-from kia.generation import (
-    dataset_inputs,
-    generation_settings,
-    image_features,
-    load_model,
-)
+from kia.generation import dataset_inputs, generation_settings, image_features, load_model
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.label_rules import label_reports
 from kia.models.efficientnet import EfficientNetStem, load_published_weights
