@@ -17,7 +17,6 @@ import math
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, layer_norm
 
@@ -31,6 +30,8 @@ from kia.generation import dataset_inputs, generation_settings, image_features, 
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.label_rules import label_reports
 from kia.models.efficientnet import EfficientNetStem, load_published_weights
+from kia.models.kia import KIAForReportGeneration
+from kia.processing import KIAProcessor
 from kia.studies import VIEWS, Split
 
 FEWEST = 3
@@ -80,9 +81,10 @@ def fitted(rows: Tensor, present: Tensor) -> nn.Sequential:
     return layer.eval()
 
 
-def written(name: str, dataset: PreparedDataset, count: int) -> list[list[str]]:
-    """Different reports of a model for each validation study, its greedy one first."""
-    model, processor = load_model(name)
+def written(
+    model: KIAForReportGeneration, processor: KIAProcessor, dataset: PreparedDataset, count: int
+) -> list[list[str]]:
+    """Different reports for each validation study, the greedy one first."""
     settings = generation_settings(model, beams=1, candidates=count, rerank="none")
     found: list[list[str]] = []
     val = dataset.indices("val")
@@ -119,15 +121,13 @@ def main() -> None:
     dataset = PreparedDataset.open(given.data)
     stem = EfficientNetStem(1).eval()
     load_published_weights(stem)
-    truth, known = states(dataset, "val"), states(dataset, "train")
-    layer = fitted(features(stem, dataset, "train"), known)
+    truth = states(dataset, "val")
+    layer = fitted(features(stem, dataset, "train"), states(dataset, "train"))
     with torch.no_grad():
         answers = {"linear": layer(features(stem, dataset, "val")).sigmoid()}
-    for name in given.models:
-        found: NDArray[np.float32] = dataset_findings(
-            *load_model(name), dataset, dataset.indices("val")
-        )
-        answers[name] = torch.tensor(found, dtype=torch.float32)
+    models = {name: load_model(name) for name in given.models}
+    for name, own in models.items():
+        answers[name] = torch.from_numpy(dataset_findings(*own, dataset, dataset.indices("val")))
     shown = [place for place in range(len(OBSERVATIONS)) if truth[:, place].sum() >= FEWEST]
     for name, chances in answers.items():
         scores = [auroc(chances[:, k].numpy(), truth[:, k].bool().numpy()) for k in shown]
@@ -137,15 +137,11 @@ def main() -> None:
             print(f"  {OBSERVATIONS[place]}: {score:.2f} ({int(truth[:, place].sum())} studies)")
     if not given.candidates:
         return
-    shares = ((known.sum(0) + 1) / (len(known) + 2)).tolist()
-    for name in given.models:
-        candidates = written(name, dataset, given.candidates)
-        for who, chances in {
-            "[MASK]": answers[name],
-            "linear": answers["linear"],
-            "truth": truth,
-        }.items():
-            chosen = choice(candidates, chances, shares)
+    for name, (model, processor) in models.items():
+        candidates = written(model, processor, dataset, given.candidates)
+        judges = {"[MASK]": answers[name], "linear": answers["linear"], "truth": truth}
+        for who, chances in judges.items():
+            chosen = choice(candidates, chances, model.config.label_shares)
             print(f"{name}, of {given.candidates} by {who}: {len(set(chosen))} different, ", end="")
             print(f"macro-13 F1 {macro_13(chosen, dataset):.3f}")
 

@@ -59,7 +59,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            elif scope["method"] == "POST" and not message.get("more_body"):
+            elif scope["method"] == "POST" and not (upload.ended or message.get("more_body")):
                 await send({**message, "more_body": True})
                 await upload.discard()
                 message = {"type": "http.response.body"}
@@ -132,19 +132,19 @@ class _Upload:
     """
 
     def __init__(self, receive: Receive) -> None:
-        self._receive, self._ended = receive, False
+        self._receive, self.ended = receive, False
 
     async def receive(self) -> Message:
         """The next part."""
         message = await self._receive()
-        self._ended = not message.get("more_body", False)
+        self.ended = not message.get("more_body", False)
         return message
 
     async def discard(self) -> None:
         """Reads what is left, for `_LINGER` at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LINGER):
-                while not self._ended:
+                while not self.ended:
                     await self.receive()
 
 
