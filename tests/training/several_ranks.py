@@ -17,7 +17,7 @@ from kia.models import KIAForReportGeneration, ranks
 from kia.tasks.joint import JointObjective
 from kia.training import train
 from kia.training.build import build_model, build_processor
-from kia.training.distributed import join, on_first
+from kia.training.distributed import join, leave, on_first
 from kia.training.loop import Trainer
 from kia.training.optim import build_optimizer
 from kia.training.precision import Precision
@@ -103,6 +103,11 @@ def dies(config: RunConfig, data: Path, run: Path) -> None:
     raise AssertionError("it should have died")
 
 
+def threads() -> list[str]:
+    """Names of this process's threads."""
+    return [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+
+
 def main(data: Path, settings: Path, out: Path) -> None:
     join()
     config = RunConfig.model_validate(json.loads(settings.read_text()))
@@ -119,6 +124,9 @@ def main(data: Path, settings: Path, out: Path) -> None:
     train(in_parts, data, out / "killed", resume=True, reporter=Silence())
     words = ("--data", str(data), "--split", "val", "--out", str(out / "several" / "reports.jsonl"))
     assert kia(["generate", str(out / "run"), *words]) == 0
+    assert any("gloo" in name for name in threads())
+    leave()
+    assert not any("gloo" in name for name in threads())
 
 
 if __name__ == "__main__":

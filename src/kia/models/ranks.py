@@ -124,3 +124,8 @@ def _group(x: Tensor) -> Any:
 @functools.lru_cache(maxsize=1)
 def _between_cpus(world: Any) -> Any:
     return world if dist.get_backend(world) == "gloo" else dist.new_group(backend="gloo")
+
+
+def forget() -> None:
+    """Lets go of the processes, before their group ends."""
+    _between_cpus.cache_clear()

@@ -29,8 +29,19 @@ def join() -> torch.device:
     """Meets the other ranks, if there are any; returns this one's device."""
     device: torch.device = PartialState(cpu=not torch.accelerator.is_available()).device
     if ranks.count() > 1:
-        atexit.register(dist.destroy_process_group)
+        atexit.register(leave)
     return device
+
+
+def leave() -> None:
+    """Ends the group and its threads, while Python can still take back what these hold.
+
+    A gloo thread that lets go of a tensor after the interpreter has begun to end aborts the
+    process. Whoever remembers the group keeps its threads alive.
+    """
+    ranks.forget()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def check_batch(config: TrainConfig) -> None:
