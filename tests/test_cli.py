@@ -3,6 +3,7 @@
 import errno
 import importlib
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -200,3 +201,19 @@ def test_pictures_load_no_dicom_reader(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["frontal", "False"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libgomp is torch's on Linux")
+def test_threads_that_wait_soon_sleep_unless_the_user_says_otherwise() -> None:
+    def said(**chosen: str) -> str:
+        """What libgomp says of itself when torch loads it, in a process of its own."""
+        code = "from kia.cli.main import main; main(['--version']); import torch"
+        place = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", *chosen)}
+        place |= {"OMP_DISPLAY_ENV": "verbose", **chosen}
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(words, env=place, capture_output=True, text=True, check=True)
+        return done.stderr
+
+    assert f"GOMP_SPINCOUNT = '{main_module.SPINS}'" in said()
+    assert "GOMP_SPINCOUNT = '7'" in said(GOMP_SPINCOUNT="7")
+    assert "GOMP_SPINCOUNT = '0'" in said(OMP_WAIT_POLICY="PASSIVE")

@@ -1,6 +1,7 @@
 """The `kia` command: finds the commands and turns every failure into one line."""
 
 import errno
+import os
 import sys
 import traceback
 import warnings
@@ -13,6 +14,13 @@ from typer.core import TyperGroup
 
 import kia
 from kia.errors import KIAError
+
+SPINS = "3000"
+"""How often a thread of torch looks for work before it sleeps; libgomp's own is 300,000.
+
+Two threads that wait for each other awake lose a time slice at each kernel where one of their cores
+has other work: a report took 17 s instead of 6. On free cores nothing is lost (docs/performance.md).
+"""
 
 COMMANDS = {
     "demo": "Make phantom X-rays, train a tiny model on them, score it, and show a report.",
@@ -128,6 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 failure, 2 wrong usage or configuration, 130 interrupted.
     """
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when a command imports torch
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

@@ -88,7 +88,7 @@ def read_doubtful(
             return _decode(file, name, max_pixels)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ImageError(f"{name}: no such image") from None
     except MemoryError:
         raise ImageError(f"{name}: needs too much memory to decode") from None
