@@ -5,6 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import affine_grid, grid_sample
 from torch.utils.data import DataLoader
 
 from kia.config import DataConfig, TasksConfig
@@ -221,6 +222,25 @@ def test_without_augmentation_settings_pixels_stay(make_builder, dataset):
     grey = (build(builder, [0, 1]).pixel_values[:, :, 0] + 1) * 127.5
     for row in range(2):
         assert np.abs(grey[row].numpy() - dataset.pixels(row)).max() <= 1
+
+
+def test_augmentation_is_that_of_torchs_affine_grid(make_builder, dataset):
+    settings = {"shift": 0.1, "scale": 0.2, "brightness": 0.1, "contrast": 0.3}
+    builder, studies = make_builder(**settings), np.array([0, 1, 3])
+    draws = uniforms(builder.seed, 4, studies, "augment", 10).reshape(6, 5)
+    zoom, across, down, contrast, brightness = torch.from_numpy(2 * draws - 1).float().T
+    theta = torch.zeros(6, 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1 + settings["scale"] * zoom
+    # coordinates run from -1 to 1: a share of the side is twice as much
+    theta[:, :, 2] = 2 * settings["shift"] * torch.stack([across, down], 1)
+    pixels = torch.stack([torch.tensor(dataset.pixels(int(study))) for study in studies])
+    images = pixels.float().reshape(6, 1, SIZE, SIZE)
+    grid = affine_grid(theta, list(images.shape), align_corners=False)
+    moved = grid_sample(images, grid, padding_mode="border", align_corners=False)[:, 0]
+    lit = (moved - 128) * (1 + settings["contrast"] * contrast[:, None, None]) + 128
+    lit = (lit + 255 * settings["brightness"] * brightness[:, None, None]).clamp(0, 255)
+    found = (build(builder, studies, 4).pixel_values[:, :, 0].flatten(0, 1) + 1) * 127.5
+    torch.testing.assert_close(found, lit, atol=0.01, rtol=0)
 
 
 def test_augmentation_never_flips(make_builder):

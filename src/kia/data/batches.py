@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 from torch.utils.data import Dataset
 
 from kia.config import DataConfig, TasksConfig
@@ -151,16 +151,18 @@ class BatchBuilder:
         count, width, size, _ = pixels.shape
         draws = uniforms(self.seed, epoch, studies, "augment", 5 * width)
         signed = torch.from_numpy(2 * draws - 1).float().reshape(count * width, 5)
-        zoom = 1 + self.data.scale * signed[:, 0]
-        theta = torch.zeros(count * width, 2, 3)
-        theta[:, 0, 0] = theta[:, 1, 1] = zoom
-        theta[:, :, 2] = 2 * self.data.shift * signed[:, 1:3]
+        zoom = 1 + self.data.scale * signed[:, :1]
+        centre = 2 * self.data.shift * signed[:, 1:3]
+        # -1 and 1 are the image's borders; torch's affine_grid takes a product for each pixel
+        middles = (2 * torch.arange(size) + 1) / size - 1
+        grid = torch.empty(count * width, size, size, 2)
+        grid[..., 0] = (middles * zoom + centre[:, :1])[:, None, :]
+        grid[..., 1] = (middles * zoom + centre[:, 1:])[:, :, None]
         images = pixels.reshape(count * width, 1, size, size).float()
-        grid = affine_grid(theta, [count * width, 1, size, size], align_corners=False)
         images = grid_sample(images, grid, padding_mode="border", align_corners=False)
         contrast = 1 + self.data.contrast * signed[:, 3, None, None, None]
         brightness = 255 * self.data.brightness * signed[:, 4, None, None, None]
-        images = (images - 128) * contrast + 128 + brightness
+        images.sub_(128).mul_(contrast).add_(128 + brightness)
         return images.clamp_(0, 255).reshape(count, width, size, size)
 
     def _hidden_patches(
