@@ -18,8 +18,8 @@ from kia.errors import KIAError
 SPINS = "3000"
 """How often a thread of torch looks for work before it sleeps; libgomp's own is 300,000.
 
-Two threads that wait for each other awake lose a time slice at each kernel where one of their cores
-has other work: a report took 17 s instead of 6. On free cores nothing is lost (docs/performance.md).
+Threads that wait awake lose a time slice at each kernel where one of their cores has other work: a
+report took 17 s instead of 6. On free cores nothing is lost (docs/performance.md).
 """
 
 COMMANDS = {
