@@ -1,15 +1,11 @@
 """What a linear classifier reads from the frozen image stem, beside a trained model's [MASK].
 
-    python experiments/linear_probe.py DATA [MODEL …] [--candidates N]
+    python experiments/linear_probe.py DATA [MODEL …]
 
 The classifier: a linear layer on the mean and the maximum of the last feature map over the image,
 frontal and lateral side by side, three epochs of the training split, seed 0; uncertain counts as
 present. On validation, against present or uncertain: cross-entropy and AUROC (of observations
 that at least three studies have), beside those of the models' answers at [MASK].
-
-With --candidates each model writes so many reports a study, and one is chosen by `--rerank
-labels` with the answers of [MASK], of the classifier, and of the true labels, about the most
-that choosing can reach. Macro F1 is over 13 observations, uncertain as absent.
 """
 
 import argparse
@@ -20,18 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, layer_norm
 
-from kia.agreement import information
-from kia.candidates import report_candidates
 from kia.data.store import PreparedDataset
-from kia.evaluation.clinical import clinical_measures
 from kia.evaluation.probabilities import auroc
 from kia.explain.findings import dataset_findings
-from kia.generation import dataset_inputs, generation_settings, image_features, load_model
+from kia.generation import load_model
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.knowledge.label_rules import label_reports
 from kia.models.efficientnet import EfficientNetStem, load_published_weights
-from kia.models.kia import KIAForReportGeneration
-from kia.processing import KIAProcessor
 from kia.studies import VIEWS, Split
 
 FEWEST = 3
@@ -64,9 +54,9 @@ def states(dataset: PreparedDataset, split: Split) -> Tensor:
     )
 
 
-def fitted(rows: Tensor, present: Tensor) -> nn.Sequential:
+def fitted(rows: Tensor, present: Tensor, seed: int = 0) -> nn.Sequential:
     """Fourteen logistic regressions at once."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     layer = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(rows.shape[1], len(OBSERVATIONS)))
     optimizer = torch.optim.AdamW(layer.parameters(), lr=RATE, weight_decay=DECAY)
     steps = EPOCHS * math.ceil(len(rows) / BATCH)
@@ -81,42 +71,11 @@ def fitted(rows: Tensor, present: Tensor) -> nn.Sequential:
     return layer.eval()
 
 
-def written(
-    model: KIAForReportGeneration, processor: KIAProcessor, dataset: PreparedDataset, count: int
-) -> list[list[str]]:
-    """Different reports for each validation study, the greedy one first."""
-    settings = generation_settings(model, beams=1, candidates=count, rerank="none")
-    found: list[list[str]] = []
-    val = dataset.indices("val")
-    for start in range(0, len(val), BATCH):
-        studies = val[start : start + BATCH]
-        images = image_features(model, dataset_inputs(dataset, processor, studies))
-        own = report_candidates(model, processor, images, settings)
-        found += [[candidate.text for candidate in one] for one in own]
-    return found
-
-
-def choice(candidates: list[list[str]], answers: Tensor, shares: list[float]) -> list[str]:
-    """The candidate of each study that the answers (n, 14) make likeliest."""
-    return [
-        own[int(information(answer.expand(len(own), -1), own, shares).argmax())]
-        for own, answer in zip(candidates, answers, strict=True)
-    ]
-
-
-def macro_13(reports: list[str], dataset: PreparedDataset) -> float:
-    """F1 over 13 observations of reports of the validation split."""
-    truth = [study.labels or {} for study in dataset.studies("val")]
-    measure = clinical_measures(label_reports(reports), truth)["uncertain_negative"]
-    return measure.values()["macro_13.f1"]
-
-
 def main() -> None:
     """Prints the scores of each way of answering."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
     parser.add_argument("models", nargs="*")
-    parser.add_argument("--candidates", type=int, default=0)
     given = parser.parse_args()
     dataset = PreparedDataset.open(given.data)
     stem = EfficientNetStem(1).eval()
@@ -125,9 +84,9 @@ def main() -> None:
     layer = fitted(features(stem, dataset, "train"), states(dataset, "train"))
     with torch.no_grad():
         answers = {"linear": layer(features(stem, dataset, "val")).sigmoid()}
-    models = {name: load_model(name) for name in given.models}
-    for name, own in models.items():
-        answers[name] = torch.from_numpy(dataset_findings(*own, dataset, dataset.indices("val")))
+    for name in given.models:
+        found = dataset_findings(*load_model(name), dataset, dataset.indices("val"))
+        answers[name] = torch.from_numpy(found)
     shown = [place for place in range(len(OBSERVATIONS)) if truth[:, place].sum() >= FEWEST]
     for name, chances in answers.items():
         scores = [auroc(chances[:, k].numpy(), truth[:, k].bool().numpy()) for k in shown]
@@ -135,15 +94,6 @@ def main() -> None:
         print(f"{name}: cross-entropy {entropy:.4f}, AUROC {np.mean(scores):.3f}")
         for place, score in zip(shown, scores, strict=True):
             print(f"  {OBSERVATIONS[place]}: {score:.2f} ({int(truth[:, place].sum())} studies)")
-    if not given.candidates:
-        return
-    for name, (model, processor) in models.items():
-        candidates = written(model, processor, dataset, given.candidates)
-        judges = {"[MASK]": answers[name], "linear": answers["linear"], "truth": truth}
-        for who, chances in judges.items():
-            chosen = choice(candidates, chances, model.config.label_shares)
-            print(f"{name}, of {given.candidates} by {who}: {len(set(chosen))} different, ", end="")
-            print(f"macro-13 F1 {macro_13(chosen, dataset):.3f}")
 
 
 if __name__ == "__main__":
