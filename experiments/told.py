@@ -24,6 +24,7 @@ import torch
 from linear_probe import features, fitted, states
 from torch import Tensor
 from torch.nn.functional import cross_entropy, dropout
+from transformers import GenerationMixin
 
 from kia.agreement import masked_label_report
 from kia.data.store import PreparedDataset
@@ -128,13 +129,10 @@ def greedy(
     model: KIAForReportGeneration, processor: KIAProcessor, images: ImageFeatures, begun: Tensor
 ) -> list[str]:
     """Reports that begin with (B, P) tokens, which are left out of them."""
-    tower = model.text_decoder
-    context = tower.stack.context(images.sequence, images.mask)
-    ids, first = begun, begun.shape[1]
-    for _ in range(LONGEST):
-        logits = model.word_logits(tower(ids, causal=True, context=context)[:, -1], tower)
-        ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], 1)
-    return processor.decode(ids[:, first:])
+    context = model.text_decoder.stack.context(images.sequence, images.mask)
+    settings = {"max_new_tokens": LONGEST, "num_beams": 1, "do_sample": False}
+    written = GenerationMixin.generate(model, input_ids=begun, image_context=context, **settings)
+    return processor.decode(written[:, begun.shape[1] :])
 
 
 def reports_told(
