@@ -27,6 +27,7 @@ ORDER = [
     {"ablations", "explain", "hub", "training"},
     {"bench", "serving"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 

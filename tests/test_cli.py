@@ -203,6 +203,15 @@ def test_pictures_load_no_dicom_reader(tmp_path: Path) -> None:
     assert done.stdout.split() == ["frontal", "False"]
 
 
+def test_python_m_kia_is_kia() -> None:
+    words = [sys.executable, "-m", "kia"]
+    shown = subprocess.run([*words, "--version"], capture_output=True, text=True, check=True)
+    assert shown.stdout == f"kia {kia.__version__}\n"
+    wrong = subprocess.run([*words, "no-such"], capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: ")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="libgomp is torch's on Linux")
 def test_threads_that_wait_soon_sleep_unless_the_user_says_otherwise() -> None:
     def said(**chosen: str) -> str:

@@ -116,6 +116,8 @@ def check_code(code: str) -> None:
 def check_python(words: list[str], document: str) -> None:
     if words[0] == "-c":
         check_code(words[1])
+    elif words[:2] == ["-m", "kia"]:
+        check_mention(words[2:])
     elif words[:2] == ["-m", "pytest"]:
         assert all((ROOT / word).exists() for word in words[2:] if not word.startswith("-"))
     elif (ROOT / words[0]).is_file():
