@@ -3,7 +3,8 @@
     python benchmarks/beside.py [--busy N] [--rounds N]
 
 Whole processes of `kia generate kia-small-iu-xray`, in turn, with no other work and with N
-processes that each keep a core busy. Linux; run it on a machine that does nothing else.
+processes that each keep a core busy, as in another terminal. Linux; run it on a machine that does
+nothing else.
 """
 
 import argparse
@@ -27,8 +28,11 @@ WAITING = {"kia": SPINS, "libgomp": "300000"}  # which is libgomp's default
 
 @contextmanager
 def busy(count: int) -> Iterator[None]:
-    """So many processes that never rest."""
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    """So many processes that never rest, each in a session (and scheduler's group) of its own."""
+    others = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+        for _ in range(count)
+    ]
     try:
         yield
     finally:
