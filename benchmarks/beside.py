@@ -38,6 +38,7 @@ def busy(count: int) -> Iterator[None]:
     finally:
         for other in others:
             other.kill()
+            other.wait()
 
 
 def seconds(image: Path, spins: str) -> float:
@@ -67,8 +68,8 @@ def main() -> None:
         for count in (0, given.busy):
             with busy(count):
                 rounds = [
-                    {who: seconds(image, spins) for who, spins in WAITING.items()}
-                    for _ in range(given.rounds)
+                    {who: seconds(image, WAITING[who]) for who in sorted(WAITING, reverse=turn % 2)}
+                    for turn in range(given.rounds)
                 ]
             shown = {who: median(each[who] for each in rounds) for who in WAITING}
             ratios = sorted(each["libgomp"] / each["kia"] for each in rounds)

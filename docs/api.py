@@ -26,7 +26,8 @@ def show_everything() -> None:
                 setattr(package, name, getattr(package, name))
             inside = [m.name for m in pkgutil.iter_modules(package.__path__)]
             package.__all__ = [*package.__all__, *inside]  # type: ignore[attr-defined]
-    kia.__all__.remove("cli")  # kia --help tells of it
+    for name in ("cli", "__main__"):  # kia --help tells of it
+        kia.__all__.remove(name)
     # KIAConfig inherits an annotation that transformers writes as a string, with a name of its own.
     kia.models.configuration.Literal = Literal  # type: ignore[attr-defined]
 

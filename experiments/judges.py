@@ -7,9 +7,9 @@ the greedy one first, and of the first 8, 16, … one is chosen:
 
 - `[MASK]`, `linear`, `labels`: by the formula of `--rerank labels` with the answers of the model,
   of a linear layer on the frozen stem (`linear_probe.py`, another seed each draw), and of the true
-  labels: the most that a judge of these observations can reach;
-- `consensus`: the one most like the others by ROUGE-L (minimum Bayes risk);
-- `reference`: the one most like the true report by ROUGE-L: the most that a judge of words can.
+  labels: about the most that a judge of these observations can reach;
+- `consensus`: the one most like the others by ROUGE-L, each different report counted once;
+- `reference`: the one most like the true report by ROUGE-L: the most that can be reached in it.
 
 Scores by protocol r2gen; macro F1 over 13 observations, uncertain as absent. Mean and standard
 deviation over draws.

@@ -18,8 +18,8 @@ from kia.errors import KIAError
 SPINS = "3000"
 """How often a thread of torch looks for work before it sleeps; libgomp's own is 300,000.
 
-Threads that wait awake lose a time slice at each kernel where one of their cores has other work: a
-report took 17 s instead of 6. On free cores nothing is lost (docs/performance.md).
+Threads that wait awake lose a time slice at each kernel where another program keeps one of their
+cores busy: a report took 33 s instead of 7 (docs/performance.md).
 """
 
 COMMANDS = {
