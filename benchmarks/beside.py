@@ -12,14 +12,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
+import torch
 from PIL import Image
 
+from kia.bench.rounds import ratios, time_in_turn
 from kia.cli.main import SPINS
 from kia.data.phantom import phantom_study
 
@@ -41,18 +43,15 @@ def busy(count: int) -> Iterator[None]:
             other.wait()
 
 
-def seconds(image: Path, spins: str) -> float:
-    """Of a report, from the start of its process."""
-    kia = str(Path(sys.executable).with_name("kia"))
+def report(image: Path, spins: str) -> None:
+    """Writes a report in a process of its own."""
     place = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    since = time.perf_counter()
     subprocess.run(
-        [kia, "generate", "kia-small-iu-xray", str(image)],
+        [sys.executable, "-m", "kia", "generate", "kia-small-iu-xray", str(image)],
         env=place | {"GOMP_SPINCOUNT": spins},
         check=True,
         capture_output=True,
     )
-    return time.perf_counter() - since
 
 
 def main() -> None:
@@ -64,19 +63,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.png"
         Image.fromarray(phantom_study(0, 0, size=512).pixels[0]).save(image)
-        seconds(image, SPINS)
+        runs = {who: partial(report, image, spins) for who, spins in WAITING.items()}
         for count in (0, given.busy):
             with busy(count):
-                rounds = [
-                    {who: seconds(image, WAITING[who]) for who in sorted(WAITING, reverse=turn % 2)}
-                    for turn in range(given.rounds)
-                ]
-            shown = {who: median(each[who] for each in rounds) for who in WAITING}
-            ratios = sorted(each["libgomp"] / each["kia"] for each in rounds)
+                seconds = time_in_turn(runs, given.rounds, torch.device("cpu"))
+            own, others = seconds["kia"], seconds["libgomp"]
+            slower = ratios(own, others)
             print(
-                f"{count} busy processes: kia {shown['kia']:.1f} s, "
-                f"libgomp {shown['libgomp']:.1f} s, "
-                f"ratio {median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
+                f"{count} busy processes: kia {median(own):.1f} s, "
+                f"libgomp {median(others):.1f} s, "
+                f"ratio {median(slower):.2f} ({min(slower):.2f}–{max(slower):.2f})"
             )
 
 

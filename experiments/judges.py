@@ -21,20 +21,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from linear_probe import features, fitted, states
+from linear_probe import features, linear_answers, macro_13, states
 from numpy.typing import NDArray
 from torch import Tensor
 
 from kia.agreement import information
 from kia.candidates import report_candidates
 from kia.data.store import PreparedDataset
-from kia.evaluation.clinical import clinical_measures
 from kia.evaluation.language import LanguageScorer
 from kia.evaluation.ngrams import rouge_l
 from kia.explain.findings import dataset_findings
 from kia.generation import dataset_inputs, generation_settings, image_features, load_model
 from kia.knowledge.label_rules import label_reports
-from kia.models.efficientnet import EfficientNetStem, load_published_weights
 from kia.models.kia import KIAForReportGeneration
 from kia.processing import KIAProcessor
 
@@ -73,11 +71,10 @@ def by_answers(pool: list[list[str]], answers: Tensor, shares: list[float]) -> S
     ]
 
 
-def by_consensus(own: list[str]) -> NDArray[np.float64]:
-    """How like the other candidates each one is."""
+def likeness(own: list[str]) -> NDArray[np.float64]:
+    """How like each other the candidates are, a row for each."""
     words = [" ".join(text.lower().split()) for text in own]
-    likeness = [rouge_l([word] * len(words), words) for word in words]
-    return np.mean(likeness, axis=1)
+    return np.array([rouge_l([word] * len(words), words) for word in words])
 
 
 def by_reference(own: list[str], reference: str) -> NDArray[np.float64]:
@@ -88,18 +85,20 @@ def by_reference(own: list[str], reference: str) -> NDArray[np.float64]:
 
 def choices(
     pool: list[list[str]],
-    count: int,
+    counts: Sequence[int],
     answers: dict[str, Tensor],
     shares: list[float],
     refs: Sequence[str],
-) -> Iterator[tuple[str, list[str]]]:
-    """Judge and what it chooses of the first `count` candidates of each study."""
-    pool = [own[:count] for own in pool]
+) -> Iterator[tuple[int, str, list[str]]]:
+    """Number, judge, and what it chooses of the first so many candidates of each study."""
     scores = {who: by_answers(pool, given, shares) for who, given in answers.items()}
-    scores["consensus"] = [by_consensus(own) for own in pool]
     scores["reference"] = [by_reference(own, ref) for own, ref in zip(pool, refs, strict=True)]
-    for who, given in scores.items():
-        yield who, [own[int(each.argmax())] for own, each in zip(pool, given, strict=True)]
+    alike = [likeness(own) for own in pool]
+    for count in counts:
+        scores["consensus"] = [each[:count, :count].mean(1) for each in alike]
+        for who, given in scores.items():
+            best = [int(each[:count].argmax()) for each in given]
+            yield count, who, [own[place] for own, place in zip(pool, best, strict=True)]
 
 
 def main() -> None:
@@ -112,9 +111,7 @@ def main() -> None:
     given = parser.parse_args()
     dataset = PreparedDataset.open(given.data)
     model, processor = load_model(given.model)
-    stem = EfficientNetStem(1).eval()
-    load_published_weights(stem)
-    rows, seen = features(stem, dataset, "train"), features(stem, dataset, "val")
+    known, rows = features(dataset, "train"), features(dataset, "val")
     answers = {
         "[MASK]": torch.from_numpy(
             dataset_findings(model, processor, dataset, dataset.indices("val"))
@@ -122,25 +119,21 @@ def main() -> None:
         "labels": states(dataset, "val"),
     }
     refs = dataset.reports("val")
-    truth = [study.labels or {} for study in dataset.studies("val")]
     found = defaultdict(list)
     with LanguageScorer(refs, dataset.reports("train"), metrics=METRICS) as scorer:
 
         def scored(reports: list[str]) -> list[float]:
             language = scorer.score(reports, "r2gen").values
-            clinical = clinical_measures(label_reports(reports), truth)["uncertain_negative"]
             shown = [float(language[name] or 0) for name in METRICS]
-            return [len({*reports}), *shown, clinical.values()["macro_13.f1"]]
+            return [len({*reports}), *shown, macro_13(label_reports(reports), dataset)]
 
         for draw in range(given.draws):
-            layer = fitted(rows, states(dataset, "train"), seed=draw)
-            with torch.no_grad():
-                answers["linear"] = layer(seen).sigmoid()
+            answers["linear"] = linear_answers(known, states(dataset, "train"), rows, seed=draw)
             pool = written(model, processor, dataset, max(given.candidates), draw)
             found[1, "greedy"].append(scored([own[0] for own in pool]))
-            for count in given.candidates:
-                for who, chosen in choices(pool, count, answers, model.config.label_shares, refs):
-                    found[count, who].append(scored(chosen))
+            shares = model.config.label_shares
+            for count, who, chosen in choices(pool, given.candidates, answers, shares, refs):
+                found[count, who].append(scored(chosen))
             print(f"draw {draw} done", flush=True)
     for (count, who), values in sorted(found.items()):
         mean, deviation = np.mean(values, 0), np.std(values, 0, ddof=len(values) > 1)

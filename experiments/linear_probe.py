@@ -12,6 +12,7 @@ twice the training share, as if the answers were the report.
 
 import argparse
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, layer_norm
 
 from kia.data.store import PreparedDataset
-from kia.evaluation.clinical import clinical_measures
+from kia.evaluation.clinical import Labels, clinical_measures
 from kia.evaluation.probabilities import auroc
 from kia.explain.findings import dataset_findings
 from kia.generation import load_model
@@ -32,8 +33,10 @@ EPOCHS, BATCH, RATE, DECAY, DROPOUT = 3, 32, 1e-3, 0.01, 0.3
 
 
 @torch.no_grad()
-def features(stem: EfficientNetStem, dataset: PreparedDataset, split: Split) -> Tensor:
+def features(dataset: PreparedDataset, split: Split) -> Tensor:
     """(n, 2 views · 2 · 1280), zeros where a study has not the view."""
+    stem = EfficientNetStem(1).eval()
+    load_published_weights(stem)
     rows = []
     for study in dataset.indices(split).tolist():
         grey = torch.tensor(dataset.pixels(study))[:, None] / 127.5 - 1
@@ -74,14 +77,26 @@ def fitted(rows: Tensor, present: Tensor, seed: int = 0) -> nn.Sequential:
     return layer.eval()
 
 
-def said_f1(chances: Tensor, shares: Tensor, dataset: PreparedDataset) -> float:
-    """Macro F1 over 13 observations of the validation split, if the answers were the reports."""
-    said = [
-        {name: 1 for name, one in zip(OBSERVATIONS, row, strict=True) if one}
-        for row in (chances > TIMES * shares).tolist()
-    ]
+@torch.no_grad()
+def linear_answers(known: Tensor, present: Tensor, rows: Tensor, seed: int = 0) -> Tensor:
+    """(n, 14) probabilities of "present" for rows, by a classifier of the known ones."""
+    with torch.enable_grad():
+        layer = fitted(known, present, seed)
+    return layer(rows).sigmoid()
+
+
+def macro_13(said: Sequence[Labels], dataset: PreparedDataset) -> float:
+    """F1 over 13 observations of what is said of the validation studies, uncertain as absent."""
     truth = [study.labels or {} for study in dataset.studies("val")]
     return clinical_measures(said, truth)["uncertain_negative"].values()["macro_13.f1"]
+
+
+def as_labels(present: Tensor) -> list[Labels]:
+    """(n, 14) as what the labeler would read."""
+    return [
+        {name: 1 for name, one in zip(OBSERVATIONS, row, strict=True) if one}
+        for row in present.tolist()
+    ]
 
 
 def main() -> None:
@@ -91,12 +106,9 @@ def main() -> None:
     parser.add_argument("models", nargs="*")
     given = parser.parse_args()
     dataset = PreparedDataset.open(given.data)
-    stem = EfficientNetStem(1).eval()
-    load_published_weights(stem)
-    truth, shares = states(dataset, "val"), states(dataset, "train").mean(0)
-    layer = fitted(features(stem, dataset, "train"), states(dataset, "train"))
-    with torch.no_grad():
-        answers = {"linear": layer(features(stem, dataset, "val")).sigmoid()}
+    truth, present = states(dataset, "val"), states(dataset, "train")
+    known, rows = features(dataset, "train"), features(dataset, "val")
+    answers = {"linear": linear_answers(known, present, rows)}
     for name in given.models:
         found = dataset_findings(*load_model(name), dataset, dataset.indices("val"))
         answers[name] = torch.from_numpy(found)
@@ -105,7 +117,8 @@ def main() -> None:
         scores = [auroc(chances[:, k].numpy(), truth[:, k].bool().numpy()) for k in shown]
         entropy = binary_cross_entropy(chances.clamp(1e-6, 1 - 1e-6), truth).item()
         print(f"{name}: cross-entropy {entropy:.4f}, AUROC {np.mean(scores):.3f}, ", end="")
-        print(f"macro-13 F1 of the answers {said_f1(chances, shares, dataset):.3f}")
+        said = as_labels(chances > TIMES * present.mean(0))
+        print(f"macro-13 F1 of the answers {macro_13(said, dataset):.3f}")
         for place, score in zip(shown, scores, strict=True):
             print(f"  {OBSERVATIONS[place]}: {score:.2f} ({int(truth[:, place].sum())} studies)")
 

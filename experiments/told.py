@@ -23,25 +23,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from linear_probe import features, fitted, states
+from linear_probe import features, linear_answers, macro_13, states
 from torch import Tensor
 from torch.nn.functional import cross_entropy, dropout
 from transformers import GenerationMixin
 
 from kia.agreement import masked_label_report
 from kia.data.store import PreparedDataset
-from kia.evaluation.clinical import clinical_measures
 from kia.evaluation.language import LanguageScorer
 from kia.explain.findings import dataset_findings
 from kia.generation import dataset_inputs, image_features, load_model, report_rows
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.label_rules import label_reports
 from kia.models.configuration import KIAConfig
-from kia.models.efficientnet import EfficientNetStem, load_published_weights
 from kia.models.kia import KIAForReportGeneration
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
-from kia.studies import Split
 
 METRICS = ("bleu_1", "bleu_4", "rouge_l", "cider")
 BATCH, RATE, DROPOUT, LONGEST = 32, 1e-3, 0.5, 100
@@ -143,16 +140,13 @@ def greedy(
 def reports_told(
     model: KIAForReportGeneration,
     processor: KIAProcessor,
-    dataset: PreparedDataset,
-    split: Split,
+    batches: Sequence[ImageFeatures],
     words: Tensor,
     told: Tensor,
 ) -> list[str]:
-    """A report for each study of a split, with the (n, 14) states that it is told."""
-    studies, written = dataset.indices(split), list[str]()
-    for start in range(0, len(studies), BATCH):
-        images = encoded(model, processor, dataset, studies[start : start + BATCH])
-        own = told[start : start + BATCH]
+    """A report for each study of batches of `BATCH`, with the (n, 14) states that it is told."""
+    written: list[str] = []
+    for images, own in zip(batches, told.split(BATCH), strict=True):
         begun = told_rows(model, own, words, torch.zeros(len(own), 1, dtype=torch.long))
         written += greedy(model, processor, images, begun)
     return written
@@ -171,11 +165,8 @@ def main() -> None:
     shares = torch.tensor(model.config.label_shares)
     masker, _, _ = masked_label_report(model, processor)
     words = torch.tensor([*masker.states, processor.token_id("[MASK]")])
-    stem = EfficientNetStem(1).eval()
-    load_published_weights(stem)
-    layer = fitted(features(stem, dataset, "train"), states(dataset, "train"))
-    with torch.no_grad():
-        linear = layer(features(stem, dataset, "val")).sigmoid()
+    known, rows = features(dataset, "train"), features(dataset, "val")
+    linear = linear_answers(known, states(dataset, "train"), rows)
     own = torch.from_numpy(dataset_findings(model, processor, dataset, dataset.indices("val")))
     answers = {"[MASK]": own, "linear": linear, "both": (own + linear) / 2}
     bar = (TIMES * shares).clamp_max(0.5)
@@ -184,10 +175,13 @@ def main() -> None:
     told["labels of another study"] = told["labels"].roll(1, 0)
     told["nothing"] = torch.full_like(told["labels"], 2)
     train(model, processor, dataset, words, given.epochs)
-    truth = [study.labels or {} for study in dataset.studies("val")]
+    val = dataset.indices("val")
+    images = [
+        encoded(model, processor, dataset, val[place : place + BATCH])
+        for place in range(0, len(val), BATCH)
+    ]
     reports = {
-        name: reports_told(model, processor, dataset, "val", words, state)
-        for name, state in told.items()
+        name: reports_told(model, processor, images, words, state) for name, state in told.items()
     }
     if given.out:
         given.out.write_text(json.dumps(reports), encoding="utf-8")
@@ -196,12 +190,11 @@ def main() -> None:
         for name, texts in reports.items():
             language = scorer.score(texts, "r2gen").values
             read = label_reports(texts)
-            clinical = clinical_measures(read, truth)["uncertain_negative"]
             findings = [sum(one[o] == 1 for o in OBSERVATIONS if o != "No Finding") for one in read]
             row = ", ".join(f"{metric} {language[metric]:.3f}" for metric in METRICS)
             print(
                 f"told {name}: {len({*texts})} different, {row}, "
-                f"macro-13 F1 {clinical.values()['macro_13.f1']:.3f}, "
+                f"macro-13 F1 {macro_13(read, dataset):.3f}, "
                 f"{np.mean(findings):.2f} findings a report"
             )
 
