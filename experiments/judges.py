@@ -33,7 +33,7 @@ from kia.evaluation.ngrams import rouge_l
 from kia.explain.findings import dataset_findings
 from kia.generation import dataset_inputs, generation_settings, image_features, load_model
 from kia.knowledge.label_rules import label_reports
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 
 METRICS = ("bleu_4", "rouge_l", "cider")
@@ -44,7 +44,7 @@ Scores = list[NDArray[np.float64]]
 
 
 def written(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     count: int,
@@ -131,7 +131,7 @@ def main() -> None:
             answers["linear"] = linear_answers(known, states(dataset, "train"), rows, seed=draw)
             pool = written(model, processor, dataset, max(given.candidates), draw)
             found[1, "greedy"].append(scored([own[0] for own in pool]))
-            shares = model.config.label_shares
+            shares = model.config.label_shares or []
             for count, who, chosen in choices(pool, given.candidates, answers, shares, refs):
                 found[count, who].append(scored(chosen))
             print(f"draw {draw} done", flush=True)

@@ -21,7 +21,7 @@ from kia.explain.attention import label_attention
 from kia.explain.localisation import drawn_findings, stated_landmarks
 from kia.generation import dataset_inputs, load_model
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 from kia.studies import Split
 from kia.training.validation import validate
@@ -44,7 +44,7 @@ def measure(
     """
     model, processor = load_model(run)
     if torch.cuda.is_available():
-        model.cuda()  # type: ignore[call-arg]  # transformers wraps it without its type
+        model.cuda()
     studies = measured.indices(split)
     builder = BatchBuilder(
         measured,
@@ -72,7 +72,7 @@ def measure(
 
 
 def _at_masks(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     studies: NDArray[np.int64],

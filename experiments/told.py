@@ -26,7 +26,6 @@ import torch
 from linear_probe import features, linear_answers, macro_13, states
 from torch import Tensor
 from torch.nn.functional import cross_entropy, dropout
-from transformers import GenerationMixin
 
 from kia.agreement import masked_label_report
 from kia.data.store import PreparedDataset
@@ -35,8 +34,8 @@ from kia.explain.findings import dataset_findings
 from kia.generation import dataset_inputs, image_features, load_model, report_rows
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.label_rules import label_reports
-from kia.models.configuration import KIAConfig
-from kia.models.kia import KIAForReportGeneration
+from kia.models.decoding import Search
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
 
@@ -47,7 +46,7 @@ UNKNOWN, UNTOLD, TIMES = 0.15, 0.1, 2.0
 
 @torch.no_grad()
 def encoded(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     studies: np.ndarray,
@@ -56,7 +55,7 @@ def encoded(
     return image_features(model, dataset_inputs(dataset, processor, studies))
 
 
-def told_rows(model: KIAForReportGeneration, states: Tensor, words: Tensor, ids: Tensor) -> Tensor:
+def told_rows(model: KIAModel, states: Tensor, words: Tensor, ids: Tensor) -> Tensor:
     """(B, 1 + 14 + T − 1): [START], the states as words, and the report without its first token.
 
     Args:
@@ -70,7 +69,7 @@ def told_rows(model: KIAForReportGeneration, states: Tensor, words: Tensor, ids:
 
 
 def train(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     words: Tensor,
@@ -80,8 +79,7 @@ def train(
     torch.manual_seed(0)
     model.requires_grad_(False)
     tower = model.text_decoder.requires_grad_(True)
-    config = KIAConfig.from_dict(model.config.to_dict())
-    fresh = KIAForReportGeneration(config)
+    fresh = KIAModel(model.config)
     tower.load_state_dict(fresh.text_decoder.state_dict())
     model.word_prediction.requires_grad_(True).load_state_dict(fresh.word_prediction.state_dict())
     weights = [p for p in model.parameters() if p.requires_grad]
@@ -128,17 +126,18 @@ def train(
 
 @torch.no_grad()
 def greedy(
-    model: KIAForReportGeneration, processor: KIAProcessor, images: ImageFeatures, begun: Tensor
+    model: KIAModel, processor: KIAProcessor, images: ImageFeatures, begun: Tensor
 ) -> list[str]:
     """Reports that begin with (B, P) tokens, which are left out of them."""
     context = model.text_decoder.stack.context(images.sequence, images.mask)
-    settings = {"max_new_tokens": LONGEST, "num_beams": 1, "do_sample": False}
-    written = GenerationMixin.generate(model, input_ids=begun, image_context=context, **settings)
+    config = model.config
+    search = Search(config.pad_token_id, config.eos_token_id, LONGEST)
+    written = search.write(lambda ids, cache: model(ids, context, cache).logits[:, -1], begun)
     return processor.decode(written[:, begun.shape[1] :])
 
 
 def reports_told(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     batches: Sequence[ImageFeatures],
     words: Tensor,

@@ -7,7 +7,7 @@ import torch
 from kia.config import RunConfig, load_config
 from kia.data.phantom_store import write_phantoms
 from kia.data.store import DatasetWriter, PreparedDataset
-from kia.models import KIAForReportGeneration
+from kia.models import KIAModel
 from kia.processing import KIAProcessor
 from kia.training.build import build_model, build_processor
 
@@ -20,7 +20,7 @@ SMALL = [
 
 def random_model(
     folder: Path, positions: int
-) -> tuple[RunConfig, PreparedDataset, KIAProcessor, KIAForReportGeneration]:
+) -> tuple[RunConfig, PreparedDataset, KIAProcessor, KIAModel]:
     """`tiny` made smaller, for texts of `positions` tokens; weights of the text tower are tripled.
 
     They would otherwise make all studies look alike.

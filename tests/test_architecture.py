@@ -13,11 +13,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
-    {"auto_classes", "errors", "installed", "studies"},
+    {"errors", "installed", "studies"},
     {"config", "plausibility"},
     {"knowledge"},
     {"models"},
     {"processing"},
+    {"hugging_face"},
     {"data"},
     {"tasks"},
     {"evaluation"},

@@ -8,6 +8,7 @@ import torch
 from tests.random_model import random_model
 from transformers import TopPLogitsWarper
 
+from kia import KIAConfig, KIAForReportGeneration
 from kia.agreement import label_agreement
 from kia.candidates import (
     TOP_P,
@@ -78,7 +79,9 @@ def test_log_probabilities_are_those_of_decoding(made):
     model, processor, inputs = made
     images = image_features(model, inputs)
     options = {"num_beams": 3, "num_return_sequences": 3, "max_new_tokens": 40}
-    answer = model.generate(
+    theirs = KIAForReportGeneration(KIAConfig(**model.config.to_dict())).eval()
+    theirs.load_state_dict(model.state_dict())
+    answer = theirs.generate(
         image_features=images,
         **options,
         do_sample=False,

@@ -55,7 +55,7 @@ def test_label_report_words_are_one_id_each_in_any_vocabulary(
     reports: list[str], vocab_size: int
 ) -> None:
     processor = KIAProcessor(train_tokenizer(reports, vocab_size), image_size=24)
-    assert len(processor.tokenizer) <= vocab_size
+    assert processor.vocab_size <= vocab_size
     unknown = processor.token_id("[UNK]")
     for word in LABEL_WORDS:
         ids = encode(processor, word)
@@ -73,7 +73,7 @@ def test_vocabulary_too_small_for_the_label_report_is_refused() -> None:
     ) as caught:
         train_tokenizer(REPORTS, 60)
     enough = int(re.findall(r"to (\d+) or more", str(caught.value))[0])
-    assert len(train_tokenizer(REPORTS, enough)) == enough
+    assert train_tokenizer(REPORTS, enough).get_vocab_size() == enough
     with pytest.raises(ConfigError):
         train_tokenizer(REPORTS, enough - 1)
 
@@ -101,7 +101,8 @@ def test_special_tokens_have_one_id_each(processor: KIAProcessor) -> None:
     assert set(processor.tokenizer.all_special_tokens) == set(SPECIAL_TOKENS)
     for token, number in zip(SPECIAL_TOKENS, numbers, strict=True):
         assert encode(processor, token) == [number]
-    assert sorted(processor.tokenizer.get_vocab().values()) == list(range(len(processor.tokenizer)))
+    everything = sorted(processor.tokenizer.get_vocab().values())
+    assert everything == list(range(len(processor.tokenizer))) == list(range(processor.vocab_size))
 
 
 @pytest.mark.parametrize("report", REPORTS)

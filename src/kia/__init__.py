@@ -7,21 +7,21 @@ transformers' AutoConfig, AutoModel and AutoProcessor know kia's classes from th
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kia.auto_classes import register_when_loaded
+from kia.hugging_face.auto_classes import register_when_loaded
 
 __version__ = "0.1.0.dev0"
 
 __all__ = ["KIAConfig", "KIAForReportGeneration", "KIAProcessor", "Study", "__version__"]
 
 if TYPE_CHECKING:
-    from kia.models import KIAConfig as KIAConfig
-    from kia.models import KIAForReportGeneration as KIAForReportGeneration
+    from kia.hugging_face.configuration import KIAConfig as KIAConfig
+    from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
     from kia.processing import KIAProcessor as KIAProcessor
     from kia.studies import Study as Study
 
 _HOME = {
-    "KIAConfig": "kia.models",
-    "KIAForReportGeneration": "kia.models",
+    "KIAConfig": "kia.hugging_face.configuration",
+    "KIAForReportGeneration": "kia.hugging_face.model",
     "KIAProcessor": "kia.processing",
     "Study": "kia.studies",
 }

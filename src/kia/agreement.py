@@ -16,7 +16,7 @@ from kia.errors import ModelError
 from kia.generation import image_features
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.label_rules import label_reports
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import EncodedReport, KIAProcessor
 from kia.studies import Study
@@ -26,7 +26,7 @@ _LEAST = 1e-6  # of a probability, whose logarithm is taken
 
 @torch.no_grad()
 def label_agreement(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     images: ImageFeatures | Mapping[str, Tensor | None],
     reports: Sequence[str],
@@ -89,7 +89,7 @@ def _chance(of_present: Tensor, present: Tensor) -> Tensor:
 
 @torch.no_grad()
 def label_probabilities(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     images: ImageFeatures | Mapping[str, Tensor | None],
 ) -> Tensor:
@@ -112,7 +112,7 @@ def label_probabilities(
 
 
 def label_answers(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     images: ImageFeatures | Mapping[str, Tensor | None],
 ) -> Tensor | None:
@@ -130,7 +130,7 @@ def label_answers(
 
 
 def masked_label_report(
-    model: KIAForReportGeneration, processor: KIAProcessor
+    model: KIAModel, processor: KIAProcessor
 ) -> tuple[TextMasker, Tensor, Tensor]:
     """Label-MLM's masker, its row (T,) as in training, and the 14 places of [MASK] in it.
 

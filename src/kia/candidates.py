@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor
-from transformers.generation import BaseStreamer
 
 from kia.agreement import label_agreement
 from kia.config import GenerationConfig, Rerank
 from kia.generation import image_features, report_rows, write_reports
 from kia.matching import matching_degree
-from kia.models.kia import KIAForReportGeneration
+from kia.models.decoding import Streamer
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
 
@@ -60,13 +59,13 @@ class Candidate:
 
 @torch.no_grad()
 def report_candidates(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     inputs: ImageFeatures | Mapping[str, Tensor | None],
     config: GenerationConfig,
     *,
     seed: int = 0,
-    streamer: BaseStreamer | None = None,
+    streamer: Streamer | None = None,
 ) -> list[list[Candidate]]:
     """At most `config.candidates` reports a study, the one chosen by `config.rerank` first.
 
@@ -105,7 +104,7 @@ def report_candidates(
 
 
 def chosen_reports(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     inputs: ImageFeatures | Mapping[str, Tensor | None],
     config: GenerationConfig,
@@ -120,12 +119,12 @@ def chosen_reports(
 
 
 def _texts(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     images: ImageFeatures,
     config: GenerationConfig,
     seed: int,
-    streamer: BaseStreamer | None,
+    streamer: Streamer | None,
 ) -> list[list[str]]:
     """Different reports for each study: the beam's, best first, then drawn ones."""
     studies, wanted = len(images.sequence), config.candidates
@@ -143,7 +142,6 @@ def _texts(
             config,
             rows=wanted,
             num_beams=1,
-            do_sample=False,  # `draw` does it
             logits_processor=[draw],
         )
         for study, own in enumerate(found):
@@ -151,7 +149,7 @@ def _texts(
     return [list(dict.fromkeys(own))[:wanted] for own in found]
 
 
-class _Nucleus(LogitsProcessor):
+class _Nucleus:
     """Draws the next token from the nucleus (Gumbel-max), with counted random numbers.
 
     The n-th row of every study gets the same numbers, so that a study does not depend on those
@@ -197,7 +195,7 @@ def _highest_in_nucleus(chances: Tensor, noise: Tensor) -> Tensor:
 
 @torch.no_grad()
 def log_probabilities(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     images: ImageFeatures,
     reports: Sequence[str],

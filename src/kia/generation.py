@@ -17,7 +17,7 @@ from kia.data.store import PreparedDataset
 from kia.errors import ModelError, UsageError
 from kia.installed import installed_models
 from kia.models.configuration import decoding_options
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import PROCESSOR_FILES, KIAProcessor, local_folder
 from kia.studies import VIEWS, View
@@ -46,38 +46,24 @@ def model_folder(source: str | Path) -> Path:
     return folder
 
 
-def load_model(source: str | Path) -> tuple[KIAForReportGeneration, KIAProcessor]:
+def load_model(source: str | Path) -> tuple[KIAModel, KIAProcessor]:
     """Loads a model for use from a run folder or a model folder.
 
     Raises:
         ModelError: The folder is not there, not a kia model, or its weights are damaged.
     """
     folder = model_folder(source)
-    loaded: Any
-    try:
-        processor = KIAProcessor.from_pretrained(folder)
-        loaded = KIAForReportGeneration.from_pretrained(folder, output_loading_info=True)
-    except ModelError:
-        raise
-    except Exception as error:
-        # transformers, safetensors and the hub raise many kinds; all mean an unusable folder
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"cannot load a kia model from {source}: {reason}") from error
-    model, loading = loaded
-    if loading["missing_keys"]:
+    processor = KIAProcessor.from_pretrained(folder)
+    model = KIAModel.from_pretrained(folder)
+    if model.config.vocab_size != processor.vocab_size:
         raise ModelError(
-            f"{source}: model.safetensors lacks {len(loading['missing_keys'])} weights of "
-            f"config.json, such as {min(loading['missing_keys'])}"
-        )
-    if model.config.vocab_size != len(processor.tokenizer):
-        raise ModelError(
-            f"{source}: the tokenizer has {len(processor.tokenizer)} entries, the model "
+            f"{source}: the tokenizer has {processor.vocab_size} entries, the model "
             f"{model.config.vocab_size}: they are from different runs"
         )
-    return model.eval(), processor
+    return model, processor
 
 
-def generation_settings(model: KIAForReportGeneration, **given: Any) -> GenerationConfig:
+def generation_settings(model: KIAModel, **given: Any) -> GenerationConfig:
     """The decoding defaults of a model folder, with those of `given` that are not None on top.
 
     Raises:
@@ -109,7 +95,7 @@ def chosen_device(name: str) -> torch.device:
 
 @torch.no_grad()
 def image_features(
-    model: KIAForReportGeneration, images: ImageFeatures | Mapping[str, Tensor | None]
+    model: KIAModel, images: ImageFeatures | Mapping[str, Tensor | None]
 ) -> ImageFeatures:
     """B studies, encoded once for everything that reads them.
 
@@ -123,15 +109,13 @@ def image_features(
     return model.encode_images(**on_device(model, images))
 
 
-def on_device(
-    model: KIAForReportGeneration, inputs: Mapping[str, Tensor | None]
-) -> dict[str, Tensor]:
+def on_device(model: KIAModel, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
     """Inputs without those that are None, where the model is."""
     return {name: value.to(model.device) for name, value in inputs.items() if value is not None}
 
 
 def report_rows(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     reports: Sequence[str],
     first: str = "[CLS]",
@@ -157,7 +141,7 @@ def report_rows(
 
 
 def write_reports(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     inputs: ImageFeatures | Mapping[str, Tensor | None],
     config: GenerationConfig,
@@ -239,7 +223,7 @@ def check_image_size(dataset: PreparedDataset, processor: KIAProcessor) -> None:
 
 
 def write_dataset_reports(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     studies: Sequence[int] | NDArray[np.int64],
@@ -269,7 +253,7 @@ def write_dataset_reports(
 
 @torch.no_grad()
 def image_embeddings(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     studies: Sequence[int] | NDArray[np.int64],

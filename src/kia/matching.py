@@ -7,14 +7,14 @@ from torch import Tensor
 
 from kia.errors import ModelError
 from kia.generation import image_features, report_rows
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
 
 
 @torch.no_grad()
 def matching_degree(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     images: ImageFeatures | Mapping[str, Tensor | None],
     reports: Sequence[str],

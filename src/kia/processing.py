@@ -4,17 +4,15 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
-from transformers.utils import PushToHubMixin
 
 from kia.data.images import Resize, read_doubtful, read_image, resize_square
 from kia.errors import ConfigError, DataError, ModelError
@@ -23,12 +21,15 @@ from kia.knowledge.chexpert import label_report
 from kia.plausibility import Flag, Reference, study_flags
 from kia.studies import VIEWS, View
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[MATCH]", "[START]")
 MOST_REPORTS = 30_000
 """Reports that a vocabulary is trained on, at most: 1.5 million words of chest X-ray reports."""
 
 
-def train_tokenizer(reports: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(reports: Sequence[str], vocab_size: int) -> Tokenizer:
     """Trains a lower-casing WordPiece vocabulary on the training reports.
 
     The same reports give the same vocabulary. Every word of the label report, "present" and
@@ -67,7 +68,7 @@ def train_tokenizer(reports: Sequence[str], vocab_size: int) -> PreTrainedTokeni
             f"vocab_size to {needed + len(missing)} or more"
         )
     vocabulary = [*entries[:room], *missing]
-    return wrap_tokenizer(_word_pieces({entry: i for i, entry in enumerate(vocabulary)}))
+    return _word_pieces({entry: i for i, entry in enumerate(vocabulary)})
 
 
 def _word_pieces(vocabulary: dict[str, int]) -> Tokenizer:
@@ -76,20 +77,6 @@ def _word_pieces(vocabulary: dict[str, int]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix="##")
     return tokenizer
-
-
-def wrap_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """Gives a tokenizer of the `tokenizers` library the names of kia's special tokens."""
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        additional_special_tokens=["[MATCH]", "[START]"],
-        clean_up_tokenization_spaces=True,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +94,11 @@ class EncodedReport:
     spans: list[tuple[int, int]]
 
 
-class KIAProcessor(PushToHubMixin):
+class KIAProcessor:
     """Turns images and reports into tensors and token ids back into reports.
 
     Attributes:
-        tokenizer: A fast tokenizer with [PAD] [UNK] [CLS] [SEP] [MASK] [MATCH] [START].
+        word_pieces: A tokenizer with [PAD] [UNK] [CLS] [SEP] [MASK] [MATCH] [START].
         image_size: Side of the square image, pixels.
         channels: 1, or 3 for a pretrained ViT (the grey image three times).
         resize: "squash" or "pad", as the training data were prepared.
@@ -122,24 +109,44 @@ class KIAProcessor(PushToHubMixin):
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerFast,
+        tokenizer: "Tokenizer | PreTrainedTokenizerFast",
         *,
         image_size: int,
         channels: int = 1,
         resize: Resize = "squash",
         reference: Reference | None = None,
     ) -> None:
-        self.tokenizer = tokenizer
+        """Takes a tokenizer of `tokenizers` or of transformers; special tokens are added to it."""
+        found = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
+        self.word_pieces: Tokenizer = found
+        found.add_special_tokens(list(SPECIAL_TOKENS))
+        found.no_padding()
+        found.no_truncation()
         self.image_size = image_size
         self.channels = channels
         self.resize = resize
         self.reference = reference
 
+    @cached_property
+    def tokenizer(self) -> "PreTrainedTokenizerFast":
+        """The tokenizer as one of transformers, which is imported for it."""
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast(tokenizer_object=self.word_pieces, **_SPECIAL)
+
+    @property
+    def vocab_size(self) -> int:
+        """Entries of the tokenizer, special tokens included."""
+        return self.word_pieces.get_vocab_size()
+
     def token_id(self, token: str) -> int:
-        """Id of a special token such as "[MATCH]"."""
-        found = self.tokenizer.convert_tokens_to_ids(token)
-        assert isinstance(found, int)
-        return found
+        """Id of a word piece such as "[MATCH]"; that of [UNK] for one that is none."""
+        found = self.word_pieces.token_to_id(token)
+        return self.token_id("[UNK]") if found is None else found
+
+    def spell(self, token_ids: Sequence[int]) -> list[str]:
+        """The word pieces of ids as they are in the vocabulary, "##" before one inside a word."""
+        return [self.word_pieces.id_to_token(number) or "" for number in token_ids]
 
     def encode(self, reports: Sequence[str], *, max_words: int, max_tokens: int) -> list[list[int]]:
         """Word pieces of reports, without special tokens.
@@ -161,11 +168,10 @@ class KIAProcessor(PushToHubMixin):
         cut = [" ".join(report.split()[:max_words]) for report in reports]
         if not cut:
             return []
-        encoded = self.tokenizer(cut, add_special_tokens=False, return_offsets_mapping=True)
         return [
-            EncodedReport(text, ids[:max_tokens], spans[:max_tokens])
-            for text, ids, spans in zip(
-                cut, encoded["input_ids"], encoded["offset_mapping"], strict=True
+            EncodedReport(text, encoded.ids[:max_tokens], encoded.offsets[:max_tokens])
+            for text, encoded in zip(
+                cut, self.word_pieces.encode_batch(cut, add_special_tokens=False), strict=True
             )
         ]
 
@@ -173,9 +179,7 @@ class KIAProcessor(PushToHubMixin):
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""
         end = self.token_id("[SEP]")
         rows = [row[: row.index(end)] if end in row else row for row in token_ids.tolist()]
-        return [
-            text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)
-        ]
+        return [_closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
 
     batch_decode = decode  # transformers' name for it
 
@@ -266,14 +270,16 @@ class KIAProcessor(PushToHubMixin):
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save_pretrained(folder)
+        self.word_pieces.save(str(folder / "tokenizer.json"))
+        about = {"backend": "tokenizers", "tokenizer_class": "TokenizersBackend", **_SPECIAL}
+        _write_json(folder / "tokenizer_config.json", about)
         settings = {
             "processor_class": "KIAProcessor",
             "image_size": self.image_size,
             "channels": self.channels,
             "resize": self.resize,
         }
-        (folder / self.FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        _write_json(folder / self.FILE, settings)
         if self.reference:
             self.reference.save(folder)
 
@@ -291,18 +297,58 @@ class KIAProcessor(PushToHubMixin):
         folder = local_folder(folder, PROCESSOR_FILES, **options)
         try:
             settings = json.loads((folder / cls.FILE).read_text(encoding="utf-8"))
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
             return cls(
-                tokenizer,
+                Tokenizer.from_file(str(folder / "tokenizer.json")),
                 image_size=int(settings["image_size"]),
                 channels=int(settings["channels"]),
                 resize=settings["resize"],
                 reference=Reference.load(folder),
             )
         except Exception as error:
-            # json, tokenizers and transformers raise many kinds; all mean an unusable folder
+            # json and tokenizers raise many kinds; all mean an unusable folder
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ModelError(f"{folder} has no usable processor: {reason}") from error
+
+    def push_to_hub(self, repository: str, **options: Any) -> Any:
+        """Uploads what `save_pretrained` writes, as transformers does.
+
+        Args:
+            repository: OWNER/NAME.
+            options: Those of transformers.
+        """
+        from transformers.utils import PushToHubMixin
+
+        class Processor(PushToHubMixin):
+            save_pretrained = staticmethod(self.save_pretrained)
+
+        return Processor().push_to_hub(repository, **options)
+
+
+_SPECIAL = {
+    "clean_up_tokenization_spaces": True,
+    "cls_token": "[CLS]",
+    "extra_special_tokens": ["[MATCH]", "[START]"],
+    "mask_token": "[MASK]",
+    "pad_token": "[PAD]",
+    "sep_token": "[SEP]",
+    "unk_token": "[UNK]",
+}
+"""What transformers is told of kia's tokenizers."""
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+# as transformers closes spaces up, in its order
+_SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
+
+
+def _closed_up(text: str) -> str:
+    """Decoded word pieces without the spaces that English does not have."""
+    for spaced in _SPACES:
+        text = text.replace(spaced, spaced.strip())
+    return text
 
 
 PROCESSOR_FILES = (
@@ -328,6 +374,8 @@ def local_folder(source: str | Path, files: Sequence[str], **options: Any) -> Pa
         return Path(source)
     if isinstance(source, Path) or not re.fullmatch(r"[\w.-]*\w/[\w.-]+", source):
         return installed_models().get(str(source), Path(source))
+    from huggingface_hub import snapshot_download
+
     known = ("revision", "token", "cache_dir", "local_files_only", "force_download")
     named = {name: options[name] for name in known if options.get(name) is not None}
     try:

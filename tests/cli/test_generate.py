@@ -293,7 +293,7 @@ def test_a_model_with_the_tokenizer_of_another_run_is_refused(model, tmp_path, p
     from kia.processing import train_tokenizer
 
     mixed = shutil.copytree(model, tmp_path / "mixed")
-    train_tokenizer(["the heart is large"] * 3, 90).save_pretrained(mixed)
+    train_tokenizer(["the heart is large"] * 3, 90).save(str(mixed / "tokenizer.json"))
     assert "different runs" in one_line(1, "generate", str(mixed), pictures[0][0])
 
 

@@ -12,7 +12,7 @@ from kia.errors import ModelError
 from kia.explain.attention import label_attention, report_attention
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.transformer_block import BlockStack, Context, CrossAttention, KeysValues
-from kia.processing import KIAProcessor, train_tokenizer, wrap_tokenizer
+from kia.processing import KIAProcessor, train_tokenizer
 from kia.studies import Study
 from kia.tasks.text_rows import TextRows, encode_rows
 from kia.training.build import build_model
@@ -150,7 +150,7 @@ def test_a_vocabulary_without_the_two_words_is_refused_in_one_line(processor, mo
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[MATCH]", "[START]", "present"]
     bare = models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]")
-    other = KIAProcessor(wrap_tokenizer(Tokenizer(bare)), image_size=32)
+    other = KIAProcessor(Tokenizer(bare), image_size=32)
     with pytest.raises(ModelError, match="its vocabulary needs both words"):
         label_attention(model, other, inputs)
 

@@ -156,7 +156,7 @@ def test_an_id_of_the_hub_is_a_model_too(
         asked[repo_id] = (set(allow_patterns), options)
         return str(run / "model")
 
-    monkeypatch.setattr("kia.processing.snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert load_model("me/kia-test")[1].image_size == 32
     assert asked.pop("me/kia-test") == (set(MODEL_FILES), {})
     KIAProcessor.from_pretrained("me/kia-test", revision="v1", _from_auto=True)

@@ -55,7 +55,8 @@ def test_a_model_saved_and_loaded_is_the_same_bit_for_bit(folder: Path, tmp_path
 
 
 def test_generate_follows_the_folder_s_defaults(folder: Path, pictures: list[str]) -> None:
-    model, processor = load_model(folder)
+    model = KIAForReportGeneration.from_pretrained(folder)
+    processor = KIAProcessor.from_pretrained(folder)
     inputs = processor(images=pictures)
     by_hand = model.generate(
         **inputs, generation_config=GenerationConfig(num_beams=2, max_new_tokens=30)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kia.config import ModelConfig
-from kia.models import KIAForReportGeneration, model_configuration
+from kia.models import KIAModel, model_configuration
 
 TASKS = ["mim", "mlm", "irc", "irm", "rg"]
 TOKEN_IDS = {"[PAD]": 0, "[SEP]": 1, "[START]": 2, "[MATCH]": 3}
@@ -20,7 +20,7 @@ TEXT = {"width": 24, "depth": 2, "heads": 2, "ffn_width": 40, "max_positions": 2
 CONV = {"stem": "conv", "patch_size": 16}
 
 Array = NDArray[np.float64]
-Build = Callable[..., KIAForReportGeneration]
+Build = Callable[..., KIAModel]
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def build(settings: Callable[..., ModelConfig]) -> Build:
             settings(**parts), vocab_size=50, token_ids=TOKEN_IDS, tasks=tasks
         )
         torch.manual_seed(0)
-        model = KIAForReportGeneration(config)
+        model = KIAModel(config)
         if not fresh:
             scramble(model)
         return model.eval()

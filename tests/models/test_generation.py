@@ -6,6 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from kia import KIAConfig, KIAForReportGeneration
+from kia.models.decoding import Search
+
 STUDIES, PAD = 4, 0
 
 
@@ -23,12 +26,12 @@ def inputs(missing_view: bool = True) -> dict[str, Tensor]:
 
 def reports(model: Any, batch: dict[str, Tensor], **options: Any) -> list[list[int]]:
     """Token ids up to the end of each report."""
-    options = {"max_new_tokens": 10, "do_sample": False} | options
+    options = {"max_new_tokens": 10} | options
     return cut(model, model.generate(**batch, **options).tolist())
 
 
 def cut(model: Any, rows: list[list[int]]) -> list[list[int]]:
-    end = model.generation_config.eos_token_id
+    end = model.config.eos_token_id
     return [row[: row.index(end)] if end in row else row for row in rows]
 
 
@@ -39,7 +42,7 @@ def model(request: Any, build: Any) -> Any:
         made.word_prediction.bias[PAD] -= 20.0
         made.text_decoder.position.weight *= 4  # not the same word again and again
     # a word that these weights write early in some reports and never in others
-    made.generation_config.eos_token_id = 28 if request.param else 34
+    made.config.eos_token_id = 28 if request.param else 34
     return made
 
 
@@ -94,13 +97,11 @@ def test_beams_as_many_as_words_find_the_likeliest_report(model: Any) -> None:
             scores = model(ids, context).logits.log_softmax(-1)[:, :-1]
             total = scores.gather(-1, pairs[..., None]).sum((1, 2))
             total[
-                (pairs == model.generation_config.eos_token_id).any(1)
+                (pairs == model.config.eos_token_id).any(1)
             ] = -torch.inf  # not yet, as min_new_tokens asks
             best = ids[total.argmax()].tolist()
             alone = {name: tensor[one] for name, tensor in batch.items()}
-            found = model.generate(
-                **alone, num_beams=words, min_new_tokens=2, max_new_tokens=2, do_sample=False
-            )
+            found = model.generate(**alone, num_beams=words, min_new_tokens=2, max_new_tokens=2)
             assert found.tolist() == [best]
 
 
@@ -124,17 +125,89 @@ def test_images_are_encoded_once(model: Any, beams: int, monkeypatch: pytest.Mon
 
 
 def test_several_reports_a_study(model: Any) -> None:
-    rows = model.generate(
-        **inputs(), num_beams=3, num_return_sequences=3, max_new_tokens=6, do_sample=False
-    )
+    rows = model.generate(**inputs(), num_beams=3, num_return_sequences=3, max_new_tokens=6)
     assert rows.shape[0] == 3 * STUDIES
     best = reports(model, inputs(), num_beams=3, max_new_tokens=6)
     assert cut(model, rows.tolist())[::3] == best
 
 
-def test_sampling_runs_and_repeats_with_a_seed(model: Any) -> None:
+SETTINGS: list[dict[str, Any]] = [
+    {"num_beams": 1},
+    {"num_beams": 1, "repetition_penalty": 1.7},
+    {"num_beams": 1, "no_repeat_ngram_size": 2, "min_new_tokens": 4},
+    {"num_beams": 2},
+    {"num_beams": 3, "length_penalty": 2.0},
+    {"num_beams": 3, "length_penalty": -1.0},
+    {"num_beams": 4, "num_return_sequences": 4, "max_new_tokens": 5},
+    {"num_beams": 4, "num_return_sequences": 2, "repetition_penalty": 0.6},
+    {"num_beams": 3, "no_repeat_ngram_size": 1, "min_new_tokens": 3},
+    {"num_beams": 30},
+]
+
+
+@pytest.mark.parametrize("options", SETTINGS, ids=str)
+@pytest.mark.parametrize("cached", [True, False])
+def test_reports_are_those_of_transformers(
+    options: dict[str, Any], cached: bool, model: Any, theirs: Any
+) -> None:
+    options = {"max_new_tokens": 16} | options
+    batch = inputs()
+    expected = cut(model, theirs.generate(**batch, **options).tolist())
+    assert reports(model, batch, use_cache=cached, **options) == expected
+    assert len({tuple(row) for row in expected}) > 1
+
+
+@pytest.fixture
+def theirs(model: Any) -> Any:
+    """The same model as one of transformers."""
+    made = KIAForReportGeneration(KIAConfig(**model.config.to_dict())).eval()
+    made.load_state_dict(model.state_dict())
+    return made
+
+
+def test_a_report_goes_on_from_what_is_begun(model: Any) -> None:
+    """Given the first half of a report, greedy search writes the other half."""
+    images = model.encode_images(**inputs())
+    context = model.text_decoder.stack.context(images.sequence, images.mask)
+    whole = model.generate(image_features=images, num_beams=1, min_new_tokens=9, max_new_tokens=10)
+    again = Search(PAD, model.config.eos_token_id, 5, min_new_tokens=4).write(
+        lambda ids, cache: model(ids, context, cache).logits[:, -1], whole[:, :6]
+    )
+    assert torch.equal(again, whole)
+
+
+class Told:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.words: list[int] = []
+        self.ended = 0
+
+    def put(self, value: Tensor) -> None:
+        self.words += value.flatten().tolist()
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+def test_a_streamer_is_told_every_word(model: Any) -> None:
+    batch = {name: tensor[:1] for name, tensor in inputs().items()}
+    told = Told()
+    rows = model.generate(**batch, num_beams=1, max_new_tokens=8, streamer=told)
+    assert told.words == rows[0].tolist() and told.ended == 1
+    with pytest.raises(ValueError, match="num_beams=1"):
+        model.generate(**batch, num_beams=2, streamer=told)
+
+
+def test_more_reports_than_beams_are_refused(model: Any) -> None:
+    with pytest.raises(ValueError, match="num_return_sequences=3 of num_beams=2"):
+        model.generate(**inputs(), num_beams=2, num_return_sequences=3)
+
+
+def test_sampling_runs_and_repeats_with_a_seed(model: Any, theirs: Any) -> None:
     drawn = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        drawn.append(reports(model, inputs(), do_sample=True, num_beams=1))
+        rows = theirs.generate(**inputs(), do_sample=True, num_beams=1, max_new_tokens=10)
+        drawn.append(cut(model, rows.tolist()))
     assert drawn[0] == drawn[1] != drawn[2]

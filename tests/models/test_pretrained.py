@@ -239,7 +239,7 @@ def test_fewer_positions_than_the_checkpoint_are_its_first(
 
 def message_of(kind: type[Any], source: Path | str) -> str:
     with pytest.raises(ModelError) as caught:
-        read_backbone((kind,), str(source))
+        read_backbone((kind.__name__,), str(source))
     assert "\n" not in str(caught.value)
     assert str(source) in str(caught.value)
     return str(caught.value)
@@ -318,6 +318,6 @@ def test_real_weights_give_the_embeddings_of_transformers(minilm: Path, tmp_path
         assert both[0] == both[1]
         assert pieces in (None, len(both[0][0])), "the checkpoint's own truncation is on"
     # kia's own tokens come after the checkpoint's entries, which keep their numbers
-    assert len(processor.tokenizer) == len(theirs) + 2 == model.config.vocab_size
+    assert processor.vocab_size == len(theirs) + 2 == model.config.vocab_size
     assert {processor.token_id(t) for t in ("[MATCH]", "[START]")} == {len(theirs), len(theirs) + 1}
     assert processor.decode(batch["input_ids"][:1, 1:]) == ["the heart is normal in size."]

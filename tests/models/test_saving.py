@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel
 
+from kia import KIAConfig, KIAForReportGeneration
 from kia.errors import ModelError
 from kia.generation import load_model
-from kia.models import KIAForReportGeneration
+from kia.models import KIAModel
 
 HEADS = (
     *("pixel_prediction.", "match_prediction.", "word_prediction."),
@@ -53,22 +54,49 @@ def settings_of(model: Any) -> dict[str, Any]:
 @VARIANTS
 def test_a_saved_model_computes_the_same(parts: Any, build: Any, tmp_path: Path) -> None:
     model = build(**parts)
-    model.generation_config.max_new_tokens = 7
-    model.save_pretrained(tmp_path)
-    files = {file.name for file in tmp_path.iterdir()}
-    assert files == {"config.json", "generation_config.json", "model.safetensors"}
-    for again in (
-        KIAForReportGeneration.from_pretrained(tmp_path),
-        AutoModel.from_pretrained(tmp_path),
-    ):
-        assert type(again) is KIAForReportGeneration
+    model.save_pretrained(tmp_path / "ours")
+    files = {file.name: file.read_bytes() for file in (tmp_path / "ours").iterdir()}
+    assert set(files) == {"config.json", "generation_config.json", "model.safetensors"}
+    theirs = KIAForReportGeneration.from_pretrained(tmp_path / "ours")
+    theirs.generation_config.max_new_tokens = 7
+    theirs.save_pretrained(tmp_path / "theirs")
+    for kind, again in {
+        KIAModel: KIAModel.from_pretrained(tmp_path / "theirs"),
+        KIAForReportGeneration: AutoModel.from_pretrained(tmp_path / "theirs"),
+    }.items():
+        assert type(again) is kind
         assert not again.training
-        assert settings_of(again) == settings_of(model)
-        assert again.generation_config.eos_token_id == model.config.eos_token_id
-        assert again.generation_config.max_new_tokens == 7
-        theirs = outputs(again)
+        assert settings_of(model).items() <= settings_of(again).items()
+        found = outputs(again)
         for name, expected in outputs(model).items():
-            assert torch.equal(theirs[name], expected), name
+            assert torch.equal(found[name], expected), name
+    assert again.generation_config.eos_token_id == model.config.eos_token_id
+    assert again.generation_config.max_new_tokens == 7
+
+
+def test_a_folder_is_written_as_transformers_writes_it(build: Any, tmp_path: Path) -> None:
+    build().save_pretrained(tmp_path / "ours")
+    KIAForReportGeneration.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs")
+    for file in (tmp_path / "ours").iterdir():
+        assert file.read_bytes() == (tmp_path / "theirs" / file.name).read_bytes(), file.name
+
+
+@VARIANTS
+def test_a_new_model_is_initialised_as_by_transformers(parts: Any, build: Any) -> None:
+    model = build(fresh=True, **parts)
+    torch.manual_seed(0)
+    theirs = KIAForReportGeneration(KIAConfig(**model.config.to_dict()))
+    expected = theirs.state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, expected.pop(name)), name
+    assert not expected
+
+
+def test_loading_draws_nothing(build: Any, tmp_path: Path) -> None:
+    build().save_pretrained(tmp_path)
+    before = torch.get_rng_state()
+    KIAModel.from_pretrained(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_every_weight_is_stored_once(build: Any, tmp_path: Path) -> None:
@@ -120,6 +148,8 @@ def test_missing_weights_come_out_initialised(
     kept = {k: v for k, v in stored.items() if not k.startswith(missing)}
     kept = kept or {"text_tower.norm.weight": stored["text_tower.norm.weight"]}
     save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="lacks"):
+        KIAModel.from_pretrained(tmp_path)
     model = KIAForReportGeneration.from_pretrained(tmp_path)
     missing_names = {name for name in model.state_dict() if name not in kept}
     assert missing_names == set(stored) - set(kept)
@@ -157,11 +187,14 @@ def test_a_pickle_in_a_model_folder_is_never_run(name: str, build: Any, tmp_path
     model = build()
     model.save_pretrained(folder)
     (folder / name).write_bytes(pickle.dumps(Trap(sprung), protocol=2))
-    again = KIAForReportGeneration.from_pretrained(folder)
-    assert torch.equal(again.text_tower.word.weight, model.text_tower.word.weight)
+    kinds: tuple[Any, ...] = (KIAModel, KIAForReportGeneration)
+    for kind in kinds:
+        again = kind.from_pretrained(folder)
+        assert torch.equal(again.text_tower.word.weight, model.text_tower.word.weight)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(Exception, match=r".+"):
-        KIAForReportGeneration.from_pretrained(folder)
+    for kind in kinds:
+        with pytest.raises(ModelError, match="pickles are not read"):
+            kind.from_pretrained(folder)
     with pytest.raises(ModelError):
         load_model(folder)
     assert not sprung.exists()
@@ -178,6 +211,7 @@ def test_remote_code_named_by_a_folder_is_never_run(build: Any, tmp_path: Path) 
     (folder / "own_code.py").write_text(f"open({str(sprung)!r}, 'w')", encoding="utf-8")
     assert type(AutoModel.from_pretrained(folder)) is KIAForReportGeneration
     KIAForReportGeneration.from_pretrained(folder)
+    KIAModel.from_pretrained(folder)
     assert not sprung.exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kia.config import ModelConfig, load_config, preset_names
-from kia.models import KIAForReportGeneration
+from kia.models import KIAModel
 from kia.models.sizes import model_sizes, preset_configuration
 
 
@@ -67,7 +67,7 @@ def test_every_preset_builds_without_memory(preset: str, shared: bool) -> None:
     configuration = preset_configuration(load_config(preset))
     configuration.share_parameters = shared
     with torch.device("meta"):
-        model = KIAForReportGeneration(configuration)
+        model = KIAModel(configuration)
     parameters = list(model.parameters())
     assert {p.device.type for p in parameters} == {"meta"}
     sizes = model_sizes(configuration, shared=shared)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kia.models import KIAForReportGeneration, MomentumEncoders
+from kia.models import KIAModel, MomentumEncoders
 from kia.models.heads import ContrastiveProjection, Standardise
 
 
@@ -82,7 +82,7 @@ def test_running_statistics_are_saved_with_the_model(build: Any, tmp_path: Any) 
     model.image_projection.train()
     model.image_projection(torch.randn(16, 32) + 3)
     model.eval().save_pretrained(tmp_path)
-    again = KIAForReportGeneration.from_pretrained(tmp_path)
+    again = KIAModel.from_pretrained(tmp_path)
     rows = torch.randn(4, 32)
     assert torch.equal(again.eval().image_projection(rows), model.image_projection(rows))
 

@@ -8,7 +8,7 @@ import torch
 
 from kia.config import ModelConfig, TasksConfig
 from kia.data.batches import Batch
-from kia.models import KIAForReportGeneration, model_configuration
+from kia.models import KIAModel, model_configuration
 from kia.tasks.joint import TASKS, JointObjective
 
 PAD, SEP, START, MATCH, CLS, MASK, FIRST_WORD, VOCABULARY = 0, 1, 2, 3, 4, 5, 6, 40
@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 
 def _model(
     tasks=TASKS, *, share: bool = True, stem: str = "patch", dropout: float = 0.0, seed: int = 0
-) -> KIAForReportGeneration:
+) -> KIAModel:
     torch.manual_seed(seed)
     tower = {"width": 32, "depth": 2, "heads": 2, "ffn_width": 48, "dropout": dropout}
     patch = 16 if stem == "conv" else PATCH
@@ -36,11 +36,11 @@ def _model(
     )
     ids = {"[PAD]": PAD, "[SEP]": SEP, "[START]": START, "[MATCH]": MATCH}
     settings = model_configuration(config, vocab_size=VOCABULARY, token_ids=ids, tasks=list(tasks))
-    return KIAForReportGeneration(settings).eval()
+    return KIAModel(settings).eval()
 
 
 @pytest.fixture(scope="session")
-def make_model() -> Callable[..., KIAForReportGeneration]:
+def make_model() -> Callable[..., KIAModel]:
     """A model of width 32 and depth 2 with the heads of `tasks`."""
     return _model
 

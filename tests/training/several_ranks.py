@@ -13,7 +13,7 @@ from kia.config import RunConfig
 from kia.data.batches import BatchBuilder, EpochBatches
 from kia.data.shares import SharedBatches
 from kia.data.store import PreparedDataset
-from kia.models import KIAForReportGeneration, ranks
+from kia.models import KIAModel, ranks
 from kia.tasks.joint import JointObjective
 from kia.training import train
 from kia.training.build import build_model, build_processor
@@ -71,7 +71,7 @@ def updates(
     return found | {"studies": torch.tensor(seen, dtype=torch.long)}
 
 
-def validation(config: RunConfig, builder: BatchBuilder, model: KIAForReportGeneration) -> dict:
+def validation(config: RunConfig, builder: BatchBuilder, model: KIAModel) -> dict:
     """Loss, image gain and reports of the first seven training studies, in batches of two."""
     studies = builder.dataset.indices("train")[:7]
     settings = config.generation.model_copy(update={"batch_size": 2})

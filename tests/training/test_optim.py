@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kia.config import StageConfig, TrainConfig
-from kia.models import KIAForReportGeneration
+from kia.models import KIAModel
 from kia.tasks.joint import JointObjective
 from kia.training import train
 from kia.training.build import build_model, build_processor
@@ -98,7 +98,7 @@ def test_a_parameter_without_gradient_is_left_alone(configured, dataset, tmp_pat
     """Stage 2 does not touch the heads of the other tasks, not even by weight decay."""
     config = configured()
     processor = build_processor(config, dataset.reports("train"), tmp_path / "processor")
-    model: KIAForReportGeneration = build_model(config, processor)
+    model: KIAModel = build_model(config, processor)
     optimizer = build_optimizer(model, TrainConfig(), STAGE)
     before = model.match_prediction.state_dict()
     before = {name: tensor.clone() for name, tensor in before.items()}

@@ -230,7 +230,7 @@ def test_damaged_checkpoints_alone_are_one_line(tmp_path, phantoms, configured, 
 
 @pytest.mark.parametrize(
     ("place", "name", "number"),
-    [(checkpoint, "save_file", 3), (run_folder.KIAForReportGeneration, "save_pretrained", 1)],
+    [(checkpoint, "save_file", 3), (run_folder.KIAModel, "save_pretrained", 1)],
 )
 def test_a_full_disk_is_one_line_and_training_goes_on_afterwards(
     place, name, number, tmp_path, phantoms, configured, listener, monkeypatch, uninterrupted,

@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import load_file
 
 from kia.errors import ConfigError, ModelError, RunError
-from kia.models import KIAForReportGeneration
+from kia.models import KIAModel
 from kia.processing import KIAProcessor
 from kia.tasks.joint import JointObjective
 from kia.training import train
@@ -36,7 +36,7 @@ def source(tmp_path_factory, configured, dataset) -> Path:
 def built(tmp_path, configured, dataset):
     """`built(reports, **changes)`: an untrained model and its processor."""
 
-    def make(reports=None, **changes) -> tuple[KIAForReportGeneration, KIAProcessor]:
+    def make(reports=None, **changes) -> tuple[KIAModel, KIAProcessor]:
         config = configured(**changes)
         processor = build_processor(config, reports or dataset.reports("train"), tmp_path / "p")
         torch.manual_seed(0)
@@ -74,7 +74,7 @@ def test_words_are_matched_by_string(source, built):
 
 def test_another_image_size_keeps_what_positions_say(source, built, dataset):
     """A position embedding that is linear over the image is so at any size, up to its border."""
-    theirs = KIAForReportGeneration.from_pretrained(source)
+    theirs = KIAModel.from_pretrained(source)
     grid = torch.linspace(-0.75, 0.75, 4)  # centres of 4 patches a side from −1 to 1
     with torch.no_grad():
         patches = theirs.image_tower.position[:, 1:].unflatten(1, (4, 4))

@@ -17,37 +17,32 @@ from transformers import BlipConfig, BlipForConditionalGeneration
 from kia.bench.rounds import ratios, time_in_turn
 from kia.config import RunConfig
 from kia.errors import ConfigError
-from kia.models.configuration import KIAConfig
-from kia.models.kia import KIAForReportGeneration
+from kia.models.configuration import CheckpointConfig
+from kia.models.decoding import Search
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures, ReportOutput
 from kia.models.sizes import preset_configuration
 
 
-class Uncached(KIAForReportGeneration):
+class Uncached(KIAModel):
     """A kia model that keeps nothing between two words."""
 
     def forward(  # type: ignore[override]
-        self, input_ids: Tensor, image_context: ImageFeatures, **_: Any
+        self, input_ids: Tensor, image_context: ImageFeatures, cache: None = None
     ) -> ReportOutput:
         """Scores of the next word; every beam has its own copy of the image's features."""
         beams = input_ids.shape[0] // image_context.sequence.shape[0]
         features = image_context.sequence.repeat_interleave(beams, 0)
         context = self.text_decoder.stack.context(features)
-        out = self.text_decoder(input_ids, causal=True, context=context)
-        return ReportOutput(logits=self.word_logits(out, self.text_decoder))
+        return super().forward(input_ids, context)
 
-    @torch.no_grad()
-    def generate(self, pixel_values: Tensor, view_ids: Tensor, **options: Any) -> Any:  # type: ignore[override]
-        """Writes reports; images are encoded once."""
-        features = self.encode_images(pixel_values, view_ids)
-        start = torch.full((len(pixel_values), 1), self.config.start_token_id)
-        generate = super(KIAForReportGeneration, self).generate
-        return generate(
-            input_ids=start.to(pixel_values.device),
-            image_context=features,
-            use_cache=False,
-            **options,
-        )
+    def _begun(self, images: ImageFeatures, rows: int) -> tuple[Any, Tensor]:
+        """The features themselves, and [START]."""
+        return images, super()._begun(images, rows)[1]
+
+    def _search(self, options: dict[str, Any]) -> Search:
+        """Without the cache of words."""
+        return super()._search(options | {"use_cache": False})
 
 
 def bench_generate(
@@ -85,7 +80,6 @@ def bench_generate(
         "num_beams": beams,
         "min_new_tokens": tokens,
         "max_new_tokens": tokens,
-        "do_sample": False,
     }
     written: dict[str, Tensor] = {}
     runs = _runs(settings, studies, options, written)
@@ -109,16 +103,16 @@ def bench_generate(
 
 
 def _runs(
-    settings: KIAConfig, studies: int, options: dict[str, Any], written: dict[str, Tensor]
+    settings: CheckpointConfig, studies: int, options: dict[str, Any], written: dict[str, Tensor]
 ) -> dict[str, Callable[[], None]]:
     """Decoding with and without caches, by one model; the tokens go to `written`."""
-    model = KIAForReportGeneration(settings).eval()
+    model = KIAModel(settings).eval()
     uncached = Uncached(settings).eval()
     uncached.load_state_dict(model.state_dict())
-    shape = (studies, 1, (settings.image_tower or {})["channels"], *[settings.image_size] * 2)
+    shape = (studies, 1, settings.image_tower["channels"], *[settings.image_size] * 2)
     pixels, views = torch.randn(shape), torch.zeros(studies, 1, dtype=torch.long)
 
-    def run(name: str, decoder: KIAForReportGeneration) -> None:
+    def run(name: str, decoder: KIAModel) -> None:
         written[name] = decoder.generate(pixels, views, **options)
 
     return {
@@ -127,15 +121,17 @@ def _runs(
     }
 
 
-def _blip_run(settings: KIAConfig, studies: int, options: dict[str, Any]) -> Callable[[], Any]:
+def _blip_run(
+    settings: CheckpointConfig, studies: int, options: dict[str, Any]
+) -> Callable[[], Any]:
     """Decoding by BLIP of the same sizes."""
     pixels = torch.randn(studies, 3, settings.image_size, settings.image_size)
     return partial(blip_like(settings).generate, pixel_values=pixels, **options)
 
 
-def blip_like(settings: KIAConfig) -> BlipForConditionalGeneration:
+def blip_like(settings: CheckpointConfig) -> BlipForConditionalGeneration:
     """BLIP of the same sizes with random weights; its start token is its own."""
-    image, text = settings.image_tower or {}, settings.text_tower or {}
+    image, text = settings.image_tower, settings.text_tower
     config = BlipConfig(
         vision_config={
             "hidden_size": image["width"],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from kia.config import TasksConfig
 from kia.data.batches import Batch
-from kia.models.configuration import KIAConfig
+from kia.models.configuration import CheckpointConfig
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class Sizes:
     soft_targets: bool
 
     @classmethod
-    def of(cls, config: KIAConfig, tasks: TasksConfig, batch: Batch) -> "Sizes":
+    def of(cls, config: CheckpointConfig, tasks: TasksConfig, batch: Batch) -> "Sizes":
         """The sizes of a joint step."""
         assert batch.masked_input_ids is not None and batch.hidden_patches is not None
         assert batch.masked_targets is not None
         return cls(
-            image=config.image_tower or {},
-            text=config.text_tower or {},
+            image=config.image_tower,
+            text=config.text_tower,
             grid=config.grid,
             studies=len(batch.studies),
             views=batch.view_ids.shape[1],

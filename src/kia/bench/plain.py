@@ -18,9 +18,9 @@ from transformers.models.vit.modeling_vit import ViTLayer
 
 from kia.data.batches import Batch
 from kia.errors import ConfigError
-from kia.models.configuration import KIAConfig
+from kia.models.configuration import CheckpointConfig
 from kia.models.image_encoder import ImageEncoder, patches_to_pixels
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.momentum import MomentumEncoders
 from kia.models.outputs import ImageFeatures
 from kia.models.text_transformer import TextTransformer
@@ -34,9 +34,9 @@ from kia.tasks.text_rows import with_first_token
 class PlainImageTower(nn.Module):
     """I-Enc and I-CMEnc from ViT layers, with BERT's cross-attention between their halves."""
 
-    def __init__(self, tower: ImageEncoder, config: KIAConfig) -> None:
+    def __init__(self, tower: ImageEncoder, config: CheckpointConfig) -> None:
         super().__init__()
-        sizes = config.image_tower or {}
+        sizes = config.image_tower
         self.tower = tower  # for its stem, tokens and norms; the blocks become those below
         self.layers = nn.ModuleList(ViTLayer(_vit_config(sizes)) for _ in range(sizes["depth"]))
         self.cross = nn.ModuleList(
@@ -83,9 +83,9 @@ class PlainImageTower(nn.Module):
 class PlainTextTower(nn.Module):
     """T-Enc, T-CMEnc and T-Dec from BERT layers."""
 
-    def __init__(self, tower: TextTransformer, config: KIAConfig) -> None:
+    def __init__(self, tower: TextTransformer, config: CheckpointConfig) -> None:
         super().__init__()
-        sizes = config.text_tower or {}
+        sizes = config.text_tower
         bert = _bert_config(sizes, vocab_size=config.vocab_size)
         self.embeddings = BertEmbeddings(bert)
         self.layers = nn.ModuleList(BertLayer(bert) for _ in range(sizes["depth"]))
@@ -134,8 +134,8 @@ class PlainObjective(nn.Module):
         """
         super().__init__()
         own = copy.deepcopy(objective)
-        model, config = own.model, cast(KIAConfig, own.model.config)
-        image, text = config.image_tower or {}, config.text_tower or {}
+        model, config = own.model, own.model.config
+        image, text = config.image_tower, config.text_tower
         fits = (image["norm_position"], text["norm_position"]) == ("pre", "post")
         if not fits or image["width"] != text["width"] or not config.share_parameters:
             raise ConfigError(
@@ -257,8 +257,8 @@ class PlainEncoders(nn.Module):
 
     def __init__(
         self,
-        source: KIAForReportGeneration | MomentumEncoders,
-        config: KIAConfig,
+        source: KIAModel | MomentumEncoders,
+        config: CheckpointConfig,
     ) -> None:
         super().__init__()
         self.image = PlainImageTower(source.image_tower, config)
@@ -269,7 +269,7 @@ class PlainEncoders(nn.Module):
 
     def images(self, batch: Batch) -> ImageFeatures:
         """I-Enc on every view of a batch."""
-        return KIAForReportGeneration.encode_images(
+        return KIAModel.encode_images(
             cast(Any, self), batch.pixel_values, batch.view_ids, batch.view_mask
         )
 

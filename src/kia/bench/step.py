@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -25,7 +25,6 @@ from kia.data.batches import Batch, BatchBuilder
 from kia.data.phantom import phantom_study
 from kia.data.store import DatasetWriter, PreparedDataset
 from kia.errors import ConfigError
-from kia.models.configuration import KIAConfig
 from kia.processing import KIAProcessor, train_tokenizer
 from kia.tasks.joint import TASKS, JointObjective, active_tasks
 from kia.training.build import build_model
@@ -49,7 +48,7 @@ class Bench:
     @property
     def sizes(self) -> Sizes:
         """What its operations are counted from."""
-        return Sizes.of(cast(KIAConfig, self.objective.model.config), self.config.tasks, self.batch)
+        return Sizes.of(self.objective.model.config, self.config.tasks, self.batch)
 
     def ours(self) -> Callable[[], Any]:
         """A step of kia, as training makes it."""

@@ -195,7 +195,7 @@ def _train_and_generate(run: PlannedRun, target: Target) -> None:
 
     train_run(run.config, target.data, run.folder, resume=True)
     model, processor = load_model(run.folder)
-    model.to(join())  # type: ignore[arg-type]
+    model.to(join())
     settings = generation_settings(model)
     predictions = _predictions(run, target)
     write_predictions(model, processor, target.data, target.split, predictions, settings)
@@ -301,8 +301,8 @@ def _write_scores(
 
 
 def _parameters(run: PlannedRun) -> int:
-    from kia.models.configuration import KIAConfig
+    from kia.models.configuration import CheckpointConfig
     from kia.models.sizes import model_sizes
 
-    configuration = KIAConfig.from_pretrained(run.folder / "model")
+    configuration = CheckpointConfig.from_file(run.folder / "model" / "config.json")
     return model_sizes(configuration, shared=run.config.model.share_parameters)["total"]

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,11 +58,13 @@ class _Rate(ProgressColumn):
 
 
 def quiet_libraries() -> None:
-    """Switches off the progress bars and warnings of transformers, for commands that use it."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    """Switches off the progress bars and warnings of transformers, which may come later or not."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if "transformers" in sys.modules:
+        logging = import_module("transformers.utils.logging")
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
 
 
 def show_warning(message: Warning | str, *_: object) -> None:

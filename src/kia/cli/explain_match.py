@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kia.data.store import PreparedDataset
-    from kia.models.kia import KIAForReportGeneration
+    from kia.models.kia import KIAModel
     from kia.processing import KIAProcessor
 
 GENERATED = "generated"
@@ -96,7 +96,7 @@ def _text(name: str) -> str | None:
 
 
 def _one_study(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     images: list[Path],
     given: list[tuple[str, str | None]],
@@ -120,7 +120,7 @@ def _one_study(
 
 
 def _written(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     dataset: "PreparedDataset",
     studies: "NDArray[np.int64]",
@@ -151,7 +151,7 @@ def _written(
 
 
 def _numbers(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     dataset: "PreparedDataset",
     studies: "NDArray[np.int64]",

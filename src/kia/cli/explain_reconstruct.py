@@ -14,7 +14,7 @@ from kia.errors import DataError, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kia.models.kia import KIAForReportGeneration
+    from kia.models.kia import KIAModel
     from kia.processing import KIAProcessor
 
 _FEWEST = 20  # exchanges of a landmark for a line of the table; the JSON has all
@@ -133,7 +133,7 @@ def _of_study(
 
 
 def _numbers(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     data: Path,
     split: str,

@@ -26,7 +26,7 @@ from kia.studies import Study
 if TYPE_CHECKING:
     import numpy as np
 
-    from kia.models.kia import KIAForReportGeneration
+    from kia.models.kia import KIAModel
     from kia.processing import KIAProcessor
 
 
@@ -62,7 +62,7 @@ def findings(
 
 
 def _images(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     studies: list[Study],
     json_file: Path | None,
@@ -87,7 +87,7 @@ def _images(
 
 
 def _data_set(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     data: Path,
     split: str,

@@ -15,7 +15,7 @@ from kia.errors import UsageError
 
 if TYPE_CHECKING:
     from kia.config import GenerationConfig
-    from kia.models.kia import KIAForReportGeneration
+    from kia.models.kia import KIAModel
 
 
 Out = Annotated[
@@ -134,7 +134,7 @@ def _check_outputs(
         raise UsageError("--evidence goes with the text of images; JSON holds the evidence anyway")
 
 
-def _settings(model: "KIAForReportGeneration", **given: Any) -> "GenerationConfig":
+def _settings(model: "KIAModel", **given: Any) -> "GenerationConfig":
     """The model's defaults under the options that were given."""
     from typing import get_args
 
@@ -160,10 +160,10 @@ def _settings(model: "KIAForReportGeneration", **given: Any) -> "GenerationConfi
     return settings
 
 
-def _move(model: "KIAForReportGeneration", device: str | None) -> None:
+def _move(model: "KIAModel", device: str | None) -> None:
     """To the device that was asked for, else to the one that this process gets."""
     from kia.generation import chosen_device
     from kia.training.distributed import join
 
     own = join()
-    model.to(chosen_device(device) if device else own)  # type: ignore[arg-type]
+    model.to(chosen_device(device) if device else own)

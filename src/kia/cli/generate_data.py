@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from kia.config import GenerationConfig
     from kia.data.store import PreparedDataset
-    from kia.models.kia import KIAForReportGeneration
+    from kia.models.kia import KIAModel
     from kia.processing import KIAProcessor
 
 
 def write_predictions(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     data: Path,
     split: str,
@@ -77,7 +77,7 @@ def write_predictions(
 
 
 def _features(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     dataset: "PreparedDataset",
     studies: "NDArray[np.int64]",

@@ -16,7 +16,7 @@ from kia.studies import Study
 if TYPE_CHECKING:
     from kia.config import GenerationConfig
     from kia.data.decoding import LoadedStudy
-    from kia.models.kia import KIAForReportGeneration
+    from kia.models.kia import KIAModel
     from kia.processing import KIAProcessor
 
 Entry = dict[str, Any]
@@ -24,7 +24,7 @@ Entry = dict[str, Any]
 
 
 def write_image_reports(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     studies: Sequence[Study],
     settings: "GenerationConfig",
@@ -58,7 +58,7 @@ def write_image_reports(
 
 
 def write_report_lines(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     studies: Sequence[Study],
     settings: "GenerationConfig",
@@ -107,7 +107,7 @@ def _lines(name: str) -> Iterator[TextIO]:
 
 
 def _entries(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     loaded: "Iterable[LoadedStudy]",
     settings: "GenerationConfig",

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from kia.errors import UsageError
 
 if TYPE_CHECKING:
     from kia.config import RunConfig
-    from kia.models.configuration import KIAConfig
+    from kia.models.configuration import CheckpointConfig
     from kia.training.estimate import Estimate
 
 GB = 1e9
@@ -34,7 +34,7 @@ def info(
     from kia.config import load_config
     from kia.models.sizes import model_sizes, preset_configuration
 
-    configuration: KIAConfig
+    configuration: CheckpointConfig
     changes = [*(overrides or []), *([f"train.batch_size={batch}"] if batch else [])]
     config: RunConfig | None = None
     folder = Path(what)
@@ -58,16 +58,15 @@ def info(
         console.write_json(json_file, content)
 
 
-def _trained(what: str) -> "KIAConfig":
+def _trained(what: str) -> "CheckpointConfig":
     from kia.generation import load_model
-    from kia.models.configuration import KIAConfig
 
     console.quiet_libraries()
-    return cast(KIAConfig, load_model(what)[0].config)
+    return load_model(what)[0].config
 
 
 def _print_sizes(
-    what: str, configuration: "KIAConfig", shared: dict[str, int], separate: dict[str, int]
+    what: str, configuration: "CheckpointConfig", shared: dict[str, int], separate: dict[str, int]
 ) -> None:
     names = [*dict.fromkeys([*shared, *separate])]
     console.table(
@@ -75,7 +74,7 @@ def _print_sizes(
         [[name, shared.get(name), separate.get(name)] for name in names],
         title=f"parameters of {what}",
     )
-    image, text = configuration.image_tower or {}, configuration.text_tower or {}
+    image, text = configuration.image_tower, configuration.text_tower
     console.out.print(
         f"image tower: {image['depth']} layers, width {image['width']}, "
         f"{configuration.grid}×{configuration.grid} patches; text tower: {text['depth']} layers, "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kia.explain.retrieval import Hit
     from kia.explain.retrieval_index import RetrievalIndex
     from kia.explain.retrieval_picture import Shown
-    from kia.models.kia import KIAForReportGeneration
+    from kia.models.kia import KIAModel
     from kia.processing import KIAProcessor
 
 _KINDS = ("images", "reports")
@@ -103,7 +103,7 @@ def _check(
 
 def _index(
     source: str,
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     dataset: "PreparedDataset",
     split: str,
@@ -167,7 +167,7 @@ def _show(
 
 
 def _numbers(
-    model: "KIAForReportGeneration",
+    model: "KIAModel",
     processor: "KIAProcessor",
     dataset: "PreparedDataset",
     split: str,

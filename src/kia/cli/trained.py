@@ -7,13 +7,13 @@ import typer
 from kia.cli import console
 
 if TYPE_CHECKING:
-    from kia.models.kia import KIAForReportGeneration
+    from kia.models.kia import KIAModel
     from kia.processing import KIAProcessor
 
 Model = Annotated[str, typer.Argument(help="run folder or model folder")]
 
 
-def open_model(source: str) -> "tuple[KIAForReportGeneration, KIAProcessor]":
+def open_model(source: str) -> "tuple[KIAModel, KIAProcessor]":
     """Loads the model of a run folder or model folder onto this process's device.
 
     Raises:
@@ -24,5 +24,5 @@ def open_model(source: str) -> "tuple[KIAForReportGeneration, KIAProcessor]":
 
     console.quiet_libraries()
     model, processor = load_model(source)
-    model.to(join())  # type: ignore[arg-type]
+    model.to(join())
     return model, processor

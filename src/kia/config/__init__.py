@@ -2,7 +2,7 @@
 
 One pydantic model for each part (`parts.py`); a misspelt key is refused with its path and the
 nearest right name (`files.py`). The `model` part is plain data too: `kia.models` turns it into the
-`KIAConfig` of a checkpoint, so that nothing here needs torch or transformers.
+`CheckpointConfig` of a checkpoint, so that nothing here needs torch or transformers.
 """
 
 from kia.config.files import fields, load_config, preset_names, preset_text, validate

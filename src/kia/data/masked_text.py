@@ -14,7 +14,7 @@ from kia.data.counted import uniforms
 from kia.knowledge.chexpert import OBSERVATIONS, label_report
 from kia.knowledge.radgraph import ReportGraph
 from kia.knowledge.text_masking import general_text_mask, graph_text_mask, piece_sides
-from kia.processing import EncodedReport, KIAProcessor
+from kia.processing import SPECIAL_TOKENS, EncodedReport, KIAProcessor
 from kia.studies import Study
 
 
@@ -40,8 +40,8 @@ class TextMasker:
 
     def __init__(self, processor: KIAProcessor, config: MaskedLanguageConfig, seed: int) -> None:
         self.processor, self.config, self.seed = processor, config, seed
-        self.special = np.array(processor.tokenizer.all_special_ids, np.int64)
-        every = np.arange(len(processor.tokenizer), dtype=np.int64)
+        self.special = np.array([processor.token_id(t) for t in SPECIAL_TOKENS], np.int64)
+        every = np.arange(processor.vocab_size, dtype=np.int64)
         self.ordinary = every[~np.isin(every, self.special)]
         self.mask_id = processor.token_id("[MASK]")
         self.states = np.array([processor.token_id("present"), processor.token_id("absent")])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kia.agreement import masked_label_report
 from kia.generation import image_features
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.models.text_transformer import TextTransformer
 from kia.models.transformer_block import Context, CrossAttention, TransformerBlock
@@ -58,7 +58,7 @@ class ReportMaps:
 
 @torch.no_grad()
 def label_attention(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     inputs: ImageFeatures | Mapping[str, Tensor | None],
 ) -> LabelMaps:
@@ -90,7 +90,7 @@ def label_attention(
 
 @torch.no_grad()
 def report_attention(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     inputs: ImageFeatures | Mapping[str, Tensor | None],
     reports: Sequence[str],
@@ -126,7 +126,7 @@ def report_maps(
 
 
 def encoded_images(
-    model: KIAForReportGeneration, inputs: ImageFeatures | Mapping[str, Tensor | None]
+    model: KIAModel, inputs: ImageFeatures | Mapping[str, Tensor | None]
 ) -> tuple[ImageFeatures, int]:
     """Features of studies, on the model's device, and how many views W they have at most."""
     images = image_features(model, inputs)
@@ -134,7 +134,7 @@ def encoded_images(
 
 
 def started_reports(
-    model: KIAForReportGeneration, processor: KIAProcessor, reports: Sequence[str]
+    model: KIAModel, processor: KIAProcessor, reports: Sequence[str]
 ) -> tuple[list[EncodedReport], Tensor]:
     """Reports as T-Dec reads them: rows (B, 1 + T) after [START], padded, on its device."""
     longest = model.config.max_tokens - 1

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.generation import BaseStreamer
 
 from kia.agreement import label_answers
 from kia.candidates import Candidate, report_candidates
@@ -13,7 +12,8 @@ from kia.config import GenerationConfig, Rerank
 from kia.explain.evidence import SentenceEvidence, report_evidence
 from kia.generation import image_features
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.models.kia import KIAForReportGeneration
+from kia.models.decoding import Streamer
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
 from kia.readable import NOTICE, readable
@@ -21,7 +21,7 @@ from kia.readable import NOTICE, readable
 
 @torch.no_grad()
 def describe(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     inputs: ImageFeatures | Mapping[str, Tensor | None],
     settings: GenerationConfig,
@@ -29,7 +29,7 @@ def describe(
     candidates: int | None = None,
     rerank: Rerank | None = None,
     seed: int = 0,
-    streamer: BaseStreamer | None = None,
+    streamer: Streamer | None = None,
 ) -> list[dict[str, Any]]:
     """Writes the reports of a batch and says what stands behind them, ready for JSON.
 

@@ -16,7 +16,7 @@ from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.graph_rules import extract_graphs
 from kia.knowledge.label_rules import label_reports
 from kia.knowledge.radgraph import token_spans
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
 
@@ -69,7 +69,7 @@ class SentenceEvidence:
 
 
 def report_evidence(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     inputs: ImageFeatures | Mapping[str, Tensor | None],
     reports: Sequence[str],

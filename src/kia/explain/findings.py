@@ -11,13 +11,13 @@ from kia.agreement import label_probabilities
 from kia.data.store import PreparedDataset
 from kia.errors import ModelError, require
 from kia.generation import dataset_inputs
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 
 _COLUMNS = 4  # of panels of the reliability plot
 
 
-def check_answers(model: KIAForReportGeneration) -> None:
+def check_answers(model: KIAModel) -> None:
     """Refuses a model that never learnt to fill in a [MASK].
 
     Raises:
@@ -31,7 +31,7 @@ def check_answers(model: KIAForReportGeneration) -> None:
 
 
 def dataset_findings(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     studies: NDArray[np.int64],

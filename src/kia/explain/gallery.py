@@ -22,7 +22,7 @@ from kia.explain.masked_words import other_studies
 from kia.explain.patches import draw_key_patches
 from kia.explain.retrieval_index import RetrievalIndex
 from kia.knowledge.atlas import shipped_atlas
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 
 _STYLE = """
@@ -70,7 +70,7 @@ def spread_studies(dataset: PreparedDataset, split: str, count: int) -> NDArray[
 
 
 def gallery_page(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     studies: NDArray[np.int64],
@@ -150,9 +150,7 @@ def _section(name: str, draw: Callable[[], str]) -> str:
     return f"<h3>{escape(_HEADINGS[name])}</h3>{shown}"
 
 
-def _key_patches(
-    dataset: PreparedDataset, studies: NDArray[np.int64], model: KIAForReportGeneration
-) -> str:
+def _key_patches(dataset: PreparedDataset, studies: NDArray[np.int64], model: KIAModel) -> str:
     """On the first frontal image."""
     frontal = [study for study in studies.tolist() if dataset.views(study)[0] == "frontal"]
     if not frontal:

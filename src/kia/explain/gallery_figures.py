@@ -32,7 +32,7 @@ from kia.generation import dataset_inputs
 from kia.knowledge.atlas import shipped_atlas
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.landmarks import mentioned_landmarks
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 from kia.readable import readable
 
@@ -60,7 +60,7 @@ class StudyFigures:
         index: Of the study's split; None of a model without contrast.
     """
 
-    model: KIAForReportGeneration
+    model: KIAModel
     processor: KIAProcessor
     dataset: PreparedDataset
     number: int

@@ -20,7 +20,7 @@ from kia.agreement import masked_label_report
 from kia.data.store import PreparedDataset
 from kia.explain.attention import LabelMaps, ReportMaps, report_maps, started_reports
 from kia.generation import on_device
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
 from kia.studies import VIEWS
@@ -34,7 +34,7 @@ _CELLS = 8  # along the side of a patch
 
 
 def label_gradient(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     inputs: Mapping[str, Tensor | None],
     reference: Tensor | None = None,
@@ -70,7 +70,7 @@ def label_gradient(
 
 
 def report_gradient(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     inputs: Mapping[str, Tensor | None],
     reports: Sequence[str],
@@ -121,7 +121,7 @@ def mean_images(processor: KIAProcessor, dataset: PreparedDataset) -> Tensor:
 
 
 def _maps(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     inputs: Mapping[str, Tensor | None],
     answer: Callable[[ImageFeatures], Tensor],
     reference: Tensor | None,
@@ -152,7 +152,7 @@ def raised(added: Tensor, cell: int) -> Tensor:
 
 @torch.enable_grad()
 def attributions(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     inputs: Mapping[str, Tensor],
     answer: Callable[[ImageFeatures], Tensor],
     reference: Tensor | None,

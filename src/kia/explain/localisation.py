@@ -25,7 +25,7 @@ from kia.generation import dataset_inputs
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.label_rules import label_reports
 from kia.knowledge.landmarks import mentioned_landmarks
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 
 USUAL_PLACES: dict[str, tuple[str, ...]] = {
@@ -128,7 +128,7 @@ def phantom_batches(
 
 
 def finding_maps(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     batches: Iterable[tuple[Inputs, Sequence[PlacedFinding]]],
     reference: Tensor | None = None,

@@ -25,7 +25,7 @@ from kia.evaluation.guesses import CONDITIONS, KINDS, Guesses
 from kia.generation import dataset_inputs, image_features
 from kia.knowledge.radgraph import ReportGraph
 from kia.knowledge.text_masking import ANATOMY, OBSERVATION, piece_sides
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import EncodedReport, KIAProcessor
 from kia.studies import Study
@@ -43,7 +43,7 @@ class _Rows:
 
 
 def guess_words(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     studies: NDArray[np.int64],
@@ -72,7 +72,7 @@ def guess_words(
     masker = TextMasker(
         processor, MaskedLanguageConfig(masking="label", uncertain_as="skip"), seed=0
     )
-    tokens = processor.tokenizer.convert_ids_to_tokens(list(range(len(processor.tokenizer))))
+    tokens = processor.spell(range(processor.vocab_size))
     continues = np.array([token.startswith("##") for token in tokens])
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
     words: dict[int, Counter[tuple[int, ...]]] = {kind: Counter() for kind in range(len(KINDS))}
@@ -156,7 +156,7 @@ def _masked_rows(
 
 
 def _right_pieces(
-    model: KIAForReportGeneration, rows: _Rows, own: ImageFeatures, other: ImageFeatures
+    model: KIAModel, rows: _Rows, own: ImageFeatures, other: ImageFeatures
 ) -> NDArray[np.bool_]:
     """(B, T, 3), whether each hidden piece is the likeliest, by CONDITIONS."""
     return _guessed_pieces(model, rows, own, other) == rows.originals[..., None]
@@ -164,7 +164,7 @@ def _right_pieces(
 
 @torch.no_grad()
 def _guessed_pieces(
-    model: KIAForReportGeneration, rows: _Rows, own: ImageFeatures, other: ImageFeatures
+    model: KIAModel, rows: _Rows, own: ImageFeatures, other: ImageFeatures
 ) -> NDArray[np.int64]:
     """(B, T, 3), the likeliest word piece by CONDITIONS; −1 where nothing is hidden."""
     ids, real = (torch.from_numpy(part).to(model.device) for part in (rows.ids, rows.real))
@@ -210,7 +210,7 @@ class GuessedText:
 
 
 def guessed_texts(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     study: int,
@@ -247,13 +247,12 @@ def _shown_words(
     processor: KIAProcessor, rows: _Rows, guessed: NDArray[np.int64]
 ) -> list[tuple[str, tuple[str, ...] | None]]:
     """The words of one row without [CLS] and [SEP]; pieces of a word are joined."""
-    spell = processor.tokenizer.convert_ids_to_tokens
     last = int(rows.real[0].sum()) - 1
     words: list[tuple[str, tuple[str, ...] | None]] = []
     for place in range(1, last):
         hidden = bool(rows.kind[0, place] >= 0)
-        piece = spell([int(rows.originals[0, place])])[0]
-        guesses = tuple(spell(guessed[place].tolist())) if hidden else None
+        piece = processor.spell([int(rows.originals[0, place])])[0]
+        guesses = tuple(processor.spell(guessed[place].tolist())) if hidden else None
         if piece.startswith("##") and words and (words[-1][1] is None) != hidden:
             word, before = words.pop()
             piece = word + piece.removeprefix("##")

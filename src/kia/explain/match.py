@@ -19,7 +19,7 @@ from kia.errors import require
 from kia.evaluation.statistics import Measure
 from kia.generation import dataset_inputs, image_features
 from kia.matching import matching_degree
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 
 PAIRS = ("reference", "generated", "another", "reference_elsewhere", "generated_elsewhere")
@@ -40,7 +40,7 @@ Degrees = NDArray[np.float64]
 
 @torch.no_grad()
 def match_degrees(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     studies: NDArray[np.int64],

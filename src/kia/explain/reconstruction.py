@@ -25,7 +25,7 @@ from kia.explain.report_features import report_features
 from kia.knowledge.image_masking import anatomy_image_mask
 from kia.knowledge.landmarks import key_patches
 from kia.models.image_encoder import patches_to_pixels, pixels_to_images
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 from kia.tasks.masked_image import hidden_pixels
 
@@ -48,7 +48,7 @@ _MEAN_IMAGES = 1000  # of the training split, evenly spaced
 _P_TOTAL = 0.6
 
 
-def check_pixels(model: KIAForReportGeneration) -> None:
+def check_pixels(model: KIAModel) -> None:
     """Refuses a model that never learnt to rebuild an image.
 
     Raises:
@@ -71,7 +71,7 @@ def landmark_mask(study: int, landmark: str, grid: int) -> NDArray[np.bool_]:
 
 @torch.no_grad()
 def rebuilt(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     pixels: Tensor,
     image_mask: NDArray[np.bool_],
@@ -102,7 +102,7 @@ def rebuilt(
 
 
 def draw_reports(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     pixels: Tensor,
     landmark: str,
@@ -140,7 +140,7 @@ def draw_reports(
 
 @torch.no_grad()
 def landmark_errors(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     chosen: Sequence[Exchange],
@@ -172,7 +172,7 @@ def landmark_errors(
 
 
 def _batch_errors(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     chunk: Sequence[Exchange],

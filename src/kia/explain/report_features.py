@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from kia.generation import report_rows
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 
 
 @torch.no_grad()
 def report_features(
-    model: KIAForReportGeneration, processor: KIAProcessor, reports: Sequence[str]
+    model: KIAModel, processor: KIAProcessor, reports: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
     """Encodes reports; what the model cannot hold is cut off.
 

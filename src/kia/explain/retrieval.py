@@ -26,7 +26,7 @@ from kia.explain.retrieval_index import RetrievalIndex, nearest, report_embeddin
 from kia.generation import dataset_inputs, image_features
 from kia.knowledge.label_rules import label_reports
 from kia.matching import matching_degree
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 from kia.studies import Split
 
@@ -57,7 +57,7 @@ class Hit:
 
 @torch.no_grad()
 def find(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     split: Split,
@@ -108,7 +108,7 @@ def find(
 
 
 def score_split(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     split: Split,
@@ -192,7 +192,7 @@ def _first_stage(
 
 
 def _degrees(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     split: Split,

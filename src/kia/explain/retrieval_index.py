@@ -21,7 +21,7 @@ from kia.data.store import PreparedDataset
 from kia.errors import ModelError
 from kia.explain.report_features import report_features
 from kia.generation import image_embeddings, model_folder
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 from kia.studies import Split
 
@@ -47,7 +47,7 @@ class RetrievalIndex:
     built: bool
 
 
-def check_contrast(model: KIAForReportGeneration) -> None:
+def check_contrast(model: KIAModel) -> None:
     """Refuses a model without contrastive embeddings.
 
     Raises:
@@ -73,7 +73,7 @@ def index_folder(source: str | Path, dataset: PreparedDataset, split: Split) -> 
 
 def open_index(
     source: str | Path,
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     split: Split,
@@ -146,7 +146,7 @@ def _read(folder: Path, recipe: dict[str, Any]) -> tuple[Embeddings, Embeddings]
 def _build(
     folder: Path,
     recipe: dict[str, Any],
-    model: KIAForReportGeneration,
+    model: KIAModel,
     processor: KIAProcessor,
     dataset: PreparedDataset,
     studies: NDArray[np.int64],
@@ -182,9 +182,7 @@ def _build(
 
 
 @torch.no_grad()
-def report_embeddings(
-    model: KIAForReportGeneration, processor: KIAProcessor, reports: list[str]
-) -> Embeddings:
+def report_embeddings(model: KIAModel, processor: KIAProcessor, reports: list[str]) -> Embeddings:
     """(n, P) contrastive embeddings of reports, each of length 1."""
     features, _ = report_features(model, processor, reports)
     return model.text_projection(features[:, 0]).cpu().numpy()

@@ -1,21 +1,27 @@
-"""KIAConfig: what a model folder must know to build the same model again."""
+"""CheckpointConfig: what a model folder must know to build the same model again."""
 
-from importlib import import_module
-from typing import Any
-
-from transformers import AutoConfig, PretrainedConfig
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
 
 from kia.config import GenerationConfig, ModelConfig
 
 
-class KIAConfig(PretrainedConfig):
-    """Configuration of a kia model in Hugging Face format.
+@dataclass(kw_only=True)
+class CheckpointConfig:
+    """config.json of a model folder, in Hugging Face format.
 
     Attributes:
         image_tower: The fields of `kia.config.ImageEncoderConfig`.
         text_tower: The fields of `kia.config.TextEncoderConfig`.
         tasks: Short names of the tasks whose heads the model carries ("mim", "mlm", "irc",
             "irm", "rg").
+        hidden_size: Width of the text tower; this and the next two are for transformers.
+        num_hidden_layers: Its depth.
+        num_attention_heads: Its heads.
+        pad_token_id: [PAD].
+        eos_token_id: [SEP], which ends a report.
         start_token_id: [START], before a report in the text decoder.
         match_token_id: [MATCH], before a report in image-report matching.
         label_shares: (14,) shares of the training reports that have each observation, in the
@@ -23,10 +29,8 @@ class KIAConfig(PretrainedConfig):
         generation_defaults: Decoding defaults, see `kia.config.GenerationConfig`.
     """
 
-    model_type = "kia"
-
-    image_tower: dict[str, Any] | None = None
-    text_tower: dict[str, Any] | None = None
+    image_tower: dict[str, Any] = field(default_factory=dict)
+    text_tower: dict[str, Any] = field(default_factory=dict)
     image_size: int = 224
     share_parameters: bool = True
     projection_width: int = 256
@@ -37,33 +41,40 @@ class KIAConfig(PretrainedConfig):
     hidden_size: int = 768
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
-    pad_token_id: int | None = 0
-    eos_token_id: int | list[int] | None = None
+    pad_token_id: int = 0
+    eos_token_id: int = 3
     start_token_id: int = 1
     match_token_id: int = 2
     label_shares: list[float] | None = None
     generation_defaults: dict[str, Any] | None = None
     tie_word_embeddings: bool = False
 
-    def __post_init__(self, **others: Any) -> None:
-        """Completes a configuration.
+    @classmethod
+    def from_file(cls, file: Path) -> Self:
+        """Reads config.json; keys that are no fields, such as those of transformers, are dropped.
 
-        Args:
-            others: Keys of config.json that are no fields. `attn_implementation` may name code on
-                the hub; the transformer block has its own attention, so it is dropped.
+        Raises:
+            ValueError: It is not JSON, or of another kind of model.
+            OSError: It cannot be read.
         """
-        others.pop("attn_implementation", None)
-        super().__post_init__(**others)
-        import_module("kia.models.kia")  # registers the model, before AutoModel looks for it
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or found.get("model_type") != "kia":
+            raise ValueError(f"{file.name} is not that of a kia model (model_type is not 'kia')")
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in found.items() if name in known})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields."""
+        return asdict(self)
 
     @property
     def max_tokens(self) -> int:
         """Longest text, tokens."""
-        return int((self.text_tower or {})["max_positions"])
+        return int(self.text_tower["max_positions"])
 
     @property
     def decoding_options(self) -> dict[str, Any]:
-        """What transformers' `generate` is told where its caller says nothing; may be {}.
+        """What `generate` is told where its caller says nothing; may be {}.
 
         Raises:
             pydantic.ValidationError: `generation_defaults` are none.
@@ -76,28 +87,23 @@ class KIAConfig(PretrainedConfig):
     @property
     def grid(self) -> int:
         """Patches along a side of an image."""
-        return int(self.image_size // (self.image_tower or {})["patch_size"])
-
-
-AutoConfig.register("kia", KIAConfig, exist_ok=True)
+        return int(self.image_size // self.image_tower["patch_size"])
 
 
 def decoding_options(config: GenerationConfig) -> dict[str, Any]:
-    """Our decoding defaults in transformers' words."""
+    """Our decoding defaults in the words of `kia.models.decoding` and of transformers."""
     return {
         "num_beams": config.beams,
         "max_new_tokens": config.max_tokens,
         "length_penalty": config.length_penalty,
         "repetition_penalty": config.repetition_penalty,
         "no_repeat_ngram_size": config.no_repeat_ngram,
-        "do_sample": False,
-        "early_stopping": False,
     }
 
 
 def model_configuration(
     model: ModelConfig, *, vocab_size: int, token_ids: dict[str, int], tasks: list[str]
-) -> KIAConfig:
+) -> CheckpointConfig:
     """Turns the `model` part of a RunConfig into the configuration of a checkpoint.
 
     Args:
@@ -108,7 +114,7 @@ def model_configuration(
         tasks: Short names of the tasks with a weight above 0.
     """
     text = model.text_encoder
-    return KIAConfig(
+    return CheckpointConfig(
         image_tower=model.image_encoder.model_dump(),
         text_tower=text.model_dump(),
         image_size=model.image_size,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, interpolate
 
 from kia.models.batch_norm import BatchNorm2d
-from kia.models.configuration import KIAConfig
+from kia.models.configuration import CheckpointConfig
 from kia.models.efficientnet import EfficientNetStem
 from kia.models.heads import Standardise
 from kia.models.transformer_block import BlockStack, Context, final_norm
@@ -82,9 +82,9 @@ class ConvStem(nn.Module):
 class ImageEncoder(nn.Module):
     """The image tower; `with_context` builds the cross-attention that makes it I-CMEnc."""
 
-    def __init__(self, config: KIAConfig, *, with_context: bool) -> None:
+    def __init__(self, config: CheckpointConfig, *, with_context: bool) -> None:
         super().__init__()
-        tower, text = config.image_tower or {}, config.text_tower or {}
+        tower, text = config.image_tower, config.text_tower
         width = tower["width"]
         self.patch_size = tower["patch_size"]
         self.masked_images_only = with_context and not config.share_parameters

@@ -1,21 +1,20 @@
-"""KIAForReportGeneration: the five components, their heads, and generation.
+"""KIAModel: the five components, their heads, and generation.
 
 Paper: Sec. 3.1, Fig. 2. Shape letters: B studies, W views, N patches of a view, T tokens, K
 beams, D width, V vocabulary.
 """
 
 import contextlib
-import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, GenerationMixin, PreTrainedModel
-from transformers import initialization as init
+from torch.nn import init
 
-from kia.errors import ModelError
-from kia.models.configuration import KIAConfig
+from kia.models.configuration import CheckpointConfig
+from kia.models.decoding import Search, WordCache
+from kia.models.folder import load_folder, save_folder
 from kia.models.heads import (
     ContrastiveProjection,
     MatchPrediction,
@@ -28,24 +27,27 @@ from kia.models.text_transformer import TextTransformer
 from kia.models.transformer_block import Context
 
 
-class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
+class KIAModel(nn.Module):
     """Image and text towers with cross-attention on demand (Paper: Sec. 3.1).
 
     With `share_parameters` one image tower and one text tower serve all modes; without it the
     five components are five towers (Paper: Table 4). The properties below name them all.
+
+    `kia.hugging_face` has the same model as one of transformers, whose import takes longer than
+    a report (docs/decisions/0020).
     """
 
-    config_class = KIAConfig
-    base_model_prefix = "kia"
-    main_input_name = "pixel_values"
-    _no_split_modules = ["TransformerBlock"]  # noqa: RUF012
-    _supports_sdpa = True
-
-    def __init__(self, config: KIAConfig) -> None:
+    def __init__(self, config: CheckpointConfig) -> None:
         """Builds the towers and the heads of `config.tasks`, with random weights."""
-        super().__init__(config)
+        nn.Module.__init__(self)
+        self.config = config
+        self._build(config)
+        with torch.no_grad():
+            self.apply(self._init_weights)
+
+    def _build(self, config: CheckpointConfig) -> None:
         shared, tasks = config.share_parameters, set(config.tasks or ())
-        image, text = config.image_tower or {}, config.text_tower or {}
+        image, text = config.image_tower, config.text_tower
         self.image_tower = ImageEncoder(config, with_context=shared)
         self.text_tower = TextTransformer(config, with_context=shared)
         if not shared:
@@ -69,35 +71,28 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
             self.text_projection = ContrastiveProjection(
                 text["width"], width, standardise=standardise
             )
-        self.post_init()
-        self.generation_config.pad_token_id = config.pad_token_id
-        self.generation_config.eos_token_id = config.eos_token_id
-        self.generation_config.bos_token_id = config.start_token_id
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
-        cls, source: Any, *arguments: Any, **options: Any
-    ) -> Any:
-        """Loads a model folder, or a repository of the hub; in evaluation mode.
-
-        Weights are read from safetensors alone, and no code that lies beside them is run.
-
-        Args:
-            source: Model folder or id on the hub.
-            arguments: As those of transformers.
-            options: As those of transformers.
-
-        Returns:
-            The model; as that of transformers with `output_loading_info`.
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """Loads a model folder, in evaluation mode; see `kia.models.folder.load_folder`.
 
         Raises:
-            ModelError: The folder has no model.safetensors.
-            OSError: As transformers.
+            ModelError: It has no usable model.
         """
-        if isinstance(source, str | os.PathLike) and Path(source).is_dir():
-            _check_weights(Path(source) / options.get("subfolder", ""))
-        options |= {"use_safetensors": True, "trust_remote_code": False}
-        return super().from_pretrained(source, *arguments, **options)
+        return load_folder(cls, Path(folder))
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Writes config.json, generation_config.json and model.safetensors, as transformers does.
+
+        Args:
+            folder: Made if need be.
+        """
+        save_folder(self, Path(folder))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.view_embedding.weight.device
 
     @property
     def image_encoder(self) -> ImageEncoder:
@@ -129,17 +124,30 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
         return task in (self.config.tasks or ())
 
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, ImageEncoder):
-            for parameter in (module.class_token, module.mask_token, module.position):
-                init.normal_(parameter, std=self.config.initializer_range)
-        elif isinstance(module, WordPrediction):
-            init.zeros_(module.bias)
-        elif isinstance(module, nn.Conv2d):
-            # 0.02 would fade out over the four layers of the convolutional stem
-            init.kaiming_normal_(module.weight, nonlinearity="relu")
+        """Normal weights of deviation `initializer_range`, biases 0, norms 1, as BERT begins."""
+        deviation = self.config.initializer_range
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            init.normal_(module.weight, std=deviation)
             if module.bias is not None:
                 init.zeros_(module.bias)
+            if isinstance(module, nn.Conv2d):
+                # 0.02 would fade out over the four layers of the convolutional stem
+                init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=deviation)
+            if module.padding_idx is not None:
+                init.zeros_(module.weight[module.padding_idx])
+        elif isinstance(module, nn.LayerNorm | nn.BatchNorm1d | nn.BatchNorm2d):
+            if module.weight is not None:
+                init.ones_(module.weight)
+                init.zeros_(module.bias)
+            for name, statistic in module.named_buffers(recurse=False):
+                init.constant_(statistic, float(name == "running_var"))
+        elif isinstance(module, ImageEncoder):
+            for parameter in (module.class_token, module.mask_token, module.position):
+                init.normal_(parameter, std=deviation)
+        elif isinstance(module, WordPrediction):
+            init.zeros_(module.bias)
 
     def encode_images(
         self, pixel_values: Tensor, view_ids: Tensor, view_mask: Tensor | None = None
@@ -169,24 +177,17 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
         self,
         input_ids: Tensor,
         image_context: Context,
-        cache: Any | None = None,
-        past_key_values: Any | None = None,
-        attention_mask: Tensor | None = None,
-        **_: Any,
+        cache: WordCache | None = None,
     ) -> ReportOutput:
         """T-Dec: scores of the next word after each token.
 
         Args:
             input_ids: (B·K, T), [START] first; with a cache, only the new tokens.
             image_context: From `text_decoder.stack.context`, B contexts.
-            cache: transformers' self-attention cache (5.24's name).
-            past_key_values: The same under its older name.
-            attention_mask: Ignored: generated rows have no padding before their end.
+            cache: Of the tokens so far, extended in place.
         """
-        cache = past_key_values if cache is None else cache
         features = self.text_decoder(input_ids, causal=True, context=image_context, cache=cache)
-        logits = self.word_logits(features, self.text_decoder)
-        return ReportOutput(logits=logits)
+        return ReportOutput(self.word_logits(features, self.text_decoder))
 
     @torch.no_grad()
     def generate(
@@ -198,7 +199,7 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
         image_features: ImageFeatures | None = None,
         rows: int = 1,
         **options: Any,
-    ) -> Any:
+    ) -> Tensor:
         """Writes reports; the images are encoded once, their keys and values once a layer.
 
         Args:
@@ -207,50 +208,45 @@ class KIAForReportGeneration(PreTrainedModel, GenerationMixin):
             view_mask: (B, W), False where a view is absent.
             image_features: The studies, encoded (`encode_images`), instead of the three above.
             rows: Reports of each study that are begun, for processors that tell them apart.
-            options: transformers' generation options (`num_beams`, `max_new_tokens`, …); without a
-                `generation_config`, those of the model's `generation_defaults` come below them.
+            options: The fields of `kia.models.decoding.Search`; below them come the model's
+                `generation_defaults`.
 
         Returns:
-            (B · rows, T) token ids, [START] first; what `generate` of transformers returns.
+            (B · `rows` · `num_return_sequences`, T) token ids, [START] first.
         """
-        # on CPU in float32, so that a study's report does not depend on its batch
-        exact = torch.autocast("cpu", enabled=False) if self.device.type == "cpu" else None
-        with exact or contextlib.nullcontext():
+        with self._exact():
             if image_features is None:
-                if pixel_values is None or view_ids is None:
-                    raise ValueError("generate needs pixel_values and view_ids, or image_features")
-                exists = None if view_mask is None else view_mask.to(self.device)
-                image_features = self.encode_images(
-                    pixel_values.to(self.device), view_ids.to(self.device), exists
-                )
-            sequence = image_features.sequence
-            context = self.text_decoder.stack.context(sequence, image_features.mask)
-            start = torch.full(
-                (len(sequence) * rows, 1), self.config.start_token_id, device=sequence.device
+                image_features = self._encoded(pixel_values, view_ids, view_mask)
+            context, begun = self._begun(image_features, rows)
+            return self._search(options).write(
+                lambda words, cache: self(words, context, cache).logits[:, -1], begun
             )
-            settings = self._decoding_options(options)
-            return super().generate(input_ids=start, image_context=context, **settings)
 
-    def _decoding_options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """What is given to `generate`, and below it the defaults of the model folder."""
-        if given.get("generation_config") is not None:
-            return given
-        defaults = self.config.decoding_options
-        if "max_length" in given:
-            defaults.pop("max_new_tokens", None)
-        return defaults | given
+    def _search(self, options: dict[str, Any]) -> Search:
+        ends = {
+            "pad_token_id": self.config.pad_token_id,
+            "eos_token_id": self.config.eos_token_id,
+            "max_new_tokens": self.config.max_tokens - 1,
+        }
+        return Search(**(ends | self.config.decoding_options | options))
 
+    def _exact(self) -> contextlib.AbstractContextManager[Any]:
+        """On CPU in float32, so that a study's report does not depend on its batch."""
+        if self.device.type == "cpu":
+            return torch.autocast("cpu", enabled=False)
+        return contextlib.nullcontext()
 
-def _check_weights(folder: Path) -> None:
-    """Refuses a folder without safetensors in one line, which says so where it has pickles."""
-    if any(folder.glob("*.safetensors")):
-        return
-    kinds = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-    pickles = ", ".join(sorted(f.name for f in folder.iterdir() if f.suffix in kinds))
-    reason = f"pickles are not read: {pickles}; " if pickles else ""
-    raise ModelError(
-        f"{folder} has no model.safetensors ({reason}save the model again with save_pretrained)"
-    )
+    def _encoded(
+        self, pixel_values: Tensor | None, view_ids: Tensor | None, view_mask: Tensor | None
+    ) -> ImageFeatures:
+        if pixel_values is None or view_ids is None:
+            raise ValueError("generate needs pixel_values and view_ids, or image_features")
+        exists = None if view_mask is None else view_mask.to(self.device)
+        return self.encode_images(pixel_values.to(self.device), view_ids.to(self.device), exists)
 
-
-AutoModel.register(KIAConfig, KIAForReportGeneration, exist_ok=True)
+    def _begun(self, images: ImageFeatures, rows: int) -> tuple[Context, Tensor]:
+        """What T-Dec reads: the images' keys and values, and [START] in (B · rows, 1)."""
+        sequence = images.sequence
+        context = self.text_decoder.stack.context(sequence, images.mask)
+        shape, start = (len(sequence) * rows, 1), self.config.start_token_id
+        return context, torch.full(shape, start, device=sequence.device)

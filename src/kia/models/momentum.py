@@ -8,7 +8,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 
 
@@ -51,7 +51,7 @@ class FeatureQueue(nn.Module):
 class MomentumEncoders(nn.Module):
     """Exponential moving averages of I-Enc, T-Enc and both projections, without gradients."""
 
-    def __init__(self, model: KIAForReportGeneration, coefficient: float, queue: int) -> None:
+    def __init__(self, model: KIAModel, coefficient: float, queue: int) -> None:
         """Copies the encoders of `model`; `coefficient` is the share that is kept a step."""
         super().__init__()
         self.coefficient = coefficient
@@ -76,7 +76,7 @@ class MomentumEncoders(nn.Module):
         return self
 
     @torch.no_grad()
-    def update(self, model: KIAForReportGeneration) -> None:
+    def update(self, model: KIAModel) -> None:
         """θ_m ← c·θ_m + (1 − c)·θ, after an optimiser step."""
         mine, theirs = [], []
         for name in (
@@ -100,7 +100,7 @@ class MomentumEncoders(nn.Module):
         attention_mask: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Momentum embeddings of a batch: images (B, P) and reports (B, P)."""
-        encode = KIAForReportGeneration.encode_images
+        encode = KIAModel.encode_images
         features: ImageFeatures = encode(self, pixel_values, view_ids, view_mask)  # type: ignore[arg-type]
         text = self.text_tower(input_ids, attention_mask[:, None, None, :])
         return self.image_projection(features.pooled), self.text_projection(text[:, 0])

@@ -3,21 +3,17 @@
 from dataclasses import dataclass
 
 from torch import Tensor
-from transformers.utils import ModelOutput
 
 
-@dataclass
-class ReportOutput(ModelOutput):
+@dataclass(frozen=True)
+class ReportOutput:
     """One pass of the text decoder.
 
     Attributes:
         logits: (R, T, V).
-
-    The self-attention cache is extended in place and stays with the caller, so it is not
-    returned: its name changed between transformers releases.
     """
 
-    logits: Tensor | None = None
+    logits: Tensor
 
 
 @dataclass(frozen=True)

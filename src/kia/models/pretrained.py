@@ -2,6 +2,7 @@
 
 Paper: Sec. 4.2 (ViT-B/16 and a pre-trained BERT). A checkpoint is a hub name or a folder in
 transformers format. Cross-attention layers are not in such checkpoints and stay as initialised.
+transformers is imported where there is one to read, because it takes seconds.
 """
 
 import math
@@ -10,20 +11,12 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    BertModel,
-    Dinov2Model,
-    ImageProcessingMixin,
-    ViTModel,
-)
 
 from kia.config import ModelConfig
 from kia.errors import ConfigError, ModelError
 from kia.models.efficientnet import load_published_weights
 from kia.models.image_encoder import PatchStem, resample_positions
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.pretrained_names import BERT_NAMES, VIT_NAMES, tower_weights
 
 # what kia has no place for, by the checkpoint's kind
@@ -33,7 +26,7 @@ _REFUSED = {
 }
 
 
-def load_pretrained_towers(model: KIAForReportGeneration, config: ModelConfig) -> None:
+def load_pretrained_towers(model: KIAModel, config: ModelConfig) -> None:
     """Loads the checkpoints that the configuration names into every tower of their kind.
 
     Raises:
@@ -50,34 +43,37 @@ def load_pretrained_towers(model: KIAForReportGeneration, config: ModelConfig) -
                 load_published_weights(tower.stem)
     elif config.image_encoder.pretrained:
         source = config.image_encoder.pretrained
-        backbone = read_backbone((ViTModel, Dinov2Model), source)
+        backbone = read_backbone(("ViTModel", "Dinov2Model"), source)
         read_kia_pixels(backbone, source)
         load_image_tower(towers["image"], backbone, source)
     if config.text_encoder.pretrained:
         source = config.text_encoder.pretrained
-        load_text_tower(towers["text"], read_backbone((BertModel,), source), source)
+        load_text_tower(towers["text"], read_backbone(("BertModel",), source), source)
 
 
-def read_backbone(kinds: tuple[type[Any], ...], source: str) -> nn.Module:
+def read_backbone(kinds: tuple[str, ...], source: str) -> nn.Module:
     """A backbone of `transformers` from a hub name or folder.
 
     Args:
-        kinds: The model classes that may be there, such as ViTModel.
+        kinds: The model classes that may be there, such as "ViTModel".
         source: Hub name or folder.
 
     Raises:
         ModelError: It cannot be had, or is of another kind.
     """
-    wanted = {kind.config_class.model_type: kind for kind in kinds}
+    import transformers
+
+    classes = [getattr(transformers, kind) for kind in kinds]
+    wanted = {kind.config_class.model_type: kind for kind in classes}
     try:
-        found = AutoConfig.from_pretrained(source).model_type
+        found = transformers.AutoConfig.from_pretrained(source).model_type
         if found not in wanted:
             needed = " or ".join(f"'{name}'" for name in wanted)
             reason = f" ({_REFUSED[found]})" if found in _REFUSED else ""
             raise ModelError(f"{source} is a '{found}' checkpoint; {needed} is needed here{reason}")
         kind = wanted[found]
         # DINOv2 has no pooling layer to leave out
-        options = {} if kind is Dinov2Model else {"add_pooling_layer": False}
+        options = {} if kind is transformers.Dinov2Model else {"add_pooling_layer": False}
         backbone, about = kind.from_pretrained(source, output_loading_info=True, **options)
         if about["missing_keys"]:
             raise ModelError(f"{source} has no weights for {min(about['missing_keys'])}")
@@ -101,6 +97,8 @@ def read_kia_pixels(backbone: Any, source: str) -> None:
     projection of (x − m) / s is a projection of y with weights w / 2s and a bias larger by
     Σ w · (½ − m) / s. Without that file m = s = ½ is taken, ViT's, which changes nothing.
     """
+    from transformers import ImageProcessingMixin
+
     try:
         settings, _ = ImageProcessingMixin.get_image_processor_dict(source)
     except OSError:
@@ -124,6 +122,8 @@ def pretrained_tokenizer(source: str) -> Tokenizer:
     Raises:
         ModelError: It cannot be had.
     """
+    from transformers import AutoTokenizer
+
     try:
         return AutoTokenizer.from_pretrained(source).backend_tokenizer
     except Exception as error:

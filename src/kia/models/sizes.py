@@ -5,13 +5,13 @@ import copy
 import torch
 
 from kia.config import RunConfig
-from kia.models.configuration import KIAConfig, model_configuration
-from kia.models.kia import KIAForReportGeneration
+from kia.models.configuration import CheckpointConfig, model_configuration
+from kia.models.kia import KIAModel
 
 TASKS = ["mim", "mlm", "irc", "irm", "rg"]
 
 
-def preset_configuration(config: RunConfig) -> KIAConfig:
+def preset_configuration(config: RunConfig) -> CheckpointConfig:
     """The checkpoint configuration of a preset with its whole vocabulary and all heads."""
     return model_configuration(
         config.model,
@@ -21,7 +21,7 @@ def preset_configuration(config: RunConfig) -> KIAConfig:
     )
 
 
-def model_sizes(config: KIAConfig, *, shared: bool) -> dict[str, int]:
+def model_sizes(config: CheckpointConfig, *, shared: bool) -> dict[str, int]:
     """Parameters by component.
 
     Args:
@@ -31,7 +31,7 @@ def model_sizes(config: KIAConfig, *, shared: bool) -> dict[str, int]:
     chosen = copy.deepcopy(config)
     chosen.share_parameters = shared
     with torch.device("meta"):
-        model = KIAForReportGeneration(chosen)
+        model = KIAModel(chosen)
     names = {
         "image_tower": "image tower (I-Enc, I-CMEnc)" if shared else "I-Enc",
         "image_cross_tower": "I-CMEnc",

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kia.models.configuration import KIAConfig
+from kia.models.configuration import CheckpointConfig
 from kia.models.transformer_block import BlockStack, Context, final_norm
 
 
 class TextTransformer(nn.Module):
     """The text tower; `with_context` builds the cross-attention of T-CMEnc and T-Dec."""
 
-    def __init__(self, config: KIAConfig, *, with_context: bool) -> None:
+    def __init__(self, config: CheckpointConfig, *, with_context: bool) -> None:
         super().__init__()
-        tower, image = config.text_tower or {}, config.image_tower or {}
+        tower, image = config.text_tower, config.image_tower
         width = tower["width"]
         self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.position = nn.Embedding(tower["max_positions"], width)

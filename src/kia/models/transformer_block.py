@@ -223,7 +223,7 @@ class BlockStack(nn.Module):
 
     @classmethod
     def of_tower(cls, tower: Mapping[str, Any], context_width: int | None) -> Self:
-        """The blocks of a tower of `KIAConfig`; `context_width` None: without cross-attention."""
+        """The blocks of a tower; `context_width` None: without cross-attention."""
         return cls(
             tower["depth"],
             width=tower["width"],

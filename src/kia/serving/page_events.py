@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from transformers.generation import BaseStreamer
 
 from kia.config import GenerationConfig
 from kia.errors import KIAError
@@ -98,7 +97,7 @@ async def _report_events(
     yield {"found": found, "fhir": diagnostic_report(found)}
 
 
-class _Words(BaseStreamer):
+class _Words:
     """Tells the report so far, after each word piece."""
 
     def __init__(self, processor: KIAProcessor, told: Callable[[str], Any]) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers.generation import BaseStreamer
 
 from kia.agreement import label_answers
 from kia.data.store import PreparedDataset
@@ -17,7 +16,8 @@ from kia.errors import DataError, ImageError, ModelError
 from kia.explain.describe import describe
 from kia.generation import check_image_size, generation_settings, load_model, study_inputs
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.models.kia import KIAForReportGeneration
+from kia.models.decoding import Streamer
+from kia.models.kia import KIAModel
 from kia.plausibility import Flag, study_flags
 from kia.processing import KIAProcessor
 from kia.readable import NOTICE
@@ -84,7 +84,7 @@ class Service:
 
     def __init__(
         self,
-        model: KIAForReportGeneration,
+        model: KIAModel,
         processor: KIAProcessor,
         settings: Settings | None = None,
         dataset: PreparedDataset | None = None,
@@ -110,7 +110,7 @@ class Service:
             ModelError: The model cannot be used, or reads images of another size.
         """
         model, processor = load_model(settings.model)
-        model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
         dataset = PreparedDataset.open(settings.data) if settings.data else None
         if dataset:
             check_image_size(dataset, processor)
@@ -177,7 +177,7 @@ class Service:
         pictures: Pictures,
         *,
         candidates: int | None = None,
-        streamer: BaseStreamer | None = None,
+        streamer: Streamer | None = None,
     ) -> dict[str, Any]:
         """The report of a study and what stands behind it.
 
@@ -252,7 +252,7 @@ class _Describe:
 
     service: Service
     candidates: int | None = None
-    streamer: BaseStreamer | None = None
+    streamer: Streamer | None = None
 
     def __call__(self, studies: list[Pictures]) -> list[dict[str, Any]]:
         own = self.service

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from kia.config import TasksConfig
 from kia.data.batches import Batch
 from kia.models import ranks
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.momentum import MomentumEncoders
 from kia.tasks.contrastive import ContrastiveTask
 from kia.tasks.masked_image import masked_image_count, masked_image_loss
@@ -46,7 +46,7 @@ class JointObjective(nn.Module):
     A task of weight 0 is neither built nor computed.
     """
 
-    def __init__(self, model: KIAForReportGeneration, config: TasksConfig) -> None:
+    def __init__(self, model: KIAModel, config: TasksConfig) -> None:
         super().__init__()
         self.model = model
         self.config = config

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from kia.data.batches import Batch
 from kia.models.image_encoder import patches_to_pixels
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.tasks.shared_features import Loss, SharedFeatures
 
 
-def masked_image_loss(model: KIAForReportGeneration, batch: Batch, shared: SharedFeatures) -> Loss:
+def masked_image_loss(model: KIAModel, batch: Batch, shared: SharedFeatures) -> Loss:
     """L1 between predicted and true pixels of the hidden patches only (Paper: Eq. 4).
 
     I-CMEnc reads the unmasked report's features as its context; the W views of a study share
@@ -33,7 +33,7 @@ def masked_image_loss(model: KIAForReportGeneration, batch: Batch, shared: Share
 
 
 def hidden_pixels(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     pixels: Tensor,
     image_mask: Tensor,
     patches: Tensor,
@@ -60,7 +60,7 @@ def hidden_pixels(
     return predicted, patches_to_pixels(pixels, encoder.patch_size).flatten(0, 1)[patches]
 
 
-def masked_image_count(model: KIAForReportGeneration, batch: Batch) -> float:
+def masked_image_count(model: KIAModel, batch: Batch) -> float:
     """Hidden pixels of a batch."""
     assert batch.hidden_patches is not None
     patch = model.image_cross_encoder.patch_size

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from kia.data.batches import Batch
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.tasks.shared_features import Loss
 from kia.tasks.text_rows import TextRows
 
@@ -18,7 +18,7 @@ def masked_language_rows(batch: Batch) -> TextRows:
     return TextRows(batch.masked_input_ids, batch.masked_attention_mask)
 
 
-def masked_language_loss(model: KIAForReportGeneration, batch: Batch, features: Tensor) -> Loss:
+def masked_language_loss(model: KIAModel, batch: Batch, features: Tensor) -> Loss:
     """Cross-entropy at the masked positions only (Paper: Eq. 5).
 
     Args:

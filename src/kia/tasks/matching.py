@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from kia.data.batches import Batch
 from kia.models import ranks
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.tasks.shared_features import Loss, SharedFeatures
 from kia.tasks.text_rows import TextRows, with_first_token
 
@@ -72,9 +72,7 @@ def draw_negatives(batch: Batch, shared: SharedFeatures, temperature: Tensor | N
     return Negatives(drawn[0], drawn[1], exist, shared.first, len(batch.report_ids))
 
 
-def matching_rows(
-    model: KIAForReportGeneration, batch: Batch, negatives: Negatives
-) -> dict[str, TextRows]:
+def matching_rows(model: KIAModel, batch: Batch, negatives: Negatives) -> dict[str, TextRows]:
     """[MATCH] and a report: right pairs, wrong reports, wrong images.
 
     [MATCH] stands in the place of [CLS], as the first token of the row.
@@ -103,9 +101,7 @@ def matching_count(own: Tensor, everyone: Tensor) -> float:
     return len(own) + 2.0 * int(exist.sum())
 
 
-def matching_loss(
-    model: KIAForReportGeneration, features: dict[str, Tensor], negatives: Negatives
-) -> Loss:
+def matching_loss(model: KIAModel, features: dict[str, Tensor], negatives: Negatives) -> Loss:
     """Cross-entropy of match against no match over the pairs (Paper: Eq. 7).
 
     Args:

@@ -7,19 +7,19 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from kia.data.batches import Batch
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.tasks.shared_features import Loss
 from kia.tasks.text_rows import TextRows, with_first_token
 
 
-def report_generation_rows(model: KIAForReportGeneration, batch: Batch) -> TextRows:
+def report_generation_rows(model: KIAModel, batch: Batch) -> TextRows:
     """[START] and the report, for T-Dec with its own image."""
     ids = with_first_token(batch.input_ids, model.config.start_token_id)
     return TextRows(ids, batch.attention_mask, causal=True)
 
 
 def report_generation_loss(
-    model: KIAForReportGeneration, batch: Batch, features: Tensor, label_smoothing: float = 0.0
+    model: KIAModel, batch: Batch, features: Tensor, label_smoothing: float = 0.0
 ) -> Loss:
     """Cross-entropy of the next token, [SEP] included, as a mean over tokens.
 

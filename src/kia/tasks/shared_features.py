@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kia.data.batches import Batch
 from kia.models import ranks
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.momentum import MomentumEncoders
 from kia.models.outputs import ImageFeatures
 
@@ -54,7 +54,7 @@ class SharedFeatures:
 
 
 def shared_features(
-    model: KIAForReportGeneration, momentum: MomentumEncoders | None, batch: Batch, *, text: bool
+    model: KIAModel, momentum: MomentumEncoders | None, batch: Batch, *, text: bool
 ) -> SharedFeatures:
     """Encodes a batch once for all tasks.
 

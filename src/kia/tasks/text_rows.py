@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.models.text_transformer import TextTransformer, attention_rows
 from kia.models.transformer_block import Context
@@ -34,7 +34,7 @@ class TextRows:
 
 
 def encode_rows(
-    model: KIAForReportGeneration, images: ImageFeatures, rows: dict[str, TextRows]
+    model: KIAModel, images: ImageFeatures, rows: dict[str, TextRows]
 ) -> dict[str, Tensor]:
     """Features (B, T, D) for each kind of rows, in one pass a tower and length.
 

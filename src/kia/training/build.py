@@ -11,11 +11,11 @@ from kia.data.store import PreparedDataset
 from kia.errors import ConfigError, DataError
 from kia.knowledge.chexpert import OBSERVATIONS, label_report
 from kia.knowledge.coverage import KnowledgeCoverage
-from kia.models import KIAForReportGeneration, model_configuration
+from kia.models import KIAModel, model_configuration
 from kia.models.efficientnet import EfficientNetStem
 from kia.models.feature_memo import FeatureMemo
 from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer
-from kia.processing import KIAProcessor, train_tokenizer, wrap_tokenizer
+from kia.processing import KIAProcessor, train_tokenizer
 from kia.tasks.joint import active_tasks
 from kia.training.frozen import freeze
 
@@ -133,7 +133,7 @@ def build_processor(
         return KIAProcessor.from_pretrained(folder)
     text = config.model.text_encoder
     if text.pretrained:
-        tokenizer = wrap_tokenizer(pretrained_tokenizer(text.pretrained))
+        tokenizer = pretrained_tokenizer(text.pretrained)
     else:
         tokenizer = train_tokenizer(train_reports, text.vocab_size)
     processor = KIAProcessor(
@@ -171,7 +171,7 @@ def build_model(
     *,
     pretrained: bool = True,
     vocab_size: int | None = None,
-) -> KIAForReportGeneration:
+) -> KIAModel:
     """The model of a run, its frozen parts frozen; random weights come from torch's generator.
 
     Args:
@@ -184,12 +184,12 @@ def build_model(
     names = ("[PAD]", "[SEP]", "[START]", "[MATCH]")
     settings = model_configuration(
         config.model,
-        vocab_size=vocab_size or len(processor.tokenizer),
+        vocab_size=vocab_size or processor.vocab_size,
         token_ids={name: processor.token_id(name) for name in names},
         tasks=active_tasks(config.tasks),
     )
     settings.generation_defaults = config.generation.model_dump()
-    model = KIAForReportGeneration(settings)
+    model = KIAModel(settings)
     if pretrained:
         load_pretrained_towers(model, config.model)
     freeze(model, config.train.frozen)

@@ -138,7 +138,7 @@ class _Probe:
             channels=config.model.image_encoder.channels,
         )
         learnt = own and not text.pretrained
-        self.vocabulary = len(self.processor.tokenizer) if learnt else text.vocab_size
+        self.vocabulary = self.processor.vocab_size if learnt else text.vocab_size
         self.builder = BatchBuilder(
             examples,
             self.processor,

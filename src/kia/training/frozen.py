@@ -24,7 +24,7 @@ def freeze(model: nn.Module, parts: Iterable[str]) -> None:
     copied from the model afterwards do so too, and stay equal to it.
 
     Args:
-        model: A `KIAForReportGeneration`.
+        model: A `KIAModel`.
         parts: Keys of `PARTS` (`train.frozen`).
     """
     for part in parts:

@@ -22,7 +22,7 @@ from kia.data.batches import Batch, BatchBuilder, EpochBatches
 from kia.data.shares import own_batches
 from kia.data.store import PreparedDataset
 from kia.errors import ConfigError, RunError
-from kia.models import KIAForReportGeneration, ranks
+from kia.models import KIAModel, ranks
 from kia.tasks.joint import TASKS, JointObjective
 from kia.training.blocks import eager, prepare_blocks
 from kia.training.build import (
@@ -187,7 +187,7 @@ class Trainer:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
-    def _model(self) -> KIAForReportGeneration:
+    def _model(self) -> KIAModel:
         """The model, with the weights to start from unless a checkpoint holds newer ones."""
         fresh = not checkpoints(self.run_folder.checkpoint_folder)
         start = self.run_folder.start() if fresh else None

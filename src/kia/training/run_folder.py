@@ -6,11 +6,11 @@ import json
 import os
 import platform
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, TextIO
 
 import torch
-import transformers
 import yaml
 
 import kia
@@ -18,7 +18,7 @@ from kia.config import RunConfig
 from kia.data.atomic_folder import fsync
 from kia.data.store import PreparedDataset
 from kia.errors import RunError
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 from kia.training.checkpoint import clear_hidden
 from kia.training.precision import autocast_mode
@@ -186,7 +186,7 @@ class RunFolder:
         if self._lock is not None and self.log_size() > size:
             os.truncate(self.log_file, size)
 
-    def save_model(self, model: KIAForReportGeneration, processor: KIAProcessor) -> None:
+    def save_model(self, model: KIAModel, processor: KIAProcessor) -> None:
         """Replaces the best model, whole or not at all.
 
         Raises:
@@ -227,7 +227,7 @@ class RunFolder:
             "environment": {
                 "kia": kia.__version__,
                 "torch": str(torch.__version__),
-                "transformers": transformers.__version__,
+                "transformers": version("transformers"),
                 "python": platform.python_version(),
                 "precision": autocast_mode(config.train.precision),
                 "threads": config.train.threads or torch.get_num_threads(),

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kia.data.batches import Batch, BatchBuilder
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.models.transformer_block import Context, CrossAttention
 from kia.tasks.report_generation import report_generation_rows
@@ -17,7 +17,7 @@ STUDIES = 32  # enough for a mean that is steady in its second digit
 
 @torch.no_grad()
 def saturation(
-    model: KIAForReportGeneration, builder: BatchBuilder, studies: NDArray[np.int64]
+    model: KIAModel, builder: BatchBuilder, studies: NDArray[np.int64]
 ) -> dict[str, float]:
     """Likeness of the images to each other, and spread of the decoder's attention over them.
 
@@ -50,7 +50,7 @@ def mean_cosine(embeddings: Tensor) -> float:
     return (total - count) / (count * (count - 1))
 
 
-def attention_entropy(model: KIAForReportGeneration, batch: Batch, images: ImageFeatures) -> float:
+def attention_entropy(model: KIAModel, batch: Batch, images: ImageFeatures) -> float:
     """Mean over layers, heads and tokens; see `saturation`."""
     found: list[Tensor] = []
     rows, width, _ = images.sequence.shape

@@ -14,7 +14,7 @@ from kia.errors import RunError
 from kia.evaluation.language import cider
 from kia.generation import write_dataset_reports
 from kia.models import ranks
-from kia.models.kia import KIAForReportGeneration
+from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.tasks.report_generation import report_generation_loss, report_generation_rows
 from kia.tasks.text_rows import encode_rows
@@ -43,7 +43,7 @@ class Validation:
 
 
 def validate(
-    model: KIAForReportGeneration,
+    model: KIAModel,
     builder: BatchBuilder,
     studies: NDArray[np.int64],
     train_reports: Sequence[str],
@@ -90,7 +90,7 @@ def validate(
 
 @torch.no_grad()
 def image_gain(
-    model: KIAForReportGeneration, builder: BatchBuilder, studies: NDArray[np.int64], size: int
+    model: KIAModel, builder: BatchBuilder, studies: NDArray[np.int64], size: int
 ) -> tuple[float, float]:
     """Report-generation loss, and what it gains by the study's own image (nats a token).
 
@@ -110,7 +110,7 @@ def image_gain(
     return own / tokens, (other - own) / tokens
 
 
-def _loss(model: KIAForReportGeneration, batch: Batch, images: ImageFeatures) -> float:
+def _loss(model: KIAModel, batch: Batch, images: ImageFeatures) -> float:
     rows = {"rg": report_generation_rows(model, batch)}
     features = encode_rows(model, images, rows)["rg"]
     return report_generation_loss(model, batch, features).mean.item()

@@ -1,7 +1,6 @@
 """Warm start: the weights of a whole kia model, for data with other words or image size."""
 
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -9,8 +8,8 @@ from torch import Tensor
 from kia.config import ImageEncoderConfig, TextEncoderConfig
 from kia.errors import ConfigError, ModelError
 from kia.generation import load_model, model_folder
-from kia.models import KIAForReportGeneration
-from kia.models.configuration import KIAConfig
+from kia.models import KIAModel
+from kia.models.configuration import CheckpointConfig
 from kia.models.image_encoder import resample_positions
 from kia.models.pretrained import first_rows
 from kia.processing import KIAProcessor
@@ -33,7 +32,7 @@ def weights_hash(source: Path) -> str:
         raise ModelError(f"cannot read the weights of {source}: {error}") from error
 
 
-def start_from(model: KIAForReportGeneration, processor: KIAProcessor, source: Path) -> str:
+def start_from(model: KIAModel, processor: KIAProcessor, source: Path) -> str:
     """Takes the weights of the model in `source` over, as far as they have a place.
 
     Word embeddings and the bias of the word head are matched by the string of each word piece;
@@ -53,7 +52,7 @@ def start_from(model: KIAForReportGeneration, processor: KIAProcessor, source: P
         ConfigError: Its sizes differ from those of `model`.
     """
     theirs, their_processor = load_model(source)
-    _check_sizes(cast(KIAConfig, model.config), cast(KIAConfig, theirs.config), source)
+    _check_sizes(model.config, theirs.config, source)
     ours, known = _shared_pieces(processor, their_processor)
     state, weights = model.state_dict(), theirs.state_dict()
     taken: dict[str, Tensor] = {}
@@ -73,12 +72,12 @@ def start_from(model: KIAForReportGeneration, processor: KIAProcessor, source: P
 
 def _shared_pieces(ours: KIAProcessor, theirs: KIAProcessor) -> tuple[Tensor, Tensor]:
     """The numbers here and there of word pieces that both vocabularies have."""
-    here, there = ours.tokenizer.get_vocab(), theirs.tokenizer.get_vocab()
+    here, there = ours.word_pieces.get_vocab(), theirs.word_pieces.get_vocab()
     both = sorted(here.keys() & there.keys(), key=here.__getitem__)
     return torch.tensor([here[p] for p in both]), torch.tensor([there[p] for p in both])
 
 
-def _check_sizes(ours: KIAConfig, theirs: KIAConfig, source: Path) -> None:
+def _check_sizes(ours: CheckpointConfig, theirs: CheckpointConfig, source: Path) -> None:
     """Names every setting that must change."""
     settings: dict[str, tuple[object, object]] = {}
     towers = (
@@ -98,8 +97,8 @@ def _check_sizes(ours: KIAConfig, theirs: KIAConfig, source: Path) -> None:
 
 
 def _described(
-    model: KIAForReportGeneration,
-    theirs: KIAForReportGeneration,
+    model: KIAModel,
+    theirs: KIAModel,
     source: Path,
     known: int,
     new: list[str],

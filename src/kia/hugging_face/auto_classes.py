@@ -13,13 +13,13 @@ PROCESSORS = "transformers.models.auto.processing_auto"
 def _register(loaded: str) -> None:
     """Tells the registry in a module of transformers, which has just been loaded, of kia's class.
 
-    AutoModel is told by kia.models.kia, which a KIAConfig imports.
+    AutoModel is told by kia.hugging_face.model, which a KIAConfig imports.
     """
     if loaded == CONFIGURATIONS:
-        import_module("kia.models.configuration")  # registers itself
+        import_module("kia.hugging_face.configuration")  # registers itself
     else:
         processor = import_module("kia.processing").KIAProcessor
-        configuration = import_module("kia.models.configuration").KIAConfig
+        configuration = import_module("kia.hugging_face.configuration").KIAConfig
         register = import_module(PROCESSORS).AutoProcessor.register
         register(configuration, processor, exist_ok=True)
 

@@ -1,0 +1,145 @@
+"""KIAForReportGeneration: a kia model as one of transformers."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModel, GenerationMixin, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from kia.hugging_face.configuration import KIAConfig
+from kia.models.folder import check_weights
+from kia.models.kia import KIAModel
+from kia.models.outputs import ImageFeatures
+from kia.models.transformer_block import Context
+
+
+@dataclass
+class WordLogits(ModelOutput):
+    """One pass of the text decoder.
+
+    Attributes:
+        logits: (R, T, V).
+
+    The self-attention cache is extended in place and stays with the caller, so it is not
+    returned: its name changed between transformers releases.
+    """
+
+    logits: Tensor | None = None
+
+
+class KIAForReportGeneration(KIAModel, PreTrainedModel, GenerationMixin):  # type: ignore[misc]
+    """`kia.models.kia.KIAModel`, loaded, saved and decoded by transformers."""
+
+    config_class = KIAConfig
+    base_model_prefix = "kia"
+    main_input_name = "pixel_values"
+    _no_split_modules = ["TransformerBlock"]  # noqa: RUF012
+    _supports_sdpa = True
+
+    def __init__(self, config: KIAConfig) -> None:
+        """Builds the towers and the heads of `config.tasks`, with random weights."""
+        PreTrainedModel.__init__(self, config)
+        self._build(config)
+        self.post_init()
+        self.generation_config.pad_token_id = config.pad_token_id
+        self.generation_config.eos_token_id = config.eos_token_id
+        self.generation_config.bos_token_id = config.start_token_id
+
+    save_pretrained = PreTrainedModel.save_pretrained  # type: ignore[assignment]
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, source: Any, *arguments: Any, **options: Any
+    ) -> Any:
+        """Loads a model folder, or a repository of the hub; in evaluation mode.
+
+        Weights are read from safetensors alone, and no code that lies beside them is run.
+
+        Args:
+            source: Model folder or id on the hub.
+            arguments: As those of transformers.
+            options: As those of transformers.
+
+        Returns:
+            The model; as that of transformers with `output_loading_info`.
+
+        Raises:
+            ModelError: The folder has no model.safetensors.
+            OSError: As transformers.
+        """
+        if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+            check_weights(Path(source) / options.get("subfolder", ""))
+        options |= {"use_safetensors": True, "trust_remote_code": False}
+        theirs: Any = super(KIAModel, cls)
+        return theirs.from_pretrained(source, *arguments, **options)
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor,
+        image_context: Context,
+        cache: Any | None = None,
+        past_key_values: Any | None = None,
+        attention_mask: Tensor | None = None,
+        **_: Any,
+    ) -> WordLogits:
+        """T-Dec: scores of the next word after each token.
+
+        Args:
+            input_ids: (B·K, T), [START] first; with a cache, only the new tokens.
+            image_context: From `text_decoder.stack.context`, B contexts.
+            cache: transformers' self-attention cache (5.24's name).
+            past_key_values: The same under its older name.
+            attention_mask: Ignored: generated rows have no padding before their end.
+        """
+        cache = past_key_values if cache is None else cache
+        return WordLogits(logits=super().forward(input_ids, image_context, cache).logits)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        pixel_values: Tensor | None = None,
+        view_ids: Tensor | None = None,
+        view_mask: Tensor | None = None,
+        *,
+        image_features: ImageFeatures | None = None,
+        rows: int = 1,
+        **options: Any,
+    ) -> Any:
+        """Writes reports as `KIAModel.generate` does, by transformers' own `generate`.
+
+        Args:
+            pixel_values: (B, W, C, S, S) from `KIAProcessor`.
+            view_ids: (B, W), 0 frontal, 1 lateral.
+            view_mask: (B, W), False where a view is absent.
+            image_features: The studies, encoded (`encode_images`), instead of the three above.
+            rows: Reports of each study that are begun, for processors that tell them apart.
+            options: transformers' generation options (`num_beams`, `max_new_tokens`, …); without a
+                `generation_config`, those of the model's `generation_defaults` come below them.
+
+        Returns:
+            (B · rows, T) token ids, [START] first; what `generate` of transformers returns.
+        """
+        with self._exact():
+            if image_features is None:
+                image_features = self._encoded(pixel_values, view_ids, view_mask)
+            context, begun = self._begun(image_features, rows)
+            settings = self._decoding_options(options)
+            return GenerationMixin.generate(
+                self, input_ids=begun, image_context=context, **settings
+            )
+
+    def _decoding_options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """What is given to `generate`, and below it the defaults of the model folder."""
+        if given.get("generation_config") is not None:
+            return given
+        defaults = {"do_sample": False, "early_stopping": False} | self.config.decoding_options
+        if "max_length" in given:
+            defaults.pop("max_new_tokens", None)
+        return defaults | given
+
+
+AutoModel.register(KIAConfig, KIAForReportGeneration, exist_ok=True)
