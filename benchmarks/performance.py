@@ -212,7 +212,6 @@ def felt(folder: Path) -> Iterator[str]:
     phantoms = ["data", "phantom", "--out", str(data), "--studies", "1000", "--size", "160"]
     subprocess.run([*KIA, *phantoms], check=True, capture_output=True)
     python = [sys.executable, "-c"]
-    transformers = "from transformers import GenerationMixin, PreTrainedModel"
     commands = {
         "`kia --help`": [*KIA, "--help"],
         "`import kia`": [*python, "import kia"],
@@ -220,7 +219,6 @@ def felt(folder: Path) -> Iterator[str]:
         "first report, `kia generate`, small": [*KIA, "generate", str(model), str(image)],
         "start of training, `kia train`, small": [*python, START, str(data), str(runs)],
         "of both: `import torch`": [*python, "import torch"],
-        f"of both: `{transformers}`, with torch": [*python, transformers],
     }
     yield from table(
         ["", "seconds"], [[name, f"{seconds(words):.2f}"] for name, words in commands.items()]

@@ -114,6 +114,26 @@ def test_decoded_reports_read_like_the_originals(processor: KIAProcessor, report
     assert text == report.lower().replace(";", " ;")
 
 
+def test_word_pieces_are_those_of_transformers() -> None:
+    texts = [
+        "The patient's heart isn't large; they've seen (mild) edema! 2.5 cm? \"stable\"",
+        "he 's well , we 're sure . I 'm n't ' quoted ' here ' s [MATCH] unseen Wörds",
+    ]
+    processor = KIAProcessor(train_tokenizer([*REPORTS, *texts], 300), image_size=32)
+    theirs = processor.tokenizer
+    random = torch.Generator().manual_seed(0)
+    rows = torch.randint(0, processor.vocab_size, (200, 30), generator=random)
+    rows[rows == processor.token_id("[SEP]")] = processor.token_id("[PAD]")
+    expected = [text.strip() for text in theirs.batch_decode(rows, skip_special_tokens=True)]
+    assert processor.decode(rows) == expected
+    for text in texts:
+        ids = encode(processor, text)
+        assert ids == theirs(text, add_special_tokens=False).input_ids
+        shown = theirs.decode(ids, skip_special_tokens=True).strip()
+        assert processor.decode(torch.tensor([ids])) == [shown]
+        assert processor.spell(ids) == theirs.convert_ids_to_tokens(ids)
+
+
 def test_decoding_stops_at_the_first_end(processor: KIAProcessor) -> None:
     end, pad = processor.token_id("[SEP]"), processor.token_id("[PAD]")
     clear, heart = encode(processor, "the lungs are clear."), encode(processor, "the heart")

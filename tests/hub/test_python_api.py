@@ -110,3 +110,14 @@ def test_import_kia_alone_imports_nothing_large() -> None:
     code = "import sys, kia; print(sorted({'torch', 'transformers', 'numpy'} & {*sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_commands_do_without_transformers(folder: Path) -> None:
+    code = (
+        "import sys; import kia.cli.generate, kia.explain.describe, kia.training.loop; "
+        "from kia.generation import load_model; load_model(sys.argv[1]); "
+        "print([m for m in ('transformers', 'torch._dynamo', 'scipy') if m in sys.modules])"
+    )
+    words = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
