@@ -107,7 +107,7 @@ def step_table(steps: list[dict[str, Any]]) -> Iterator[str]:
             f"{s['peak_share']:.0%}, {s['plain_peak_share']:.0%}"
         ),
         "memory, plain / kia": lambda s: f"{s['memory_ratio']:.2f}",
-        "loading a batch, of a step": lambda s: f"{s['load_seconds'] / s['step_seconds']:.1%}",
+        "loading a batch, of a step": lambda s: f"{s['load_share']:.1%}",
     }
     yield from table(["", *names], [[name, *map(get, steps)] for name, get in rows.items()])
     for kind in ("part", "task"):

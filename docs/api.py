@@ -11,7 +11,7 @@ import pdoc
 import pdoc.render
 
 import kia
-import kia.models.configuration
+import kia.hugging_face.configuration
 
 
 def show_everything() -> None:
@@ -29,7 +29,7 @@ def show_everything() -> None:
     for name in ("cli", "__main__"):  # kia --help tells of it
         kia.__all__.remove(name)
     # KIAConfig inherits an annotation that transformers writes as a string, with a name of its own.
-    kia.models.configuration.Literal = Literal  # type: ignore[attr-defined]
+    kia.hugging_face.configuration.Literal = Literal  # type: ignore[attr-defined]
 
 
 def main(folder: Path) -> None:

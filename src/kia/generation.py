@@ -155,7 +155,7 @@ def write_reports(
         inputs: `pixel_values` (B, W, C, S, S), `view_ids` (B, W), `view_mask` (B, W) or None; or
             B studies, encoded.
         config: Decoding settings; `max_tokens` is cut to what the model can hold.
-        options: More of transformers' generation options.
+        options: More fields of `kia.models.decoding.Search`.
     """
     longest = min(config.max_tokens, model.config.max_tokens - 1)
     settings = decoding_options(config) | {"max_new_tokens": longest} | options

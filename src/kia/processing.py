@@ -315,6 +315,9 @@ class KIAProcessor:
         Args:
             repository: OWNER/NAME.
             options: Those of transformers.
+
+        Returns:
+            What transformers says of the upload.
         """
         from transformers.utils import PushToHubMixin
 

@@ -61,7 +61,7 @@ def test_both_steps_train_the_same_batch():
         moved = made.objective.named_parameters()
         changed = [name for name, p in moved if (p != before[name]).any()]
         assert "model.text_tower.word.weight" in changed
-        assert made.batch.view_ids.shape == (4, 2) and made.load_seconds > 0
+        assert made.batch.view_ids.shape == (4, 2)
 
 
 def test_reports_can_be_longer():

@@ -45,13 +45,23 @@ def test_a_model_saved_and_loaded_is_the_same_bit_for_bit(folder: Path, tmp_path
     KIAProcessor.from_pretrained(folder).save_pretrained(tmp_path)
     names = {file.name for file in folder.iterdir()}
     assert {file.name for file in tmp_path.iterdir()} == names
-    for name in names - {"tokenizer_config.json"}:
+    for name in names:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_the_tokenizer_is_that_of_transformers(folder: Path, tmp_path: Path) -> None:
+    """transformers reads its two files, writes the same, and adds notes of how it read them."""
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
     before, after = (
         json.loads((f / "tokenizer_config.json").read_text("utf-8")) for f in (folder, tmp_path)
     )
-    noted = {"is_local", "local_files_only"}  # by transformers, of how it was read
-    assert before == {key: value for key, value in after.items() if key not in noted}
+    assert before.items() <= after.items()
+    noted = {"is_local", "local_files_only", "model_max_length"}
+    assert set(after) - set(before) <= noted
+    before, after = (
+        json.loads((f / "tokenizer.json").read_text("utf-8")) for f in (folder, tmp_path)
+    )
+    assert before | {"post_processor": None} == after | {"post_processor": None}  # theirs: nothing
 
 
 def test_generate_follows_the_folder_s_defaults(folder: Path, pictures: list[str]) -> None:
@@ -62,6 +72,8 @@ def test_generate_follows_the_folder_s_defaults(folder: Path, pictures: list[str
         **inputs, generation_config=GenerationConfig(num_beams=2, max_new_tokens=30)
     )
     assert torch.equal(model.generate(**inputs), by_hand)
+    ours, _ = load_model(folder)
+    assert processor.decode(ours.generate(**inputs)) == processor.decode(by_hand)
     assert model.generate(**inputs, min_new_tokens=5, max_new_tokens=5).shape == (1, 6)
     assert model.generate(**inputs, max_length=4).shape[1] <= 4
     several = model.generate(**inputs, num_return_sequences=2)
@@ -112,12 +124,16 @@ def test_import_kia_alone_imports_nothing_large() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_commands_do_without_transformers(folder: Path) -> None:
+def test_commands_do_without_transformers(folder: Path, pictures: list[str]) -> None:
     code = (
-        "import sys; import kia.cli.generate, kia.explain.describe, kia.training.loop; "
-        "from kia.generation import load_model; load_model(sys.argv[1]); "
+        "import sys; import kia.cli.generate, kia.training.loop; "
+        "from kia.explain.describe import describe; "
+        "from kia.generation import generation_settings, load_model; "
+        "model, processor = load_model(sys.argv[1]); "
+        "inputs = processor(images=sys.argv[2:]); "
+        "assert describe(model, processor, inputs, generation_settings(model))[0]['report']; "
         "print([m for m in ('transformers', 'torch._dynamo', 'scipy') if m in sys.modules])"
     )
-    words = [sys.executable, "-c", code, str(folder)]
+    words = [sys.executable, "-c", code, str(folder), *pictures]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -199,9 +199,11 @@ def test_a_streamer_is_told_every_word(model: Any) -> None:
         model.generate(**batch, num_beams=2, streamer=told)
 
 
-def test_more_reports_than_beams_are_refused(model: Any) -> None:
+def test_what_cannot_be_searched_for_is_refused(model: Any) -> None:
     with pytest.raises(ValueError, match="num_return_sequences=3 of num_beams=2"):
         model.generate(**inputs(), num_beams=2, num_return_sequences=3)
+    with pytest.raises(ValueError, match="max_new_tokens=0"):
+        model.generate(**inputs(), max_new_tokens=0)
 
 
 def test_sampling_runs_and_repeats_with_a_seed(model: Any, theirs: Any) -> None:

@@ -38,7 +38,8 @@ class Uncached(KIAModel):
 
     def _begun(self, images: ImageFeatures, rows: int) -> tuple[Any, Tensor]:
         """The features themselves, and [START]."""
-        return images, super()._begun(images, rows)[1]
+        shape = (len(images.sequence) * rows, 1)
+        return images, torch.full(shape, self.config.start_token_id, device=self.device)
 
     def _search(self, options: dict[str, Any]) -> Search:
         """Without the cache of words."""

@@ -5,11 +5,11 @@ import multiprocessing
 import resource
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +29,7 @@ from kia.processing import KIAProcessor, train_tokenizer
 from kia.tasks.joint import TASKS, JointObjective, active_tasks
 from kia.training.build import build_model
 from kia.training.distributed import join
+from kia.training.freed_memory import keep_freed_memory
 from kia.training.optim import build_optimizer
 from kia.training.precision import DTYPES, Precision, autocast_mode
 from kia.training.update import update
@@ -43,7 +44,7 @@ class Bench:
     config: RunConfig
     objective: JointObjective
     batch: Batch
-    load_seconds: float
+    load: Callable[[], Any]
 
     @property
     def sizes(self) -> Sizes:
@@ -103,6 +104,7 @@ def bench(config: RunConfig, *, longer: int = 1) -> Iterator[Bench]:
     if config.model.image_encoder.stem == "efficientnet-lite0":  # frozen in part, or in memory
         raise ConfigError("kia bench step counts no operations of the stem efficientnet-lite0")
     device, studies = join(), config.train.batch_size
+    keep_freed_memory()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     torch.manual_seed(config.train.seed)
@@ -133,11 +135,8 @@ def bench(config: RunConfig, *, longer: int = 1) -> Iterator[Bench]:
         model = build_model(config, processor, pretrained=False, vocab_size=text.vocab_size)
         objective = JointObjective(model, config.tasks).to(device).train()
         numbers = torch.arange(studies).numpy()
-        builder.build(numbers, 0, augment=True)
-        since = time.perf_counter()
-        batch = builder.build(numbers, 0, augment=True, views=2)
-        loading = time.perf_counter() - since
-        yield Bench(config, objective, batch.to(device), loading)
+        load = partial(builder.build, numbers, 0, augment=True, views=2)
+        yield Bench(config, objective, load().to(device), load)
 
 
 def bench_step(
@@ -156,10 +155,17 @@ def bench_step(
     memory = {kind: peak_memory(config, kind=kind) for kind in ("ours", "plain")}
     with bench(config) as made:
         ours, device = made.ours(), made.objective.model.device
-        seconds = time_in_turn({"ours": ours, "plain": made.plain()}, rounds, device, on_round)
         sizes, studies = made.sizes, len(made.batch.studies)
         mine, theirs = step_products(sizes), plain_products(sizes)
         dtype = DTYPES.get(autocast_mode(config.train.precision), torch.float32)
+        peaks: list[float] = []
+        runs = {
+            "ours": ours,
+            "plain": made.plain(),
+            "load": made.load,
+            "peak": lambda: peaks.append(matmul_peak(mine, dtype, device)),
+        }
+        seconds = time_in_turn(runs, rounds, device, on_round)
         parts = where(ours, _parts(made.objective)) if device.type == "cpu" else {}
         return {
             "studies": studies,
@@ -169,14 +175,13 @@ def bench_step(
             "device": device_name(device),
             "torch": str(torch.__version__),
             "rounds": rounds,
-            **_speeds(seconds, mine, theirs, studies, matmul_peak(mine, dtype, device)),
+            **_speeds(seconds, mine, theirs, studies, peaks[1:]),
             "operations_by_task": _per(by(mine, "task"), studies),
             "plain_operations_by_task": _per(by(theirs, "task"), studies),
             "operations_by_part": _per(by(mine, "part"), studies),
             "peak_memory": memory["ours"],
             "plain_peak_memory": memory["plain"],
             "memory_ratio": memory["plain"] / memory["ours"],
-            "load_seconds": made.load_seconds,
             "time_by_part": parts,
             "time_by_task": _time_by_task(mine, parts),
         }
@@ -187,14 +192,18 @@ def _speeds(
     mine: list[Product],
     theirs: list[Product],
     studies: int,
-    peak: float,
+    peaks: list[float],
 ) -> dict[str, Any]:
-    """What follows from seconds, operations and the peak."""
+    """What follows from seconds, operations and the peak of each round."""
     taken = {name: median(each) for name, each in seconds.items()}
     found = ratios(seconds["ours"], seconds["plain"])
     operations, plain_operations = (
         sum(product.operations for product in products) for products in (mine, theirs)
     )
+
+    def share(name: str, done: int) -> float:
+        return median(done / each / peak for each, peak in zip(seconds[name], peaks, strict=True))
+
     return {
         "step_seconds": taken["ours"],
         "plain_step_seconds": taken["plain"],
@@ -205,9 +214,11 @@ def _speeds(
         "ratio_bound": plain_operations / operations,
         "operations_per_study": operations / studies,
         "plain_operations_per_study": plain_operations / studies,
-        "peak_operations_per_second": peak,
-        "peak_share": operations / taken["ours"] / peak,
-        "plain_peak_share": plain_operations / taken["plain"] / peak,
+        "peak_operations_per_second": median(peaks),
+        "peak_share": share("ours", operations),
+        "plain_peak_share": share("plain", plain_operations),
+        "load_seconds": taken["load"],
+        "load_share": median(ratios(seconds["ours"], seconds["load"])),
     }
 
 

@@ -187,4 +187,4 @@ def _print(preset: str, found: dict[str, Any]) -> None:
 
 
 def _share(found: dict[str, Any]) -> str:
-    return f"{found['load_seconds'] / found['step_seconds']:.1%}"
+    return f"{found['load_share']:.1%}"

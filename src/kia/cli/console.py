@@ -58,7 +58,10 @@ class _Rate(ProgressColumn):
 
 
 def quiet_libraries() -> None:
-    """Switches off the progress bars and warnings of transformers, which may come later or not."""
+    """Switches off the progress bars and warnings of transformers and the hub's client.
+
+    Call it before they are imported; whether they are is left to what follows.
+    """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if "transformers" in sys.modules:

@@ -24,9 +24,9 @@ def card(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a card")] = False,
 ) -> None:
     """Write README.md into the model folder: data, scores, limits, how to load it."""
+    console.quiet_libraries()
     from kia.hub.publish import write_card
 
-    console.quiet_libraries()
     file = write_card(model, results=results, licence=licence, overwrite=overwrite)
     console.out.print(str(file), soft_wrap=True, markup=False)
 
@@ -40,7 +40,7 @@ def push(
     ] = False,
 ) -> None:
     """Upload the model's own files and its card; log in with `hf auth login` or HF_TOKEN."""
+    console.quiet_libraries()
     from kia.hub.publish import push as upload
 
-    console.quiet_libraries()
     console.out.print(upload(model, repository, public=public), soft_wrap=True, markup=False)

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 import kia
 from kia.errors import KIAError
 
-SPINS = "3000"
+SPINS = "10000"
 """How often a thread of torch looks for work before it sleeps; libgomp's own is 300,000.
 
 Threads that wait awake lose a time slice at each kernel where another program keeps one of their
@@ -136,8 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 failure, 2 wrong usage or configuration, 130 interrupted.
     """
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    # read when a command imports torch
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when a command imports torch
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large tensors in large pages, on Linux
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

@@ -136,7 +136,9 @@ class KIAForReportGeneration(KIAModel, PreTrainedModel, GenerationMixin):  # typ
         """What is given to `generate`, and below it the defaults of the model folder."""
         if given.get("generation_config") is not None:
             return given
-        defaults = {"do_sample": False, "early_stopping": False} | self.config.decoding_options
+        defaults = self.config.decoding_options
+        if defaults:
+            defaults |= {"do_sample": False, "early_stopping": False}
         if "max_length" in given:
             defaults.pop("max_new_tokens", None)
         return defaults | given

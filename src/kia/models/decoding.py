@@ -1,6 +1,6 @@
 """Writing reports word by word: greedy and beam search, with a cache of what is written.
 
-Paper: Sec. 4.2 (beam search, width 3). tests/models/test_decoding.py holds it to transformers'
+Paper: Sec. 4.2 (beam search, width 3). tests/models/test_generation.py holds it to transformers'
 `generate`, token for token. Shape letters: B studies, K beams, R = B·K rows, T tokens, V
 vocabulary, H heads, d features of a head.
 """
@@ -15,6 +15,9 @@ from torch import Tensor
 
 Scorer = Callable[[Tensor, Tensor], Tensor]
 """(R, T) tokens so far and (R, V) scores of the next one → (R, V) other scores."""
+NextScores = Callable[[Tensor, "WordCache | None"], Tensor]
+"""(R, t) tokens that are new to the cache, and the cache → (R, V) scores of the next one. Without a
+cache it is given all tokens."""
 
 
 class Streamer(Protocol):
@@ -94,6 +97,8 @@ class Search:
 
     def __post_init__(self) -> None:
         """Raises ValueError where settings do not go together."""
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens={self.max_new_tokens}: a report has one at least")
         if self.num_return_sequences > self.num_beams:
             raise ValueError(
                 f"num_return_sequences={self.num_return_sequences} of num_beams={self.num_beams}"
@@ -102,27 +107,22 @@ class Search:
             raise ValueError("a streamer needs num_beams=1: beams change what was written")
 
     @torch.no_grad()
-    def write(
-        self, next_scores: Callable[[Tensor, WordCache | None], Tensor], begun: Tensor
-    ) -> Tensor:
+    def write(self, next_scores: NextScores, begun: Tensor) -> Tensor:
         """Writes reports until all have ended.
 
         Args:
-            next_scores: (R, t) tokens that are new to the cache, and the cache → (R, V) scores of
-                the next one. Without a cache it is given all tokens.
+            next_scores: Runs the decoder.
             begun: (B, P), first tokens of each report.
 
         Returns:
             (B · `num_return_sequences`, T), the first tokens included, the best report of a
-            study first.
+            study first; T is P and the number of words that were looked for.
         """
         if self.num_beams > 1:
             return self._beams(next_scores, begun)
         return self._greedy(next_scores, begun)
 
-    def _greedy(
-        self, next_scores: Callable[[Tensor, WordCache | None], Tensor], begun: Tensor
-    ) -> Tensor:
+    def _greedy(self, next_scores: NextScores, begun: Tensor) -> Tensor:
         first, cache = begun.shape[1], self._cache(begun)
         words = begun.new_full((len(begun), first + self.max_new_tokens), self.pad_token_id)
         words[:, :first] = begun
@@ -142,9 +142,7 @@ class Search:
             self.streamer.end()
         return words
 
-    def _beams(
-        self, next_scores: Callable[[Tensor, WordCache | None], Tensor], begun: Tensor
-    ) -> Tensor:
+    def _beams(self, next_scores: NextScores, begun: Tensor) -> Tensor:
         """As transformers searches with `early_stopping=False`.
 
         A study goes on while its best open beam, by its length so far, beats the worst of K ended
@@ -208,9 +206,8 @@ class Search:
             runs = words.unfold(1, size, 1)
             begun = words[:, words.shape[1] + 1 - size :]
             again = (runs[:, :, :-1] == begun[:, None]).all(-1)
-            banned = torch.zeros_like(scores, dtype=torch.int8)
-            banned.scatter_reduce_(1, runs[:, :, -1], again.to(torch.int8), "amax")
-            scores = scores.masked_fill(banned.bool(), -math.inf)
+            times = torch.zeros_like(scores).scatter_add_(1, runs[:, :, -1], again.to(scores.dtype))
+            scores = scores.masked_fill(times > 0, -math.inf)
         if written < self.min_new_tokens:
             scores = scores.clone()
             scores[:, self.eos_token_id] = -math.inf

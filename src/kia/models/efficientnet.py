@@ -92,8 +92,8 @@ class EfficientNetStem(nn.Module):
         self.memo: FeatureMemo | None = None
         self.dropout = nn.Dropout2d(dropout)
         self.to_width = nn.Sequential(nn.LayerNorm(_LAST), nn.Linear(_LAST, width))
-        # kia's grey values, −1 to 1, as ImageNet's normalised colours; plain numbers, because a
-        # model is built without memory first when weights are loaded
+        # kia's grey values, −1 to 1, as ImageNet's normalised colours; plain numbers, because
+        # transformers builds a model without memory first
         self.scale = [0.5 / deviation for deviation in _DEVIATION]
         self.offset = [
             (0.5 - mean) / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)

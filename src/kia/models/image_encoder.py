@@ -11,10 +11,11 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm, interpolate
+from torch.nn.functional import batch_norm, conv2d, interpolate
 
 from kia.models.batch_norm import BatchNorm2d
 from kia.models.configuration import CheckpointConfig
+from kia.models.dropout import Dropout
 from kia.models.efficientnet import EfficientNetStem
 from kia.models.heads import Standardise
 from kia.models.transformer_block import BlockStack, Context, final_norm
@@ -32,15 +33,6 @@ class PatchStem(nn.Module):
         return self.projection(pixel_values).flatten(2).transpose(1, 2)
 
 
-def _normalise(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor, own_statistics: bool) -> Tensor:
-    """Batch norm; without `own_statistics` by the running ones, which stay as they are."""
-    if own_statistics:
-        return norm(x)
-    return batch_norm(
-        x.float(), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-    )
-
-
 class StemLayer(nn.Module):
     """A 3x3 convolution, batch norm and ReLU."""
 
@@ -55,7 +47,21 @@ class StemLayer(nn.Module):
         Without `own_statistics` images leave the running statistics alone and are normalised
         by them, in training as after it: so are blanked images by those of whole ones.
         """
-        return _normalise(self.norm, self.convolution(x), own_statistics).relu()
+        if own_statistics:
+            normalised = self.norm(self.convolution(x))
+        else:
+            normalised = self._by_running_statistics(x)
+        return normalised.relu_()
+
+    def _by_running_statistics(self, x: Tensor) -> Tensor:
+        """Convolution and norm are one convolution then, whose weights the norm scales."""
+        norm = self.norm
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        weight = self.convolution.weight * scale[:, None, None, None]
+        bias = norm.bias - norm.running_mean * scale
+        stride, padding = self.convolution.stride, self.convolution.padding
+        return conv2d(x, weight, bias, stride, padding)
 
 
 class ConvStem(nn.Module):
@@ -79,6 +85,15 @@ class ConvStem(nn.Module):
         return self.projection(x).flatten(2).transpose(1, 2)
 
 
+def _normalise(norm: nn.BatchNorm1d, x: Tensor, own_statistics: bool) -> Tensor:
+    """Batch norm; without `own_statistics` by the running ones, which stay as they are."""
+    if own_statistics:
+        return norm(x)
+    return batch_norm(
+        x.float(), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+    )
+
+
 class ImageEncoder(nn.Module):
     """The image tower; `with_context` builds the cross-attention that makes it I-CMEnc."""
 
@@ -97,7 +112,7 @@ class ImageEncoder(nn.Module):
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
         self.position = nn.Parameter(torch.zeros(1, config.grid**2 + 1, width))
-        self.dropout = nn.Dropout(tower["dropout"])
+        self.dropout = Dropout(tower["dropout"])
         self.stack = BlockStack.of_tower(tower, text["width"] if with_context else None)
         self.final_norm = final_norm(tower)
         self.token_norm = Standardise(width) if tower["standardise"] else None

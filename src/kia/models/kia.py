@@ -131,7 +131,8 @@ class KIAModel(nn.Module):
             if module.bias is not None:
                 init.zeros_(module.bias)
             if isinstance(module, nn.Conv2d):
-                # 0.02 would fade out over the four layers of the convolutional stem
+                # 0.02 would fade out over the four layers of the convolutional stem; drawn for a
+                # second time, so that a seed goes on to mean the same weights
                 init.kaiming_normal_(module.weight, nonlinearity="relu")
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=deviation)

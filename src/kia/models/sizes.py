@@ -6,6 +6,7 @@ import torch
 
 from kia.config import RunConfig
 from kia.models.configuration import CheckpointConfig, model_configuration
+from kia.models.folder import NothingDrawn
 from kia.models.kia import KIAModel
 
 TASKS = ["mim", "mlm", "irc", "irm", "rg"]
@@ -30,7 +31,7 @@ def model_sizes(config: CheckpointConfig, *, shared: bool) -> dict[str, int]:
     """
     chosen = copy.deepcopy(config)
     chosen.share_parameters = shared
-    with torch.device("meta"):
+    with torch.device("meta"), NothingDrawn():
         model = KIAModel(chosen)
     names = {
         "image_tower": "image tower (I-Enc, I-CMEnc)" if shared else "I-Enc",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kia.models.configuration import CheckpointConfig
+from kia.models.dropout import Dropout
 from kia.models.transformer_block import BlockStack, Context, final_norm
 
 
@@ -24,7 +25,7 @@ class TextTransformer(nn.Module):
         self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.position = nn.Embedding(tower["max_positions"], width)
         self.norm = nn.LayerNorm(width, eps=tower["layer_norm_eps"])
-        self.dropout = nn.Dropout(tower["dropout"])
+        self.dropout = Dropout(tower["dropout"])
         self.stack = BlockStack.of_tower(tower, image["width"] if with_context else None)
         self.final_norm = final_norm(tower)
 
@@ -45,7 +46,7 @@ class TextTransformer(nn.Module):
             causal: A token sees itself and those before it. Not together with a mask: a row
                 of a mixed batch says it in its own mask (see `attention_rows`).
             context: Image features from `stack.context`.
-            cache: A transformers `Cache`, extended in place.
+            cache: A `WordCache` or a `Cache` of transformers, extended in place.
 
         Returns:
             (R, T, D).

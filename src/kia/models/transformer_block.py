@@ -16,6 +16,7 @@ from torch.nn.functional import gelu
 from torch.utils.checkpoint import checkpoint
 
 from kia.models.attention import attend
+from kia.models.dropout import Dropout
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class SelfAttention(nn.Module):
             x: (R, T, D).
             mask: Broadcastable to (R, H, T, T), True where attention is allowed.
             causal: A token sees itself and those before it; without a mask or past only.
-            cache: A transformers `Cache`, extended in place; None without one.
+            cache: A `WordCache` or a `Cache` of transformers, extended in place; None without one.
             layer: Number of this layer in the cache.
         """
         query, key, value = (
@@ -178,7 +179,7 @@ class TransformerBlock(nn.Module):
             self.cross_norm = nn.LayerNorm(width, eps=norm_eps)
         self.feed_forward = FeedForward(width, ffn_width)
         self.feed_forward_norm = nn.LayerNorm(width, eps=norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,

@@ -8,13 +8,15 @@ were divided by the counts of all ranks.
 
 import atexit
 import functools
-import os
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+
+# before there is a group: its functions hold the group of that moment in their defaults, and with
+# it gloo's threads beyond `leave`
+import torch.distributed.nn.functional
 from accelerate import PartialState
 from torch import Tensor, nn
 
@@ -29,9 +31,6 @@ BUCKET = 2**24  # numbers summed in one message
 @functools.cache
 def join() -> torch.device:
     """Meets the other ranks, if there are any; returns this one's device."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        # torch may import it later, and it then holds the group in the defaults of its functions
-        import_module("torch.distributed.nn.functional")
     device: torch.device = PartialState(cpu=not torch.accelerator.is_available()).device
     if ranks.count() > 1:
         atexit.register(leave)

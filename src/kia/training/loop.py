@@ -40,6 +40,7 @@ from kia.training.checkpoint import (
     save_checkpoint,
 )
 from kia.training.distributed import check_batch, join, on_first, take_from_first
+from kia.training.freed_memory import keep_freed_memory
 from kia.training.journal import SHOWN_REPORTS, Journal
 from kia.training.loss_window import LossWindow, NotFinite
 from kia.training.optim import build_optimizer, learning_rate
@@ -128,6 +129,7 @@ class Trainer:
         self.config, self.dataset, self.run_folder = config, dataset, run
         self.reporter = Silence() if ranks.own() else reporter
         torch.set_num_threads(run.threads)
+        keep_freed_memory()
         self.device = join()
         self.precision = Precision(config.train.precision, self.device)
         self.train_reports = dataset.reports("train")

@@ -86,7 +86,7 @@ def _check_sizes(ours: CheckpointConfig, theirs: CheckpointConfig, source: Path)
     )
     for key, default, own, other in towers:
         # a model of an earlier version lacks the fields that came later, and was built without
-        here, there = (default.model_dump() | (tower or {}) for tower in (own, other))
+        here, there = (default.model_dump() | tower for tower in (own, other))
         for name in here.keys() - _FREE:
             settings[f"model.{key}.{name}"] = (here[name], there[name])
     for name in ("share_parameters", "projection_width", "standardise_projections"):
