@@ -55,13 +55,20 @@ class _MultipliedBackward(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """With P the weights: dV = Pᵀ dO, dS = P ∘ (dO Vᵀ − Σ dO ∘ O), dQ = dS K / √d."""
         (gradient,) = gradients
-        query, key, value, mixed, mask = ctx.saved_tensors
-        scale = 1 / math.sqrt(query.shape[-1])
-        scaled = query * scale
-        weights = scaled @ key.mT
+        *given, mask = ctx.saved_tensors
+        rows_heads, scale = gradient.shape[:2], 1 / math.sqrt(gradient.shape[-1])
+        # what is not contiguous is copied here, once for both products that read it
+        query, key, value, mixed, gradient = (t.flatten(0, 1) for t in (*given, gradient))
+        nothing = query.new_empty(1)
+        weights = torch.baddbmm(nothing, query, key.mT, beta=0, alpha=scale)
         if mask is not None:
-            weights = weights.masked_fill_(~mask, -math.inf)
+            weights.unflatten(0, rows_heads).masked_fill_(~mask, -math.inf)
         weights = weights.softmax(-1)
         of_scores = gradient @ value.mT
         of_scores = of_scores.sub_((gradient * mixed).sum(-1, keepdim=True)).mul_(weights)
-        return (of_scores @ key) * scale, of_scores.mT @ scaled, weights.mT @ gradient, None, None
+        found = (
+            torch.baddbmm(nothing, of_scores, key, beta=0, alpha=scale),
+            torch.baddbmm(nothing, of_scores.mT, query, beta=0, alpha=scale),
+            weights.mT @ gradient,
+        )
+        return (*(each.unflatten(0, rows_heads) for each in found), None, None)

@@ -36,7 +36,8 @@ class WordCache:
     def __init__(self, tokens: int) -> None:
         """`tokens`: the most that it will hold."""
         self._room, self._past, self._held = tokens, 0, 0
-        self._layers: list[tuple[Tensor, Tensor]] = []
+        self._layers: list[list[Tensor]] = []  # keys and values, each (R, H, room, d)
+        self._spare: list[list[Tensor]] = []  # where `reorder` writes
 
     def get_seq_length(self) -> int:
         """Tokens that are held; transformers' name for it."""
@@ -48,18 +49,21 @@ class WordCache:
             self._past, self._held = self._held, self._held + key.shape[2]
         if layer == len(self._layers):
             shape = (*key.shape[:2], self._room, key.shape[3])
-            self._layers.append((key.new_empty(shape), value.new_empty(shape)))
-        keys, values = self._layers[layer]
-        keys[:, :, self._past : self._held] = key
-        values[:, :, self._past : self._held] = value
-        return keys[:, :, : self._held], values[:, :, : self._held]
+            self._layers.append([part.new_empty(shape) for part in (key, value)])
+        keys, values = (room[:, :, : self._held] for room in self._layers[layer])
+        keys[:, :, self._past :] = key
+        values[:, :, self._past :] = value
+        return keys, values
 
     def reorder(self, rows: Tensor) -> None:
         """Row r goes on from what row `rows[r]` has written."""
-        for pair in self._layers:
-            for room in pair:
-                held = room[:, :, : self._held]
-                held.copy_(held[rows])
+        if not self._spare:
+            self._spare = [[torch.empty_like(part) for part in layer] for layer in self._layers]
+        for layer, spare in zip(self._layers, self._spare, strict=True):
+            for room, to in zip(layer, spare, strict=True):
+                held, to = room[:, :, : self._held], to[:, :, : self._held]
+                torch.index_select(held, 0, rows, out=to)
+        self._layers, self._spare = self._spare, self._layers
 
 
 @dataclass(frozen=True)
