@@ -19,7 +19,7 @@ SPINS = "10000"
 """How often a thread of torch looks for work before it sleeps; libgomp's own is 300,000.
 
 Threads that wait awake lose a time slice at each kernel where another program keeps one of their
-cores busy: a report took 33 s instead of 7 (docs/performance.md).
+cores busy: a report took 28 s instead of 5 (docs/performance.md).
 """
 
 COMMANDS = {
