@@ -226,3 +226,18 @@ def test_threads_that_wait_soon_sleep_unless_the_user_says_otherwise() -> None:
     assert f"GOMP_SPINCOUNT = '{main_module.SPINS}'" in said()
     assert "GOMP_SPINCOUNT = '7'" in said(GOMP_SPINCOUNT="7")
     assert "GOMP_SPINCOUNT = '0'" in said(OMP_WAIT_POLICY="PASSIVE")
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(),
+    reason="this kernel has no large pages",
+)
+def test_large_pages_are_asked_for_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    main_module.main(["--version"])
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    main_module.main(["--version"])
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 
 from kia.evaluation.priors import sentences
 from kia.readable import MARK, readable
@@ -89,12 +90,13 @@ def test_long_runs_of_marks_take_no_time():
 def test_no_mark_is_left_of_real_reports(iu_xray):
     import json
 
-    from kia.processing import train_tokenizer
+    from kia.processing import KIAProcessor, train_tokenizer
 
     studies = json.loads((iu_xray / "annotation.json").read_text(encoding="utf-8"))
     reports = [study["report"] for split in studies.values() for study in split]
-    tokenizer = train_tokenizer(reports, 3000)
-    decoded = tokenizer.batch_decode(tokenizer(reports, add_special_tokens=False)["input_ids"])
+    processor = KIAProcessor(train_tokenizer(reports, 3000), image_size=32)
+    rows = processor.encode(reports, max_words=10**6, max_tokens=10**6)
+    decoded = [processor.decode(torch.tensor([row]))[0] for row in rows]
     wrong = re.compile(r"[xX]{3}|_|\*| [.,;:)]|\.\.|,[.,]|\( |  |^[a-z]|\w…|…\w|[.!?] [a-z]")
     for text in [*reports, *decoded]:
         read = readable(text)

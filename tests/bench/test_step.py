@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kia.bench.operations import Product
-from kia.bench.step import bench, matmul_peak
+from kia.bench.step import _speeds, bench, matmul_peak
 from kia.bench.where import where
 from kia.config import load_config
 from kia.errors import ConfigError
@@ -84,6 +84,19 @@ def test_a_stem_whose_operations_are_not_counted_is_refused():
     stem = ["model.image_encoder.stem=efficientnet-lite0", "model.image_encoder.patch_size=32"]
     with pytest.raises(ConfigError, match="efficientnet-lite0"):
         bench(load_config("tiny", [*TOY, *stem])).__enter__()
+
+
+def test_shares_and_ratios_are_of_what_was_timed_in_the_same_round():
+    """A machine that is half as fast in the second round: by hand, in operations and seconds."""
+    seconds = {"ours": [1.0, 2.0], "plain": [3.0, 4.0], "load": [0.1, 0.1]}
+    (mine,), (theirs,) = ([Product("rg", "text tower", 1, 2, n, backward=0)] for n in (2, 6))
+    found = _speeds(seconds, [mine], [theirs], 4, [16.0, 8.0])
+    assert (mine.operations, theirs.operations) == (8, 24)
+    assert found["peak_share"] == 0.5
+    assert found["plain_peak_share"] == (24 / 3 / 16 + 24 / 4 / 8) / 2
+    assert (found["ratio"], found["ratio_bound"]) == (2.5, 3.0)
+    assert found["load_share"] == pytest.approx((0.1 + 0.05) / 2)
+    assert found["studies_per_second"] == pytest.approx(4 / 1.5)
 
 
 @pytest.mark.slow

@@ -66,3 +66,23 @@ def test_gradients_of_keys_and_values_alone():
     query = query.detach()
     attend(query, key, value).float().sum().backward()
     assert key.grad is not None and value.grad is not None
+
+
+MIXED = torch.ones(2, 1, 6, 9, dtype=torch.bool)
+MIXED[0] = torch.ones(6, 9, dtype=torch.bool).tril()
+
+
+@pytest.mark.parametrize("mask", [None, MIXED], ids=["all", "a mask a row"])
+@pytest.mark.parametrize("rows", [2, 0])
+def test_a_context_may_have_another_length_and_a_rank_no_rows(mask, rows):
+    """Six queries read nine keys; keys and values are views, as cross-attention makes them."""
+    query = made(torch.float64)[0][:rows].detach().requires_grad_()
+    generator = torch.Generator().manual_seed(1)
+    pair = torch.randn(2, rows, 9, 3, 8, generator=generator, dtype=torch.float64)
+    parts = [query, *(part.transpose(1, 2).requires_grad_() for part in pair)]
+    mask = None if mask is None else mask[:rows]
+    upstream = torch.linspace(-1, 1, 8, dtype=torch.float64).expand(rows, 3, 6, 8)
+    wanted = torch.autograd.grad(formula(*parts, mask), parts, upstream)
+    found = torch.autograd.grad(_MultipliedBackward.apply(*parts, mask, False), parts, upstream)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other)

@@ -30,3 +30,22 @@ def test_it_is_convolution_batch_norm_and_relu() -> None:
         assert torch.allclose(mine, other)
     for name, value in norm.named_buffers():
         assert torch.equal(value, before[name]), name
+
+
+def test_in_bfloat16_it_is_as_near_as_two_steps() -> None:
+    torch.manual_seed(0)
+    layer, x = StemLayer(3, 8, stride=2), torch.randn(5, 3, 16, 16)
+    norm = layer.norm
+    with torch.no_grad():
+        for statistic in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
+            assert statistic is not None
+            statistic.uniform_(0.5, 2.0)
+        exact = layer(x, own_statistics=False)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = layer(x, own_statistics=False)
+            convolved = layer.convolution(x).float()
+        two = batch_norm(
+            convolved, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+        ).relu()
+    assert found.dtype == torch.bfloat16
+    assert (found - exact).abs().mean() < 2 * (two.bfloat16() - exact).abs().mean()

@@ -7,6 +7,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -136,10 +137,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 failure, 2 wrong usage or configuration, 130 interrupted.
     """
     warnings.showwarning = _show_warning  # type: ignore[assignment]
-    # read when a command imports torch
+    # torch and its libgomp read both, and a command imports them later
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large tensors in large pages, on Linux
+    if Path("/sys/kernel/mm/transparent_hugepage").exists():
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large tensors in large pages
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

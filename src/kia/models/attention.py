@@ -38,7 +38,7 @@ class _MultipliedBackward(torch.autograd.Function):
     """Fused attention whose backward pass is five matrix products over the scores, made again.
 
     torch's own fused backward does not use the bfloat16 instructions of CPUs: it took three to
-    five times as long (docs/performance.md). In memory both keep the same: Q, K, V and the result.
+    five times as long (docs/decisions/0019). In memory both keep the same: Q, K, V and the result.
     """
 
     @staticmethod
@@ -59,7 +59,7 @@ class _MultipliedBackward(torch.autograd.Function):
         rows_heads, scale = gradient.shape[:2], 1 / math.sqrt(gradient.shape[-1])
         # what is not contiguous is copied here, once for both products that read it
         query, key, value, mixed, gradient = (t.flatten(0, 1) for t in (*given, gradient))
-        nothing = query.new_empty(1)
+        nothing = query.new_zeros(1)
         weights = torch.baddbmm(nothing, query, key.mT, beta=0, alpha=scale)
         if mask is not None:
             weights.unflatten(0, rows_heads).masked_fill_(~mask, -math.inf)

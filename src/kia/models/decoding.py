@@ -37,7 +37,7 @@ class WordCache:
         """`tokens`: the most that it will hold."""
         self._room, self._past, self._held = tokens, 0, 0
         self._layers: list[list[Tensor]] = []  # keys and values, each (R, H, room, d)
-        self._spare: list[list[Tensor]] = []  # where `reorder` writes
+        self._spare: list[Tensor] = []  # where `reorder` writes the next layer's
 
     def get_seq_length(self) -> int:
         """Tokens that are held; transformers' name for it."""
@@ -57,13 +57,12 @@ class WordCache:
 
     def reorder(self, rows: Tensor) -> None:
         """Row r goes on from what row `rows[r]` has written."""
-        if not self._spare:
-            self._spare = [[torch.empty_like(part) for part in layer] for layer in self._layers]
-        for layer, spare in zip(self._layers, self._spare, strict=True):
-            for room, to in zip(layer, spare, strict=True):
+        for number, layer in enumerate(self._layers):
+            self._spare = self._spare or [torch.empty_like(room) for room in layer]
+            for room, to in zip(layer, self._spare, strict=True):
                 held, to = room[:, :, : self._held], to[:, :, : self._held]
                 torch.index_select(held, 0, rows, out=to)
-        self._layers, self._spare = self._spare, self._layers
+            self._layers[number], self._spare = self._spare, layer
 
 
 @dataclass(frozen=True)

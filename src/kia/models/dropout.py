@@ -10,7 +10,7 @@ class Dropout(nn.Dropout):
     """`torch.nn.Dropout`; on CPUs a value is kept or dropped by 16 random bits.
 
     torch draws one number a value there, one after the other: at `small` 7 % of a step
-    (docs/performance.md). The probability is rounded to a multiple of 2⁻¹⁶, and what is kept is
+    (docs/decisions/0021). The probability is rounded to a multiple of 2⁻¹⁶, and what is kept is
     scaled by that one, so that its mean stays.
     """
 

@@ -27,6 +27,7 @@ from kia.training.blocks import prepare_blocks
 from kia.training.build import build_model
 from kia.training.device_memory import available_memory, memory_in_use
 from kia.training.distributed import join
+from kia.training.freed_memory import keep_freed_memory
 from kia.training.optim import build_optimizer
 from kia.training.precision import Precision, autocast_mode
 from kia.training.probe import ShapesOnly, measure
@@ -90,6 +91,7 @@ def estimate(config: RunConfig, dataset: PreparedDataset | None = None) -> Estim
         dataset: Its reports and views decide the sizes of batches; a few phantoms if absent.
     """
     device = join()
+    keep_freed_memory()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     with _examples(config, dataset) as examples:

@@ -11,7 +11,7 @@ def keep_freed_memory() -> None:
     """Lets this process keep the memory that it frees, on Linux with glibc.
 
     glibc gives large pieces back at once, and the system clears every page of the next ones: at
-    `small` 27,000 pages and 3 % of a step (docs/performance.md). A step needs as much memory as
+    `small` 27,000 pages and 3 % of a step (docs/decisions/0021). A step needs as much memory as
     the one before it, so what is kept is used again; the peak stays the same.
     """
     if sys.platform != "linux":
