@@ -49,7 +49,7 @@ def report(folder: Path, given: argparse.Namespace) -> Iterator[str]:
         steps.append(bench(folder, "step", "base", "--batch", "8", "--rounds", "2"))
     yield from step_table(steps)
     decoded = [
-        bench(folder, "generate", "small", "--batch", str(studies), "--rounds", "3")
+        bench(folder, "generate", "small", "--batch", str(studies), "--rounds", "9")
         for studies in (32, 1)
     ]
     yield from generation_table(decoded)
