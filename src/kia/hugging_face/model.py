@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import AutoModel, GenerationMixin, PreTrainedModel
 from transformers.utils import ModelOutput
@@ -13,7 +12,6 @@ from transformers.utils import ModelOutput
 from kia.hugging_face.configuration import KIAConfig
 from kia.models.folder import check_weights
 from kia.models.kia import KIAModel
-from kia.models.outputs import ImageFeatures
 from kia.models.transformer_block import Context
 
 
@@ -32,7 +30,12 @@ class WordLogits(ModelOutput):
 
 
 class KIAForReportGeneration(KIAModel, PreTrainedModel, GenerationMixin):  # type: ignore[misc]
-    """`kia.models.kia.KIAModel`, loaded, saved and decoded by transformers."""
+    """`kia.models.kia.KIAModel`, loaded, saved and decoded by transformers.
+
+    `generate` takes transformers' generation options (`num_beams`, `max_new_tokens`, …) and returns
+    what its own does; without a `generation_config`, the model's `generation_defaults` come below
+    what is given.
+    """
 
     config_class = KIAConfig
     base_model_prefix = "kia"
@@ -98,39 +101,10 @@ class KIAForReportGeneration(KIAModel, PreTrainedModel, GenerationMixin):  # typ
         cache = past_key_values if cache is None else cache
         return WordLogits(logits=super().forward(input_ids, image_context, cache).logits)
 
-    @torch.no_grad()
-    def generate(
-        self,
-        pixel_values: Tensor | None = None,
-        view_ids: Tensor | None = None,
-        view_mask: Tensor | None = None,
-        *,
-        image_features: ImageFeatures | None = None,
-        rows: int = 1,
-        **options: Any,
-    ) -> Any:
-        """Writes reports as `KIAModel.generate` does, by transformers' own `generate`.
-
-        Args:
-            pixel_values: (B, W, C, S, S) from `KIAProcessor`.
-            view_ids: (B, W), 0 frontal, 1 lateral.
-            view_mask: (B, W), False where a view is absent.
-            image_features: The studies, encoded (`encode_images`), instead of the three above.
-            rows: Reports of each study that are begun, for processors that tell them apart.
-            options: transformers' generation options (`num_beams`, `max_new_tokens`, …); without a
-                `generation_config`, those of the model's `generation_defaults` come below them.
-
-        Returns:
-            (B · rows, T) token ids, [START] first; what `generate` of transformers returns.
-        """
-        with self._exact():
-            if image_features is None:
-                image_features = self._encoded(pixel_values, view_ids, view_mask)
-            context, begun = self._begun(image_features, rows)
-            settings = self._decoding_options(options)
-            return GenerationMixin.generate(
-                self, input_ids=begun, image_context=context, **settings
-            )
+    def _write(self, context: Context, begun: Tensor, options: dict[str, Any]) -> Any:
+        """What transformers' own `generate` returns, told its options or a `generation_config`."""
+        settings = self._decoding_options(options)
+        return GenerationMixin.generate(self, input_ids=begun, image_context=context, **settings)
 
     def _decoding_options(self, given: dict[str, Any]) -> dict[str, Any]:
         """What is given to `generate`, and below it the defaults of the model folder."""

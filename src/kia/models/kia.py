@@ -219,9 +219,13 @@ class KIAModel(nn.Module):
             if image_features is None:
                 image_features = self._encoded(pixel_values, view_ids, view_mask)
             context, begun = self._begun(image_features, rows)
-            return self._search(options).write(
-                lambda words, cache: self(words, context, cache).logits[:, -1], begun
-            )
+            return self._write(context, begun, options)
+
+    def _write(self, context: Context, begun: Tensor, options: dict[str, Any]) -> Tensor:
+        """What `generate` returns, from what T-Dec reads and the first tokens (B · rows, 1)."""
+        return self._search(options).write(
+            lambda words, cache: self(words, context, cache).logits[:, -1], begun
+        )
 
     def _search(self, options: dict[str, Any]) -> Search:
         ends = {
