@@ -23,7 +23,7 @@ from PIL import Image
 
 from kia.bench.rounds import ratios, time_in_turn
 from kia.cli.main import SPINS
-from kia.data.phantom import phantom_study
+from kia.phantoms.studies import phantom_study
 
 WAITING = {"kia": SPINS, "libgomp": "300000"}  # which is libgomp's default
 

@@ -166,7 +166,7 @@ def search_table(folder: Path) -> Iterator[str]:
     """Exact search in embeddings that lie in a file; the best of thirty queries."""
     import numpy as np
 
-    from kia.explain.retrieval_index import nearest
+    from kia.explain.retrieval.index import nearest
 
     yield "### Retrieval"
     yield ""
@@ -239,7 +239,7 @@ def random_model(folder: Path) -> tuple[Path, Path]:
 
     from kia.bench.rates import phantom_reports
     from kia.config import load_config
-    from kia.data.phantom import phantom_study
+    from kia.phantoms.studies import phantom_study
     from kia.training.build import build_model, build_processor
 
     config = load_config("small")

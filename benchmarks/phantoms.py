@@ -6,7 +6,7 @@ python benchmarks/phantoms.py [--studies 200]
 import argparse
 import time
 
-from kia.data.phantom import phantom_study
+from kia.phantoms.studies import phantom_study
 
 
 def main() -> None:

@@ -28,9 +28,9 @@ from kia.bench.operations import step_products
 from kia.bench.rounds import time_in_turn
 from kia.bench.step import bench, peak_memory
 from kia.config import RunConfig, load_config
-from kia.data.batches import BatchBuilder, EpochBatches
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.batches.batch import BatchBuilder, EpochBatches
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.processing import KIAProcessor, train_tokenizer
 
 TOLERANCE = 0.15  # of an exponent

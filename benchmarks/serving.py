@@ -76,7 +76,7 @@ def form(image: bytes, candidates: int | None) -> bytes:
 
 
 def phantoms(count: int) -> list[bytes]:
-    from kia.data.phantom import phantom_study
+    from kia.phantoms.studies import phantom_study
 
     found = []
     for number in range(count):

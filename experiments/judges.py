@@ -27,12 +27,12 @@ from torch import Tensor
 
 from kia.agreement import information
 from kia.candidates import report_candidates
-from kia.data.store import PreparedDataset
-from kia.evaluation.language import LanguageScorer
-from kia.evaluation.ngrams import rouge_l
+from kia.data.store.dataset import PreparedDataset
+from kia.evaluation.language.ngrams import rouge_l
+from kia.evaluation.language.scores import LanguageScorer
 from kia.explain.findings import dataset_findings
 from kia.generation import dataset_inputs, generation_settings, image_features, load_model
-from kia.knowledge.label_rules import label_reports
+from kia.knowledge.labels.rules import label_reports
 from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, layer_norm
 
-from kia.data.store import PreparedDataset
-from kia.evaluation.clinical import Labels, clinical_measures
-from kia.evaluation.probabilities import auroc
+from kia.data.store.dataset import PreparedDataset
+from kia.evaluation.clinical.efficacy import Labels, clinical_measures
+from kia.evaluation.clinical.probabilities import auroc
 from kia.explain.findings import dataset_findings
 from kia.generation import load_model
 from kia.knowledge.chexpert import OBSERVATIONS

@@ -20,7 +20,7 @@ stem              the same at the last convolution, before the image tower mixes
 integrated, k steps from grey | the mean image
                   gradient by the pixels at k images on the way from plain grey or from the mean
                   training image, times the difference; positive part, cells of an eighth of a
-                  patch, 3 × 3 mean (Sundararajan et al. 2017): what `kia.explain.gradient` does
+                  patch, 3 × 3 mean (Sundararajan et al. 2017), as `kia.explain.attention.gradient`
 …, centred        minus the mean map of the same observation over all studies
 …, × atlas        times the key patches that the finding's own sentence names: no map of the model,
                   but it says how many misses are in another part of the body
@@ -45,13 +45,15 @@ from torch import Tensor
 
 from kia.agreement import masked_label_report
 from kia.cli import console
-from kia.data.phantom_scores import OBSERVATIONS as DRAWN
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import KIAError
-from kia.explain import gradient, localisation, pointing
+from kia.explain.attention import gradient
+from kia.explain.localisation import measure as localisation
+from kia.explain.localisation import pointing
 from kia.generation import dataset_inputs, load_model
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.outputs import ImageFeatures
+from kia.phantoms.scores import OBSERVATIONS as DRAWN
 from kia.studies import SPLITS
 
 INTEGRATED = (("grey", False, 4), ("the mean image", True, 1), ("the mean image", True, 4))

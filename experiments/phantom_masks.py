@@ -38,7 +38,7 @@ from phantom_measures import measure
 from kia.cli import console
 from kia.cli.train import ProgressReporter
 from kia.config import RunConfig, load_config
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError, KIAError, UsageError
 from kia.studies import SPLITS
 from kia.training.loop import train

@@ -10,18 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from kia.config import RunConfig
-from kia.data.batches import BatchBuilder
-from kia.data.phantom_scores import OBSERVATIONS as DRAWN
-from kia.data.phantom_scores import finding_scores
-from kia.data.store import PreparedDataset
+from kia.data.batches.batch import BatchBuilder
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError
-from kia.evaluation.probabilities import auroc, sensitivity_specificity
-from kia.explain import pointing
-from kia.explain.attention import label_attention
-from kia.explain.localisation import drawn_findings, stated_landmarks
+from kia.evaluation.clinical.probabilities import auroc, sensitivity_specificity
+from kia.explain.attention.weights import label_attention
+from kia.explain.localisation.measure import drawn_findings, pointing, stated_landmarks
 from kia.generation import dataset_inputs, load_model
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.kia import KIAModel
+from kia.phantoms.scores import OBSERVATIONS as DRAWN
+from kia.phantoms.scores import finding_scores
 from kia.processing import KIAProcessor
 from kia.studies import Split
 from kia.training.validation import validate

@@ -22,13 +22,15 @@ from pydicom.data import get_testdata_file
 from rich.console import Console
 from rich.table import Table
 
-from kia.data.images import Doubt, read_doubtful, resize_square
 from kia.data.reference import learn_reference
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError
 from kia.generation import model_folder
-from kia.plausibility import Reference, study_flags
-from kia.plausibility.reference import FEWEST
+from kia.imaging.grey import Doubt
+from kia.imaging.plausibility import Reference, study_flags
+from kia.imaging.plausibility.reference import FEWEST
+from kia.imaging.reading import read_doubtful
+from kia.imaging.resize import resize_square
 from kia.studies import VIEWS, View
 
 Grey = NDArray[np.uint8] | NDArray[np.float32]

@@ -28,12 +28,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, dropout
 
 from kia.agreement import masked_label_report
-from kia.data.store import PreparedDataset
-from kia.evaluation.language import LanguageScorer
+from kia.data.store.dataset import PreparedDataset
+from kia.evaluation.language.scores import LanguageScorer
 from kia.explain.findings import dataset_findings
 from kia.generation import dataset_inputs, image_features, load_model, report_rows
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.knowledge.label_rules import label_reports
+from kia.knowledge.labels.rules import label_reports
 from kia.models.decoding import Search
 from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from kia.config import RunConfig, load_config
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.models import KIAModel
 from kia.processing import KIAProcessor
 from kia.training.build import build_model, build_processor

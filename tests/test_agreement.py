@@ -7,10 +7,10 @@ import torch
 
 from kia.agreement import label_agreement, label_probabilities
 from kia.config import load_config
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import ModelError
-from kia.explain.attention import label_attention
+from kia.explain.attention.weights import label_attention
 from kia.generation import dataset_inputs
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.training.build import build_model, build_processor, label_shares

@@ -49,6 +49,8 @@ def test_the_table_of_commands_is_complete_and_true() -> None:
     found = set()
     for name in (file.name for file in pkgutil.iter_modules(kia.cli.__path__)):
         module = importlib.import_module(f"kia.cli.{name}")
+        if hasattr(module, "__path__"):
+            module = importlib.import_module(f"kia.cli.{name}.command")
         if "_" not in name and (hasattr(module, "app") or hasattr(module, name)):
             found.add(name)
     found.remove("main")

@@ -81,7 +81,7 @@ def test_the_reference_builds_without_a_warning_and_names_what_is_public(tmp_pat
             link = f'href="{parent.rpartition("/")[2]}/{name}.html"'
             assert f"{module}.html" in pages
             assert link in pages[f"{parent}.html"].read_text(encoding="utf-8"), module
-    for package in ("kia", "kia.models", "kia.plausibility", "kia.tasks", "kia.training"):
+    for package in ("kia", "kia.models", "kia.imaging.plausibility", "kia.tasks", "kia.training"):
         page = pages[f"{package.replace('.', '/')}.html"].read_text(encoding="utf-8")
         for name in importlib.import_module(package).__all__:
             assert name.startswith("__") or f'id="{name}"' in page, f"{package}.{name}"

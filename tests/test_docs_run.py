@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 
 ROOT = Path(__file__).resolve().parent.parent
 SPLITS = ["train"] * 40 + ["val"] * 10 + ["test"] * 10

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from kia.config import GenerationConfig, RunConfig, load_config, validate
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import ModelError
 from kia.generation import (
     dataset_inputs,
@@ -237,8 +237,8 @@ def settle_statistics(model, inputs) -> None:
 @pytest.mark.parametrize("beams", [1, 3])
 def test_200_real_studies_from_files_and_from_a_data_set(iu_xray, tmp_path, beams):
     """The `small` model with random weights: files as downloaded, and the prepared data set."""
-    from kia.data.iu_xray import read_iu_xray
     from kia.data.prepare import write_studies
+    from kia.data.readers.iu_xray.studies import read_iu_xray
 
     tables = (iu_xray / name for name in ("indiana_reports.csv", "indiana_projections.csv"))
     studies, _ = read_iu_xray(iu_xray / "images", iu_xray / "annotation.json", *tables)

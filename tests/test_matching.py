@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.random_model import random_model
 
-from kia.data.batches import BatchBuilder
+from kia.data.batches.batch import BatchBuilder
 from kia.errors import ModelError
 from kia.generation import dataset_inputs
 from kia.matching import matching_degree

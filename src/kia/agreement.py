@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from kia.config import MaskedLanguageConfig
-from kia.data.masked_text import TextMasker
+from kia.data.batches.masked_text import TextMasker
 from kia.errors import ModelError
 from kia.generation import image_features
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.knowledge.label_rules import label_reports
+from kia.knowledge.labels.rules import label_reports
 from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import EncodedReport, KIAProcessor

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from kia.config import GenerationConfig
-from kia.data.batches import load_images
-from kia.data.masked_text import token_rows
-from kia.data.store import PreparedDataset
+from kia.data.batches.batch import load_images
+from kia.data.batches.masked_text import token_rows
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import ModelError, UsageError
 from kia.installed import installed_models
 from kia.models.configuration import decoding_options

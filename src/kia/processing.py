@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
-from kia.data.images import Resize, read_doubtful, read_image, resize_square
 from kia.errors import ConfigError, DataError, ModelError
+from kia.imaging.plausibility import Flag, Reference, study_flags
+from kia.imaging.reading import read_doubtful, read_image
+from kia.imaging.resize import Resize, resize_square
 from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
-from kia.plausibility import Flag, Reference, study_flags
 from kia.studies import VIEWS, View
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class KIAProcessor:
         """The input of `generate` for one study, and why its report may not be worth reading.
 
         Files are decoded once, without warnings: what `read_image` warns of is among the flags,
-        with what their pictures look like. See `kia.plausibility.study_flags`.
+        with what their pictures look like. See `kia.imaging.plausibility.study_flags`.
 
         Args:
             images: As above.

@@ -7,7 +7,7 @@ import pytest
 
 from kia.ablations.results import ScoredRun, ablation_result, average_gain
 from kia.ablations.settings import ABLATIONS
-from kia.evaluation.language import METRICS
+from kia.evaluation.language.scores import METRICS
 
 BASE = dict(zip(METRICS, (0.4, 0.3, 0.2, 0.1, 0.2, 0.4, 0.5), strict=True))
 

@@ -9,10 +9,10 @@ import pytest
 from kia.ablations.results import ScoredRun, ablation_result
 from kia.ablations.settings import ABLATIONS
 from kia.ablations.tables import ablation_page, shown_observations
-from kia.evaluation.board import Settings
-from kia.evaluation.rendering import latex, markdown
-from kia.evaluation.scoreboard import Evaluation
-from kia.evaluation.systems import References, System
+from kia.evaluation.board.entries import Settings
+from kia.evaluation.board.rendering import latex, markdown
+from kia.evaluation.board.scoreboard import Evaluation
+from kia.evaluation.board.systems import References, System
 
 REFS = {
     "1": "The heart is enlarged. There is a large right pleural effusion.",

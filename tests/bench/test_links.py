@@ -3,8 +3,8 @@
 import numpy as np
 
 from kia.bench.links import CHUNK, write_linked
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 
 
 def test_linked_studies_are_those_of_the_source(tmp_path):

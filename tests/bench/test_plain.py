@@ -6,9 +6,9 @@ import torch
 
 from kia.bench.plain import PlainObjective
 from kia.config import RunConfig, load_config
-from kia.data.batches import BatchBuilder
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.batches.batch import BatchBuilder
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import ConfigError
 from kia.tasks.joint import JointObjective
 from kia.training.build import build_model, build_processor

@@ -12,8 +12,8 @@ import yaml
 from PIL import Image
 
 from kia.config import validate
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.training.build import build_model, build_processor
 
 CONFIG: dict[str, Any] = {

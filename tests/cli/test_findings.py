@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kia.data.store import PreparedDataset
-from kia.explain.attention import label_attention
+from kia.data.store.dataset import PreparedDataset
+from kia.explain.attention.weights import label_attention
 from kia.generation import dataset_inputs, load_model
 from kia.knowledge.chexpert import OBSERVATIONS
 

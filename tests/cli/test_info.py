@@ -6,7 +6,7 @@ import shutil
 import pytest
 from safetensors import safe_open
 
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 
 
 def counted(kia_command, tmp_path, *words) -> dict:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 
 
 @pytest.fixture(autouse=True)

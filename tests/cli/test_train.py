@@ -98,7 +98,7 @@ def test_a_run_folder_that_cannot_be_written(yaml_file, data, tmp_path, one_line
 def test_seeds_are_runs_of_their_own_with_mean_and_sd_and_the_test_split_untouched(
     yaml_file, data, tmp_path, kia_command, one_line, monkeypatch
 ):
-    from kia.data.store import PreparedDataset
+    from kia.data.store.dataset import PreparedDataset
 
     for name in ("indices", "ids", "reports"):
         real = getattr(PreparedDataset, name)

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 
 
 def words(yaml_file, data, run, *sets, start=None) -> list[str]:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from kia.data.annotate import annotated
-from kia.knowledge.graph_rules import extract_graphs
+from kia.knowledge.graphs.rules import extract_graphs
 from kia.studies import Study
 
 REPORTS = ("Mild edema in the left lung.", "No pleural effusion. The heart is large.", "", "Clear.")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from kia.evaluation import meteor_pool
-from kia.evaluation.java import MeteorProcess, MeteorScores
+from kia.evaluation.language import meteor_pool
+from kia.evaluation.language.java import MeteorProcess, MeteorScores
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kia.evaluation.language import LanguageScorer, clean_report
+from kia.evaluation.language.scores import LanguageScorer, clean_report
 
 ROOT = Path(__file__).resolve().parents[2]
 REFS = ["The heart is big.", "Lungs are clear."]

@@ -9,7 +9,7 @@ import torch
 
 from kia.config import validate
 from kia.data.annotate import annotated
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.processing import KIAProcessor, train_tokenizer
 from kia.studies import Study, StudyImage
 from kia.training.build import build_model

@@ -9,7 +9,7 @@ from tests.random_model import random_model
 
 from kia.config import GenerationConfig
 from kia.evaluation.priors import sentences
-from kia.explain.attention import label_attention, report_attention
+from kia.explain.attention.weights import label_attention, report_attention
 from kia.explain.describe import describe
 from kia.explain.evidence import Opinion, SentenceEvidence, report_evidence
 from kia.generation import dataset_inputs, image_features, write_reports

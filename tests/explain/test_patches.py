@@ -8,7 +8,7 @@ from PIL import Image
 
 from kia.errors import MissingDependency
 from kia.explain.patches import draw_key_patches, draw_masked_versions
-from kia.knowledge.atlas import LANDMARKS, shipped_atlas
+from kia.knowledge.atlas.places import LANDMARKS, shipped_atlas
 
 GREY = np.full((64, 64), 100, np.uint8)
 

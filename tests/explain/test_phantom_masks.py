@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import DataError
-from kia.explain.localisation import drawn_findings
+from kia.explain.localisation.measure import drawn_findings
 from kia.knowledge.chexpert import OBSERVATIONS
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"

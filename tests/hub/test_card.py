@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import DataError, ModelError
 from kia.hub.card import model_card
 

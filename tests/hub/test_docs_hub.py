@@ -21,8 +21,8 @@ def test_the_page_works_from_top_to_bottom(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    from kia.data.phantom_store import write_phantoms
-    from kia.data.store import DatasetWriter, PreparedDataset
+    from kia.data.readers.phantoms import write_phantoms
+    from kia.data.store.dataset import DatasetWriter, PreparedDataset
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()

@@ -15,7 +15,7 @@ from kia import KIAForReportGeneration, KIAProcessor
 from kia.errors import ModelError
 from kia.generation import MODEL_FILES, load_model
 from kia.hub.publish import push, write_card
-from kia.plausibility import Reference
+from kia.imaging.plausibility import Reference
 
 SHARED = {*MODEL_FILES, "README.md"} - {"special_tokens_map.json", Reference.FILE}
 

@@ -126,7 +126,7 @@ def test_import_kia_alone_imports_nothing_large() -> None:
 
 def test_commands_do_without_transformers(folder: Path, pictures: list[str]) -> None:
     code = (
-        "import sys; import kia.cli.generate, kia.training.loop; "
+        "import sys; import kia.cli.generate.command, kia.training.loop; "
         "from kia.explain.describe import describe; "
         "from kia.generation import generation_settings, load_model; "
         "model, processor = load_model(sys.argv[1]); "

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from kia.data import decoding
-from kia.data.images import read_image, resize_square
+from kia.imaging import workers as decoding
+from kia.imaging.reading import read_image
+from kia.imaging.resize import resize_square
 from kia.serving.decoder import Decoder
 
 

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from kia.data.phantom import phantom_study
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import KIAError
 from kia.explain import heat_maps
+from kia.phantoms.studies import phantom_study
 from kia.readable import NOTICE
 from kia.serving.app import api
 from kia.serving.page import ASSETS, EXAMPLES, with_page

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kia.config import ModelConfig, TasksConfig
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.models import KIAModel, model_configuration
 from kia.tasks.joint import TASKS, JointObjective
 

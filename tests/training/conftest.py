@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from kia.config import RunConfig, validate
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 
 SIZE = 64
 CONFIG = {

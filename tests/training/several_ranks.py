@@ -10,9 +10,9 @@ from torch import Tensor
 
 from kia.cli.main import main as kia
 from kia.config import RunConfig
-from kia.data.batches import BatchBuilder, EpochBatches
-from kia.data.shares import SharedBatches
-from kia.data.store import PreparedDataset
+from kia.data.batches.batch import BatchBuilder, EpochBatches
+from kia.data.batches.shares import SharedBatches
+from kia.data.store.dataset import PreparedDataset
 from kia.models import KIAModel, ranks
 from kia.tasks.joint import JointObjective
 from kia.training import train

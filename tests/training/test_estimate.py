@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu
 
-from kia.data.batches import BatchBuilder
+from kia.data.batches.batch import BatchBuilder
 from kia.tasks.joint import JointLoss, JointObjective
 from kia.training import estimate as module
 from kia.training.build import build_model, build_processor

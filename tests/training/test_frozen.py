@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kia.config import FrozenPart, StageConfig
-from kia.data.batches import BatchBuilder
+from kia.data.batches.batch import BatchBuilder
 from kia.tasks.joint import JointObjective
 from kia.training.build import build_model, build_processor
 from kia.training.frozen import PARTS

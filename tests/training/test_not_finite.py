@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kia.config import validate
-from kia.data.batches import BatchBuilder
+from kia.data.batches.batch import BatchBuilder
 from kia.errors import ConfigError, RunError
 from kia.training import train
 from kia.training.checkpoint import optimizer_tensors

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kia.config import load_config
-from kia.data.iu_xray import read_iu_xray
 from kia.data.prepare import write_studies
-from kia.data.store import DatasetWriter
+from kia.data.readers.iu_xray.studies import read_iu_xray
+from kia.data.store.dataset import DatasetWriter
 from kia.studies import Study
 from kia.training import train
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter
 from kia.errors import ConfigError, DataError, KIAError, ModelError, RunError
 from kia.processing import KIAProcessor
 from kia.training import loop, train

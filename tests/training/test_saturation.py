@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from kia.data.batches import BatchBuilder
+from kia.data.batches.batch import BatchBuilder
 from kia.models.transformer_block import CrossAttention
 from kia.training.build import build_model, build_processor
 from kia.training.saturation import mean_cosine, saturation

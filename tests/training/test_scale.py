@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from kia.bench.links import write_linked
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 
 MEASURE = """
 import os, sys, time
 from pathlib import Path
 from kia.config import load_config
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.studies import Study
 
 read, init = [0], Study.__init__

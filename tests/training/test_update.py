@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
-from kia.data.batches import BatchBuilder, EpochBatches
-from kia.data.shares import SharedBatches
+from kia.data.batches.batch import BatchBuilder, EpochBatches
+from kia.data.batches.shares import SharedBatches
 from kia.errors import ConfigError
 from kia.tasks.joint import JointObjective
 from kia.training.blocks import prepare_blocks

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from kia.data.batches import BatchBuilder
+from kia.data.batches.batch import BatchBuilder
 from kia.errors import ConfigError, RunError
 from kia.generation import write_dataset_reports
 from kia.tasks.report_generation import report_generation_loss, report_generation_rows

@@ -8,7 +8,7 @@ import numpy as np
 from kia.ablations.settings import CE
 from kia.ablations.tables import shown_observations
 from kia.errors import require
-from kia.evaluation.tables import Values, at_path
+from kia.evaluation.board.tables import Values, at_path
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 """Told apart by the colour-blind too (Okabe and Ito, 2008)."""

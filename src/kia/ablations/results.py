@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from kia.ablations.settings import ABLATIONS, CE, NLG, Ablation
-from kia.evaluation.clinical import SCORES
-from kia.evaluation.language import METRICS
-from kia.evaluation.seeds import over_seeds
-from kia.evaluation.statistics import percentile_interval
-from kia.evaluation.tables import Values, at_path
+from kia.evaluation.board.tables import Values, at_path
+from kia.evaluation.clinical.efficacy import SCORES
+from kia.evaluation.language.scores import METRICS
+from kia.evaluation.statistics.intervals import percentile_interval
+from kia.evaluation.statistics.seeds import over_seeds
 
 RESAMPLED = (
     *(f"{NLG}.{metric}" for metric in METRICS),
@@ -29,7 +29,7 @@ class ScoredRun:
     Attributes:
         seed: Of its training.
         folder: Of the run.
-        result: From `kia.evaluation.scoreboard`.
+        result: From `kia.evaluation.board.scoreboard`.
         resampled: Path of `RESAMPLED` → the score of each bootstrap resample, (R,). Resample r is
             of the same studies in all runs, so that runs can be compared within it.
         parameters: Of the model.

@@ -6,12 +6,9 @@ from typing import Any
 from kia.ablations.results import not_compared
 from kia.ablations.settings import ABLATIONS, CE, NLG
 from kia.evaluation.baselines import BASELINES
-from kia.evaluation.clinical import POLICIES, SCORES
-from kia.evaluation.language import METRICS
-from kia.evaluation.published import TABLE_1, TABLE_2, comparable_dataset
-from kia.evaluation.rendering import Page
-from kia.evaluation.summary import note_lines, warning_lines
-from kia.evaluation.tables import (
+from kia.evaluation.board.rendering import Page
+from kia.evaluation.board.summary import note_lines, warning_lines
+from kia.evaluation.board.tables import (
     DASH,
     HEADERS,
     Row,
@@ -22,6 +19,9 @@ from kia.evaluation.tables import (
     numbers,
     spread_row,
 )
+from kia.evaluation.clinical.efficacy import POLICIES, SCORES
+from kia.evaluation.language.scores import METRICS
+from kia.evaluation.published import TABLE_1, TABLE_2, comparable_dataset
 
 OBSERVATIONS_SHOWN = 6  # as in Figure 5
 NOT_SHOWN = ("No Finding", "Support Devices")  # no abnormalities

@@ -7,8 +7,8 @@ from shutil import copy
 
 import pyarrow as pa
 
-from kia.data.chunks import SCHEMA, Chunk, Tally, assemble
-from kia.data.store import PreparedDataset
+from kia.data.store.chunks import SCHEMA, Chunk, Tally, assemble
+from kia.data.store.dataset import PreparedDataset
 
 CHUNK = 1024  # studies
 

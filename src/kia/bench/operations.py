@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from kia.config import TasksConfig
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.models.configuration import CheckpointConfig
 
 

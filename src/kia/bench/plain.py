@@ -16,7 +16,7 @@ from transformers import BertConfig, ViTConfig
 from transformers.models.bert.modeling_bert import BertAttention, BertEmbeddings, BertLayer
 from transformers.models.vit.modeling_vit import ViTLayer
 
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.errors import ConfigError
 from kia.models.configuration import CheckpointConfig
 from kia.models.image_encoder import ImageEncoder, patches_to_pixels

@@ -11,14 +11,15 @@ import numpy as np
 from PIL import Image
 
 from kia.config import RunConfig
-from kia.data.batches import BatchBuilder, EpochBatches
-from kia.data.images import read_image, resize_square
-from kia.data.phantom import phantom_study
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.batches.batch import BatchBuilder, EpochBatches
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import DataError
-from kia.knowledge.graph_rules import extract_graphs
-from kia.knowledge.label_rules import label_reports
+from kia.imaging.reading import read_image
+from kia.imaging.resize import resize_square
+from kia.knowledge.graphs.rules import extract_graphs
+from kia.knowledge.labels.rules import label_reports
+from kia.phantoms.studies import phantom_study
 from kia.processing import KIAProcessor, train_tokenizer
 
 REPEATS = 3  # the best counts: other programs can only slow a run down

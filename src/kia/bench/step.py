@@ -21,10 +21,10 @@ from kia.bench.plain import PlainObjective
 from kia.bench.rounds import ratios, seconds_of, time_in_turn
 from kia.bench.where import where
 from kia.config import RunConfig
-from kia.data.batches import Batch, BatchBuilder
-from kia.data.phantom import phantom_study
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.batches.batch import Batch, BatchBuilder
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import ConfigError
+from kia.phantoms.studies import phantom_study
 from kia.processing import KIAProcessor, train_tokenizer
 from kia.tasks.joint import TASKS, JointObjective, active_tasks
 from kia.training.build import build_model

@@ -20,9 +20,9 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="of generation, after one of all tasks")] = 7,
 ) -> None:
     """Make phantom X-rays, train a tiny model on them, score it, and show a report."""
-    from kia.cli.data import phantom
-    from kia.cli.evaluate import evaluate
-    from kia.cli.generate import generate
+    from kia.cli.data.command import phantom
+    from kia.cli.evaluate.command import evaluate
+    from kia.cli.generate.command import generate
     from kia.cli.train import train
 
     if (out / "run" / "run.yaml").exists():
@@ -50,8 +50,8 @@ def demo(
 
 def _real_xray(out: Path) -> None:
     """The first act: what the installed model writes of a published X-ray, and where it looked."""
-    from kia.cli.explain_attention import draw_sentences
-    from kia.cli.generate_images import write_image_reports
+    from kia.cli.explain.attention import draw_sentences
+    from kia.cli.generate.images import write_image_reports
     from kia.cli.image_input import given_studies
     from kia.cli.trained import open_model
     from kia.generation import generation_settings
@@ -80,7 +80,7 @@ def _say(number: int, text: str) -> None:
 
 def _show(run: Path, data: Path, out: Path) -> None:
     from kia.data.picture import study_picture
-    from kia.data.store import PreparedDataset
+    from kia.data.store.dataset import PreparedDataset
     from kia.generation import dataset_inputs, generation_settings, load_model, write_reports
 
     model, processor = load_model(run)

@@ -95,8 +95,8 @@ def _data_set(
     plot: Path | None,
     json_file: Path | None,
 ) -> None:
-    from kia.data.store import PreparedDataset
-    from kia.evaluation.probabilities import score_findings
+    from kia.data.store.dataset import PreparedDataset
+    from kia.evaluation.clinical.probabilities import score_findings
     from kia.explain.findings import dataset_findings, draw_reliability
 
     dataset = PreparedDataset.open(data)

@@ -86,7 +86,7 @@ def _print_sizes(
 
 
 def _estimated(config: "RunConfig", data: Path | None) -> "Estimate":
-    from kia.data.store import PreparedDataset
+    from kia.data.store.dataset import PreparedDataset
     from kia.training.build import check_fit
     from kia.training.estimate import estimate
 

@@ -45,7 +45,8 @@ COMMANDS = {
 }
 """Commands and groups of commands as a user meets them, with what `kia --help` says of each.
 
-`kia NAME` is `app` or `NAME` of the module kia.cli.NAME, which is imported when it is used.
+`kia NAME` is `app` or `NAME` of the module kia.cli.NAME, or of `command` in the folder of that
+name; it is imported when it is used.
 """
 
 
@@ -56,6 +57,8 @@ class Commands(Mapping[str, Any]):
         if name not in COMMANDS:
             raise KeyError(name)
         module = import_module(f"kia.cli.{name}")
+        if hasattr(module, "__path__"):
+            module = import_module(f"kia.cli.{name}.command")
         built = typer.Typer()
         if hasattr(module, "app"):
             built.add_typer(module.app, name=name)

@@ -13,10 +13,10 @@ from kia.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kia.data.store import PreparedDataset
-    from kia.explain.retrieval import Hit
-    from kia.explain.retrieval_index import RetrievalIndex
-    from kia.explain.retrieval_picture import Shown
+    from kia.data.store.dataset import PreparedDataset
+    from kia.explain.retrieval.index import RetrievalIndex
+    from kia.explain.retrieval.picture import Shown
+    from kia.explain.retrieval.search import Hit
     from kia.models.kia import KIAModel
     from kia.processing import KIAProcessor
 
@@ -53,8 +53,8 @@ def retrieve(
     Without a query, every study of the split is one, and the table says how often it is found.
     """
     _check(image, text, split, among, file)
-    from kia.data.store import PreparedDataset
-    from kia.explain.retrieval_index import check_contrast
+    from kia.data.store.dataset import PreparedDataset
+    from kia.explain.retrieval.index import check_contrast
     from kia.generation import check_image_size
 
     loaded, processor = open_model(model)
@@ -69,7 +69,7 @@ def retrieve(
     if inputs is None:
         _numbers(loaded, processor, dataset, split, embeddings, rerank, json_file)
         return
-    from kia.explain.retrieval import find
+    from kia.explain.retrieval.search import find
 
     hits = find(
         loaded,
@@ -109,7 +109,7 @@ def _index(
     split: str,
     folder: Path | None,
 ) -> "RetrievalIndex":
-    from kia.explain.retrieval_index import open_index
+    from kia.explain.retrieval.index import open_index
 
     studies = split_studies(dataset, split)
     with console.progress() as bar:
@@ -126,7 +126,7 @@ def _index(
 
 
 def _query(processor: "KIAProcessor", inputs: "dict[str, Tensor] | str") -> "Shown":
-    from kia.explain.retrieval_picture import Shown
+    from kia.explain.retrieval.picture import Shown
     from kia.studies import VIEWS
 
     if isinstance(inputs, str):
@@ -155,7 +155,7 @@ def _show(
         console.write_json(json_file, rows)
     if not file:
         return
-    from kia.explain.retrieval_picture import Shown, draw_retrieval
+    from kia.explain.retrieval.picture import Shown, draw_retrieval
 
     shown = [
         Shown.of(dataset, int(numbers[hit.place]), f"{rank}.", hit.match, hit.similarity)
@@ -175,7 +175,7 @@ def _numbers(
     rerank: int,
     json_file: Path | None,
 ) -> None:
-    from kia.explain.retrieval import DIRECTIONS, score_split
+    from kia.explain.retrieval.search import DIRECTIONS, score_split
 
     with console.progress() as bar:
         task = bar.add_task(r"\[MATCH]", total=None, visible=bool(rerank))

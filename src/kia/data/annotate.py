@@ -12,9 +12,9 @@ from typing import TypeVar
 from kia.data.prepare import leave_with_parent, ordered_map
 from kia.errors import DataError
 from kia.knowledge import chexpert
-from kia.knowledge.graph_rules import extract_graphs
-from kia.knowledge.label_rules import label_reports
-from kia.knowledge.landmarks import mentioned_landmarks
+from kia.knowledge.atlas.landmarks import mentioned_landmarks
+from kia.knowledge.graphs.rules import extract_graphs
+from kia.knowledge.labels.rules import label_reports
 from kia.knowledge.radgraph import ReportGraph, read_graphs
 from kia.studies import Study
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.studies import Study
 
 _MARGIN = 12

@@ -11,10 +11,10 @@ from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
-from kia.data.decoding import LoadedStudy, Reject, decode_studies
-from kia.data.images import ImageWarning
-from kia.data.inputs import Input
-from kia.data.store import DatasetWriter
+from kia.data.readers.inputs import Input
+from kia.data.store.dataset import DatasetWriter
+from kia.imaging.reading import ImageWarning
+from kia.imaging.workers import LoadedStudy, Reject, decode_studies
 from kia.studies import Study
 
 Item = TypeVar("Item")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError
-from kia.plausibility.reference import FEWEST, Reference
-from kia.plausibility.thumbnails import SIDE, Pixels, thumbnail
+from kia.imaging.plausibility.reference import FEWEST, Reference
+from kia.imaging.plausibility.thumbnails import SIDE, Pixels, thumbnail
 from kia.studies import VIEWS, Split, View
 
 MOST = 2_500

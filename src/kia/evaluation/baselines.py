@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kia.errors import DataError
-from kia.evaluation.language import LanguageScorer
-from kia.evaluation.protocols import DatasetStyle, clean_report
-from kia.evaluation.systems import References
+from kia.evaluation.board.systems import References
+from kia.evaluation.language.protocols import DatasetStyle, clean_report
+from kia.evaluation.language.scores import LanguageScorer
 
 CONSTANT_REPORT = (
     "The lungs are clear. There is no focal airspace consolidation. No pleural effusion or "

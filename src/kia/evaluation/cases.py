@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kia.evaluation.board import Scored
-from kia.evaluation.clinical import Labels, positives
+from kia.evaluation.board.entries import Scored
+from kia.evaluation.clinical.efficacy import Labels, positives
 from kia.knowledge.chexpert import OBSERVATIONS
 
 

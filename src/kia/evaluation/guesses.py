@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kia.evaluation.paired import paired_differences
-from kia.evaluation.statistics import Measure
+from kia.evaluation.statistics.intervals import Measure
+from kia.evaluation.statistics.paired import paired_differences
 
 CONDITIONS = ("image", "another", "none")
 """The study's own image, another study's, none at all."""

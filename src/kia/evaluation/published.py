@@ -6,8 +6,8 @@ Source: Tables 1 and 2 of the paper (COLING 2025), with the rows that it cites f
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kia.evaluation.language import METRICS
-from kia.evaluation.protocols import DatasetStyle
+from kia.evaluation.language.protocols import DatasetStyle
+from kia.evaluation.language.scores import METRICS
 
 
 class PublishedRow(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kia.evaluation.clinical import Labels, positives
-from kia.evaluation.statistics import Measure
+from kia.evaluation.clinical.efficacy import Labels, positives
+from kia.evaluation.statistics.intervals import Measure
 
 RECALL_AT = (1, 5, 10)
 CLINICAL_AT = 5

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from kia.errors import UsageError
 from kia.evaluation.priors import sentence_spans
-from kia.explain.attention import ReportMaps, report_attention
-from kia.explain.gradient import report_gradient
+from kia.explain.attention.gradient import report_gradient
+from kia.explain.attention.weights import ReportMaps, report_attention
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.knowledge.graph_rules import extract_graphs
-from kia.knowledge.label_rules import label_reports
+from kia.knowledge.graphs.rules import extract_graphs
+from kia.knowledge.labels.rules import label_reports
 from kia.knowledge.radgraph import token_spans
 from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kia.agreement import label_probabilities
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import ModelError, require
 from kia.generation import dataset_inputs
 from kia.models.kia import KIAModel
@@ -66,7 +66,7 @@ def draw_reliability(scores: Mapping[str, Any], path: Path, *, dpi: int = 150) -
     one for each observation that some studies have and some have not.
 
     Args:
-        scores: Of `kia.evaluation.probabilities.score_findings`.
+        scores: Of `kia.evaluation.clinical.probabilities.score_findings`.
         path: Of the PNG.
         dpi: Pixels an inch of the picture.
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import require
-from kia.evaluation.statistics import Measure
+from kia.evaluation.statistics.intervals import Measure
 from kia.generation import dataset_inputs, image_features
 from kia.matching import matching_degree
 from kia.models.kia import KIAModel

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from kia.config import MaskedImageConfig
 from kia.errors import require
 from kia.explain.heat_maps import show_view
-from kia.knowledge.atlas import LANDMARKS, Atlas
-from kia.knowledge.image_masking import anatomy_image_mask, general_image_mask
+from kia.knowledge.atlas.places import LANDMARKS, Atlas
+from kia.knowledge.masks.image import anatomy_image_mask, general_image_mask
 
 _COLUMNS = 7
 _PANEL, _TITLE = 2.0, 0.36  # inches

@@ -13,7 +13,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 import kia
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError, ModelError
 from kia.generation import model_folder
 from kia.readable import NOTICE

@@ -7,16 +7,16 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 CONFIGURATIONS = "transformers.models.auto.configuration_auto"
+MODELS = "transformers.models.auto.modeling_auto"
 PROCESSORS = "transformers.models.auto.processing_auto"
+_REGISTRIES = (CONFIGURATIONS, MODELS, PROCESSORS)
 
 
 def _register(loaded: str) -> None:
-    """Tells the registry in a module of transformers, which has just been loaded, of kia's class.
-
-    AutoModel is told by kia.hugging_face.model, which a KIAConfig imports.
-    """
-    if loaded == CONFIGURATIONS:
-        import_module("kia.hugging_face.configuration")  # registers itself
+    """Tells the registry in a module of transformers, which was just loaded, of kia's class."""
+    itself = {CONFIGURATIONS: "configuration", MODELS: "model"}
+    if loaded in itself:  # it registers itself
+        import_module(f"kia.hugging_face.{itself[loaded]}")
     else:
         processor = import_module("kia.processing").KIAProcessor
         configuration = import_module("kia.hugging_face.configuration").KIAConfig
@@ -25,12 +25,12 @@ def _register(loaded: str) -> None:
 
 
 class _Finder:
-    """Finds the two modules as Python itself does, and registers kia's classes after each."""
+    """Finds these modules as Python itself does, and registers kia's class after each."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in (CONFIGURATIONS, PROCESSORS):
+        if fullname not in _REGISTRIES:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
@@ -48,6 +48,6 @@ def register_when_loaded() -> None:
     """Registers kia's classes once transformers' registries are loaded: now, if they are."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    for name in (CONFIGURATIONS, PROCESSORS):
+    for name in _REGISTRIES:
         if name in sys.modules:
             _register(name)

@@ -1,6 +1,5 @@
 """KIAConfig: config.json as transformers reads it."""
 
-from importlib import import_module
 from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
@@ -22,8 +21,6 @@ class KIAConfig(PretrainedConfig, CheckpointConfig):
         """
         others.pop("attn_implementation", None)
         super().__post_init__(**others)
-        # registers the model, before AutoModel looks for it
-        import_module("kia.hugging_face.model")
 
 
 AutoConfig.register("kia", KIAConfig, exist_ok=True)

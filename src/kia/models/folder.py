@@ -3,33 +3,31 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from safetensors.torch import load_file, save_file
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from kia.errors import ModelError
 from kia.models.configuration import CheckpointConfig
 
-if TYPE_CHECKING:
-    from kia.models.kia import KIAModel
-
 WEIGHTS = "model.safetensors"
-Model = TypeVar("Model", bound="KIAModel")
+Model = TypeVar("Model", bound=nn.Module)
 
 
-def save_folder(model: "KIAModel", folder: Path) -> None:
+def save_folder(model: nn.Module, config: CheckpointConfig, folder: Path) -> None:
     """Writes config.json, generation_config.json and model.safetensors, as transformers does.
 
     Args:
-        model: Any.
+        model: Whose parameters are of one type.
+        config: Of the model.
         folder: Made if need be.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config = model.config
     about: dict[str, Any] = {
         "architectures": ["KIAForReportGeneration"],
-        "dtype": str(model.view_embedding.weight.dtype).removeprefix("torch."),
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
         "model_type": "kia",
         "transformers_version": version("transformers"),
     }
@@ -58,7 +56,7 @@ def load_folder(kind: type[Model], folder: Path) -> Model:
     Weights are read from safetensors alone, and no code that lies beside them is run.
 
     Args:
-        kind: What is built.
+        kind: What is built, of a configuration alone.
         folder: Of the model.
 
     Raises:

@@ -87,7 +87,7 @@ class KIAModel(nn.Module):
         Args:
             folder: Made if need be.
         """
-        save_folder(self, Path(folder))
+        save_folder(self, self.config, Path(folder))
 
     @property
     def device(self) -> torch.device:

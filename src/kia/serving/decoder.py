@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
-from kia.data.decoding import MAX_WAIT, LoadedImage, cause_of_death, start_worker
-from kia.data.images import Resize
+from kia.imaging.resize import Resize
+from kia.imaging.workers import MAX_WAIT, LoadedImage, cause_of_death, start_worker
 
 _Worker = tuple[Any, Connection]  # a process and the pipe to it
 
 
 class Decoder:
-    """Worker processes with limits of time and memory (`kia.data.decoding`), never a file.
+    """Worker processes with limits of time and memory (`kia.imaging.workers`), never a file.
 
     Args:
         workers: Processes; as many images are decoded at a time.

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from starlette.exceptions import HTTPException
 
 import kia
-from kia.data.phantom import phantom_study
+from kia.phantoms.studies import phantom_study
 from kia.serving.page_events import png_data, study_events, writes_word_by_word
 from kia.serving.page_similar import SimilarReports
 from kia.serving.service import MOST_IMAGES, Service

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, Self
 
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import KIAError
-from kia.explain.retrieval import find
-from kia.explain.retrieval_index import RetrievalIndex, open_index
+from kia.explain.retrieval.index import RetrievalIndex, open_index
+from kia.explain.retrieval.search import find
 from kia.readable import readable
 from kia.serving.service import Pictures, Service
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kia.agreement import label_answers
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError, ImageError, ModelError
 from kia.explain.describe import describe
 from kia.generation import check_image_size, generation_settings, load_model, study_inputs
+from kia.imaging.plausibility import Flag, study_flags
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.decoding import Streamer
 from kia.models.kia import KIAModel
-from kia.plausibility import Flag, study_flags
 from kia.processing import KIAProcessor
 from kia.readable import NOTICE
 from kia.serving.batcher import Batcher

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from kia.config import ContrastiveConfig
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.models.momentum import FeatureQueue
 from kia.tasks.shared_features import Loss, SharedFeatures
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kia.config import TasksConfig
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.models import ranks
 from kia.models.kia import KIAModel
 from kia.models.momentum import MomentumEncoders

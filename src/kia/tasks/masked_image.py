@@ -5,7 +5,7 @@ Paper: Sec. 3.2, Eq. 4.
 
 from torch import Tensor
 
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.models.image_encoder import patches_to_pixels
 from kia.models.kia import KIAModel
 from kia.tasks.shared_features import Loss, SharedFeatures

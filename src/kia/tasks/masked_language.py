@@ -6,7 +6,7 @@ Paper: Sec. 3.2, Eq. 5.
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.models.kia import KIAModel
 from kia.tasks.shared_features import Loss
 from kia.tasks.text_rows import TextRows

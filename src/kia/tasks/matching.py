@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.models import ranks
 from kia.models.kia import KIAModel
 from kia.tasks.shared_features import Loss, SharedFeatures

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.models import ranks
 from kia.models.kia import KIAModel
 from kia.models.momentum import MomentumEncoders

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kia.config import RunConfig
-from kia.data.images import Resize
 from kia.data.reference import learn_reference
-from kia.data.store import PreparedDataset
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import ConfigError, DataError
+from kia.imaging.resize import Resize
 from kia.knowledge.chexpert import OBSERVATIONS, label_report
-from kia.knowledge.coverage import KnowledgeCoverage
+from kia.knowledge.masks.coverage import KnowledgeCoverage
 from kia.models import KIAModel, model_configuration
 from kia.models.efficientnet import EfficientNetStem
 from kia.models.feature_memo import FeatureMemo

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from kia.data.atomic_folder import fsync
+from kia.data.store.atomic_folder import fsync
 from kia.errors import RunError
 
 KEPT = 2  # the newest, beside the best

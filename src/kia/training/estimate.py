@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kia.config import RunConfig, validate
-from kia.data.batches import Batch, BatchBuilder, shuffled_batches
-from kia.data.phantom_store import write_phantoms
-from kia.data.store import DatasetWriter, PreparedDataset
+from kia.data.batches.batch import Batch, BatchBuilder, shuffled_batches
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.processing import KIAProcessor, train_tokenizer
 from kia.tasks.joint import JointObjective
 from kia.training.blocks import prepare_blocks

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kia.evaluation.summary import has_collapsed
+from kia.evaluation.board.summary import has_collapsed
 from kia.training.run_log import Line, lines_of
 
 MATURE = 5

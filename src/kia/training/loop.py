@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import load_file
 
 from kia.config import RunConfig, StageConfig, TrainConfig
-from kia.data.batches import Batch, BatchBuilder, EpochBatches
-from kia.data.shares import own_batches
-from kia.data.store import PreparedDataset
+from kia.data.batches.batch import Batch, BatchBuilder, EpochBatches
+from kia.data.batches.shares import own_batches
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import ConfigError, RunError
 from kia.models import KIAModel, ranks
 from kia.tasks.joint import TASKS, JointObjective

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.tasks.joint import JointObjective
 from kia.training.precision import Precision
 from kia.training.update import update

@@ -15,8 +15,8 @@ import yaml
 
 import kia
 from kia.config import RunConfig
-from kia.data.atomic_folder import fsync
-from kia.data.store import PreparedDataset
+from kia.data.store.atomic_folder import fsync
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import RunError
 from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor

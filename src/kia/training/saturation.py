@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kia.data.batches import Batch, BatchBuilder
+from kia.data.batches.batch import Batch, BatchBuilder
 from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.models.transformer_block import Context, CrossAttention

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from kia.data.batches import Batch
+from kia.data.batches.batch import Batch
 from kia.models import ranks
 from kia.tasks.joint import JointObjective
 from kia.training.distributed import sum_gradients

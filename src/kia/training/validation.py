@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from kia.config import GenerationConfig
-from kia.data.batches import Batch, BatchBuilder, EpochBatches
+from kia.data.batches.batch import Batch, BatchBuilder, EpochBatches
 from kia.errors import RunError
-from kia.evaluation.language import cider
+from kia.evaluation.language.scores import cider
 from kia.generation import write_dataset_reports
 from kia.models import ranks
 from kia.models.kia import KIAModel

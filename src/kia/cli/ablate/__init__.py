@@ -1,0 +1,1 @@
+"""The command `kia ablate`: command.py is where it starts."""

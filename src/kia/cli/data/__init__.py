@@ -1,0 +1,1 @@
+"""The command `kia data`: command.py is where it starts."""

@@ -1,0 +1,40 @@
+"""What `kia data check` prints."""
+
+from collections.abc import Mapping
+from typing import Any
+
+MOST = 10  # groups of equal images that are named
+
+
+def print_check(result: Mapping[str, Any]) -> None:
+    """Prints what `kia.data.store.check.check_dataset` found."""
+    from kia.cli.console import out
+
+    _print_table(result["splits"], "split")
+    if any(any(states.values()) for states in result["labels"].values()):
+        _print_table(result["labels"], "observation", "labels, all splits")
+    _print_table(
+        result["knowledge"], "split", "where knowledge is silent, masks fall back to chance"
+    )
+    same = result["same_images"]
+    for group in same[:MOST]:
+        names = " = ".join(f"{image['id']} ({image['view']}, {image['split']})" for image in group)
+        out.print(f"same image: {names}")
+    if same[MOST:]:
+        out.print(f"and {len(same) - MOST} more (--json names them)")
+    out.print(f"{result['images_in_two_splits']} images occur in more than one split")
+    patients = result["patients_in_two_splits"]
+    named = f": {', '.join(patients[:MOST])}" if patients else ""
+    out.print(f"{len(patients)} patients are in more than one split{named}")
+    out.print(f"{result['blank_images']} images are blank")
+    out.print(f"{result['rejects']} inputs were left out (rejects.jsonl)")
+    out.print(f"content verified: {result['hash']}")
+
+
+def _print_table(
+    rows: Mapping[str, Mapping[str, Any]], what: str, title: str | None = None
+) -> None:
+    from kia.cli.console import table
+
+    columns = [name.replace("_", " ") for name in next(iter(rows.values()))]
+    table([what, *columns], [[name, *row.values()] for name, row in rows.items()], title=title)

@@ -1,0 +1,98 @@
+"""`kia data mimic-cxr`: MIMIC-CXR-JPG as PhysioNet lays it out."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kia.cli.data.options import (
+    Annotation,
+    Graphs,
+    Incomplete,
+    Labels,
+    Out,
+    Overwrite,
+    PartOf,
+    Preparation,
+    Resize,
+    ResizeMode,
+    Size,
+    Strict,
+    Target,
+    Workers,
+)
+
+
+class SampleChoice(StrEnum):
+    """What a sample is."""
+
+    image = "image"
+    study = "study"
+
+
+class ViewChoice(StrEnum):
+    """Which images to take."""
+
+    all = "all"
+    frontal = "frontal"
+    lateral = "lateral"
+
+
+Root = Annotated[
+    Path, typer.Argument(metavar="DIR", help="MIMIC-CXR-JPG: files/p10 … and the tables")
+]
+Reports = Annotated[
+    Path | None,
+    typer.Option("--reports", help="folder with files/p10/p10000032/s50414267.txt, else DIR"),
+]
+Sectioned = Annotated[
+    Path | None, typer.Option("--sectioned", help="mimic_cxr_sectioned.csv, for the .txt")
+]
+Samples = Annotated[
+    SampleChoice, typer.Option("--samples", help="an image (as R2Gen) or a study a sample")
+]
+Views = Annotated[ViewChoice, typer.Option("--views", help="the images to take")]
+
+
+def mimic_cxr(
+    root: Root,
+    out: Out,
+    reports: Reports = None,
+    annotation: Annotation = None,
+    sectioned: Sectioned = None,
+    samples: Samples = SampleChoice.image,
+    views: Views = ViewChoice.all,
+    section: Target = None,
+    size: Size = 256,
+    resize: Resize = ResizeMode.squash,
+    incomplete: Incomplete = False,
+    labels: Labels = None,
+    graphs: Graphs = None,
+    part: PartOf = None,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+    strict: Strict = False,
+) -> None:
+    """Prepare MIMIC-CXR-JPG in its official splits, with the labels it comes with."""
+    from kia.data.readers.mimic_cxr.studies import MIMICCXR
+    from kia.data.reports import default_section
+
+    target = section.value if section else default_section(annotation)
+    preparation = Preparation(
+        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target, strict
+    )
+    preparation.run(
+        lambda: MIMICCXR(
+            root,
+            reports=reports,
+            annotation=annotation,
+            sectioned=sectioned,
+            samples=samples.value,
+            views=views.value,
+            section=target,
+            own_labels=labels is None,
+            complete=not incomplete,
+        ),
+        {"samples": samples.value, "views": views.value, "annotation": annotation is not None},
+    )

@@ -1,0 +1,1 @@
+"""The command `kia evaluate`: command.py is where it starts."""

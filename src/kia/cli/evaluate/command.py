@@ -1,0 +1,252 @@
+"""`kia evaluate`: the scoreboard of files of reports, from kia or any other system."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kia.errors import UsageError
+from kia.studies import SPLITS
+
+if TYPE_CHECKING:
+    from kia.evaluation.board.rendering import Page
+    from kia.evaluation.board.scoreboard import Evaluation, Settings
+    from kia.evaluation.board.systems import References, System
+
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="write the result as JSON")
+]
+MarkdownFile = Annotated[
+    Path | None, typer.Option("--markdown", metavar="FILE", help="write it as Markdown")
+]
+LatexFile = Annotated[
+    Path | None, typer.Option("--latex", metavar="FILE", help="write it as LaTeX tables")
+]
+Cleaning = Annotated[str, typer.Option(metavar="iu|mimic", help="style of cleaning")]
+
+
+Predictions = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PREDS...",
+        help="reports to score: JSON lines, .csv or .txt; several files are runs of one "
+        "system; with --localisation a run or model folder",
+    ),
+]
+ReferenceData = Annotated[Path | None, typer.Option(help="prepared data set with the references")]
+ReferenceFile = Annotated[Path | None, typer.Option(help="file of references, instead of --data")]
+TrainReferences = Annotated[
+    Path | None, typer.Option(help="file of training reports, to go with --references")
+]
+Against = Annotated[
+    Path | None, typer.Option(help="reports of another system: paired differences, p-values")
+]
+Columns = Annotated[
+    str | None, typer.Option(metavar="COLUMNS", help="split the results: view,sex,age")
+]
+Labels = Annotated[
+    Path | None, typer.Option(help="CSV of labels of the reports, instead of the labeler")
+]
+ReferenceLabels = Annotated[Path | None, typer.Option(help="CSV of labels of the references")]
+Graphs = Annotated[
+    Path | None, typer.Option(help="RadGraph JSON of the reports, instead of the extractor")
+]
+ReferenceGraphs = Annotated[Path | None, typer.Option(help="RadGraph JSON of the references")]
+Tools = Annotated[
+    str | None,
+    typer.Option("--with", metavar="TOOLS", help="also score by radgraph,chexbert,radeval"),
+]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="score the studies that both sides have")
+]
+Localisation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BOXES.csv|phantom",
+        help="score where a model looks: boxes or masks of findings, or phantoms of --data",
+    ),
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="write a page with the worst cases")
+]
+Resamples = Annotated[int, typer.Option(min=100, help="resamples of intervals and p-values")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of intervals and p-values")]
+
+
+def evaluate(
+    predictions: Predictions,
+    data: ReferenceData = None,
+    split: Annotated[str, typer.Option(help="split of the data set")] = "test",
+    references: ReferenceFile = None,
+    train_references: TrainReferences = None,
+    against: Against = None,
+    by: Columns = None,
+    labels: Labels = None,
+    reference_labels: ReferenceLabels = None,
+    graphs: Graphs = None,
+    reference_graphs: ReferenceGraphs = None,
+    with_: Tools = None,
+    allow_missing: AllowMissing = False,
+    localisation: Localisation = None,
+    json_file: JsonFile = None,
+    markdown_file: MarkdownFile = None,
+    latex_file: LatexFile = None,
+    html_file: HtmlFile = None,
+    dataset: Cleaning = "iu",
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+) -> None:
+    """Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals."""
+    if localisation is not None:
+        others = [references, train_references, against, labels, reference_labels, graphs]
+        others += [reference_graphs, markdown_file, latex_file, html_file]
+        if len(predictions) > 1 or allow_missing or by or with_ or any(others):
+            raise UsageError("--localisation takes one model, --data, --split and --json alone")
+        _check_split(split)
+        check_files(json=json_file)
+        from kia.cli.evaluate.localisation import evaluate_localisation as evaluate_it
+
+        model = str(predictions[0])
+        evaluate_it(model, localisation, data, split, json_file, resamples=resamples, seed=seed)
+        return
+    from kia.cli.console import out
+    from kia.cli.evaluate import inputs
+    from kia.cli.evaluate.tools import check_tools
+    from kia.evaluation.board.rendering import render, scoreboard_page
+    from kia.evaluation.board.scoreboard import Settings
+
+    _check_options(data, split, references, train_references, dataset)
+    check_files(json=json_file, markdown=markdown_file, latex=latex_file, html=html_file)
+    _check_one_system(predictions, labels=labels, graphs=graphs)
+    tools = check_tools(with_)
+    systems = [inputs.read_system(path, labels, graphs) for path in predictions]
+    refs = inputs.read_references(
+        data, split, references, train_references, dataset, by, reference_labels, reference_graphs
+    )
+    other = None if against is None else inputs.read_system(against, None, None)
+    settings = Settings(allow_missing=allow_missing, resamples=resamples, seed=seed)
+    evaluation, result = _scored(systems, refs, settings, other, tools, data)
+    page = scoreboard_page(result)
+    write_page(page, result, json_file, markdown_file, latex_file)
+    if html_file is not None:
+        _write_html(html_file, result, evaluation if len(systems) == 1 else None, data)
+    out.print(render(page))
+    if "phantom_findings" in result:
+        _print_findings(result["phantom_findings"])
+
+
+def _scored(
+    systems: "list[System]",
+    references: "References",
+    settings: "Settings",
+    against: "System | None",
+    tools: list[str],
+    data: Path | None,
+) -> "tuple[Evaluation, dict[str, Any]]":
+    """The scores of a system; of several, which are its runs, over their seeds."""
+    from kia.cli.console import err
+    from kia.cli.evaluate.inputs import phantom_findings
+    from kia.cli.evaluate.tools import scores_by_tools
+    from kia.evaluation.board.scoreboard import Evaluation
+    from kia.evaluation.statistics.seeds import over_seeds
+
+    reports = sum(len(system.reports) for system in systems)
+    with err.status(f"Scoring {reports} reports…"):
+        evaluation = Evaluation(systems, references, settings, against)
+        for system, result in zip(systems, evaluation.results, strict=True):
+            result |= scores_by_tools(tools, *evaluation.pairs(system.name))
+    if len(systems) > 1:
+        return evaluation, over_seeds(evaluation.results)
+    result = evaluation.results[0]
+    findings = phantom_findings(data, *evaluation.pairs(systems[0].name), evaluation.ids)
+    if findings is not None:
+        result["phantom_findings"] = findings
+    return evaluation, result
+
+
+def _check_options(
+    data: Path | None,
+    split: str,
+    references: Path | None,
+    train_references: Path | None,
+    dataset: str,
+) -> None:
+    if (data is None) == (references is None):
+        raise UsageError("give the references: either --data DIR or --references FILE")
+    if train_references is not None and data is not None:
+        raise UsageError("--train-references goes with --references; --data has its own")
+    _check_split(split)
+    check_cleaning(dataset)
+
+
+def _check_one_system(predictions: Sequence[Path], **files: Path | None) -> None:
+    for option, file in files.items():
+        if file and len(predictions) > 1:
+            raise UsageError(f"--{option} are those of one file of predictions; name one")
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise UsageError(f"no split {split!r}: use one of {', '.join(SPLITS)}")
+
+
+def check_cleaning(dataset: str) -> None:
+    """Refuses a style of cleaning that there is not."""
+    if dataset not in ("iu", "mimic"):
+        raise UsageError(f"--dataset is iu or mimic, not {dataset!r}")
+
+
+def check_files(**files: Path | None) -> None:
+    """Nobody should learn after minutes of scoring that the result cannot be written."""
+    for option, file in files.items():
+        if file is not None and file.is_dir():
+            raise UsageError(f"--{option} {file} is a folder; name a file")
+
+
+def write_page(
+    page: "Page",
+    result: dict[str, Any],
+    json_file: Path | None,
+    markdown_file: Path | None,
+    latex_file: Path | None,
+) -> None:
+    """Writes what --json, --markdown and --latex ask for."""
+    from kia.cli.console import write_json
+    from kia.evaluation.board import rendering
+
+    if json_file is not None:
+        write_json(json_file, result)
+    if markdown_file is not None:
+        _write_text(markdown_file, rendering.markdown(page))
+    if latex_file is not None:
+        _write_text(latex_file, rendering.latex(page))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_html(
+    path: Path, result: dict[str, Any], evaluation: "Evaluation | None", data: Path | None
+) -> None:
+    from kia.cli.evaluate.inputs import study_images
+    from kia.evaluation.board.html_report import html_report
+
+    if evaluation is None:
+        _write_text(path, html_report(result))
+        return
+    images = None if data is None else study_images(data)
+    _write_text(path, html_report(result, evaluation.worst_cases(result["name"]), images))
+
+
+def _print_findings(findings: dict[str, dict[str, float]]) -> None:
+    from kia.cli.console import table
+
+    columns = [name.replace("_", " ") for name in findings]
+    rows: Sequence[Sequence[object]] = [
+        [name, *(scores[name] for scores in findings.values())] for name in findings["predictions"]
+    ]
+    title = "findings called present against those drawn: micro, then F1 of each"
+    table(["", *columns], rows, title=title)

@@ -1,0 +1,1 @@
+"""The command `kia explain`: command.py is where it starts."""

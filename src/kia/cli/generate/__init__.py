@@ -1,0 +1,1 @@
+"""The command `kia generate`: command.py is where it starts."""

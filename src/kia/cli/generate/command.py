@@ -1,0 +1,169 @@
+"""`kia generate`: reports for image files or for a split of a prepared data set."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kia.cli import console
+from kia.cli.generate.data import write_predictions
+from kia.cli.generate.images import write_image_reports, write_report_lines
+from kia.cli.image_input import Data, Images, SplitOf, StudyViews, check_source, given_studies
+from kia.cli.trained import Model
+from kia.errors import UsageError
+
+if TYPE_CHECKING:
+    from kia.config import GenerationConfig
+    from kia.models.kia import KIAModel
+
+
+Out = Annotated[
+    Path | None, typer.Option(help="predictions file to write (JSON lines), with --data")
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="write the reports of images, and what backs them, as JSON"),
+]
+JsonLines = Annotated[
+    str | None,
+    typer.Option(
+        "--jsonl",
+        metavar="FILE|-",
+        help="the same, a line a study as soon as it is ready, instead of text; - for stdout",
+    ),
+]
+Evidence = Annotated[bool, typer.Option("--evidence", help="show what stands behind each sentence")]
+Beams = Annotated[
+    int | None, typer.Option(min=1, help="beam width; 1 is greedy; the model's default")
+]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="longest report, tokens")]
+LengthPenalty = Annotated[
+    float | None, typer.Option(help="above 0 favours long reports, below 0 short ones")
+]
+RepetitionPenalty = Annotated[
+    float | None, typer.Option(min=0.01, help="above 1 avoids words that were written")
+]
+NoRepeatNgram = Annotated[
+    int | None, typer.Option(min=0, help="never write so many tokens in a row twice; 0: off")
+]
+Candidates = Annotated[
+    int | None, typer.Option(min=1, help="reports of which one is chosen (--rerank)")
+]
+Choice = Annotated[
+    str | None,
+    typer.Option(
+        metavar="none|match|labels|likelihood|match+likelihood",
+        help="what chooses among candidates; none: the decoder's own choice",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="of the candidates that are drawn")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="studies decoded together")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps …; the best there is")]
+
+
+def generate(
+    model: Model,
+    images: Images = None,
+    study: StudyViews = None,
+    data: Data = None,
+    split: SplitOf = "test",
+    out: Out = None,
+    json_file: JsonFile = None,
+    json_lines: JsonLines = None,
+    evidence: Evidence = False,
+    beams: Beams = None,
+    max_tokens: MaxTokens = None,
+    length_penalty: LengthPenalty = None,
+    repetition_penalty: RepetitionPenalty = None,
+    no_repeat_ngram: NoRepeatNgram = None,
+    candidates: Candidates = None,
+    rerank: Choice = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = None,
+    device: Device = None,
+) -> None:
+    """Write reports for chest X-rays. Research only; not for clinical use."""
+    studies = given_studies(images, study)
+    check_source(studies, data, split)
+    _check_outputs(data, out, json_file, json_lines, evidence)
+    from kia.generation import load_model
+
+    console.quiet_libraries()
+    loaded, processor = load_model(model)
+    settings = _settings(
+        loaded,
+        beams=beams,
+        max_tokens=max_tokens,
+        length_penalty=length_penalty,
+        repetition_penalty=repetition_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+        candidates=candidates,
+        rerank=rerank,
+        batch_size=batch_size,
+    )
+    _move(loaded, device)
+    if data and out:
+        count = write_predictions(loaded, processor, data, split, out, settings, seed)
+        console.out.print(f"{count} reports: {out}", soft_wrap=True)
+    elif json_lines:
+        write_report_lines(loaded, processor, studies, settings, seed=seed, name=json_lines)
+    else:
+        write = partial(write_image_reports, evidence=evidence, json_file=json_file)
+        write(loaded, processor, studies, settings, seed=seed)
+
+
+def _check_outputs(
+    data: Path | None,
+    out: Path | None,
+    json_file: Path | None,
+    json_lines: str | None,
+    evidence: bool,
+) -> None:
+    if data and not out:
+        raise UsageError("--data needs --out, the predictions file to write")
+    if out and not data:
+        raise UsageError("--out goes with --data; the reports of images go to --json FILE")
+    if (json_file or json_lines) and data:
+        raise UsageError(
+            "--json and --jsonl go with images; the reports of a data set go to --out FILE"
+        )
+    if json_file and json_lines:
+        raise UsageError("--json and --jsonl say the same; use one of them")
+    if evidence and (data or json_lines):
+        raise UsageError("--evidence goes with the text of images; JSON holds the evidence anyway")
+
+
+def _settings(model: "KIAModel", **given: Any) -> "GenerationConfig":
+    """The model's defaults under the options that were given."""
+    from typing import get_args
+
+    from kia.config import Rerank
+    from kia.generation import generation_settings
+
+    if given["rerank"] not in (None, *get_args(Rerank)):
+        raise UsageError(f"--rerank {given['rerank']}: use {', '.join(get_args(Rerank))}")
+    settings = generation_settings(model, **given)
+    if settings.rerank != "none" and settings.candidates == 1:
+        raise UsageError(f"--rerank {settings.rerank} chooses among several: add --candidates 8")
+    if settings.rerank.startswith("match") and not model.trained_on("irm"):
+        raise UsageError(
+            f"--rerank {settings.rerank}: this model was trained without image-report matching "
+            "(tasks.irm.weight); use --rerank likelihood"
+        )
+    if settings.rerank == "labels" and model.config.label_shares is None:
+        raise UsageError(
+            "--rerank labels: this model was trained without labels "
+            "(tasks.mlm.masking=label), or by a kia that did not count them; "
+            "use --rerank likelihood"
+        )
+    return settings
+
+
+def _move(model: "KIAModel", device: str | None) -> None:
+    """To the device that was asked for, else to the one that this process gets."""
+    from kia.generation import chosen_device
+    from kia.training.distributed import join
+
+    own = join()
+    model.to(chosen_device(device) if device else own)

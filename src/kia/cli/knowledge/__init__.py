@@ -1,0 +1,1 @@
+"""The command `kia knowledge`: command.py is where it starts."""

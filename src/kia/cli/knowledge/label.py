@@ -1,0 +1,128 @@
+"""`kia knowledge label`: the 14 CheXpert observations of any reports."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kia.errors import UsageError
+
+_BATCH = 256  # reports between two steps of the progress bar
+_COUNTED = {"present": 1, "uncertain": -1, "absent": 0, "unmentioned": None}
+
+Labels = dict[str, int | None]
+
+
+class Labeler(StrEnum):
+    """Who reads the reports."""
+
+    rules = "rules"
+    chexbert = "chexbert"
+
+
+def label(
+    reports: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="a .txt file (a report a line), a .csv, or a folder of .txt files"
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="OUT.csv", help="the labels, by report")],
+    column: Annotated[
+        str | None, typer.Option("--column", help="column of a .csv with the reports")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="print the words that gave each label")
+    ] = False,
+    labeler: Annotated[
+        Labeler, typer.Option("--labeler", help="kia's rules, or CheXbert with your --weights")
+    ] = Labeler.rules,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="chexbert.pth, with vocab.txt beside it")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="also write the table as JSON")
+    ] = None,
+) -> None:
+    """Read the 14 CheXpert observations from reports: 1 present, 0 absent, -1 uncertain."""
+    from kia.cli.console import out as stdout
+    from kia.cli.console import table, write_json
+    from kia.cli.report_input import read_reports
+    from kia.knowledge.chexpert import OBSERVATIONS, write_labels
+
+    for name, file in (("--out", out), ("--json", json_file)):
+        if file is not None and file.is_dir():
+            raise UsageError(f"{name} {file} is a folder; name a file")
+    if labeler == Labeler.chexbert and weights is None:
+        raise UsageError("--labeler chexbert needs --weights FILE, your chexbert.pth")
+    if labeler == Labeler.rules and weights is not None:
+        raise UsageError("--weights goes with --labeler chexbert")
+    if labeler == Labeler.chexbert and explain:
+        raise UsageError("--explain goes with the rules; CheXbert gives no reasons")
+    found = read_reports(reports, column)
+    if out.exists() and out.samefile(reports):
+        raise UsageError(f"--out {out} is the file with the reports; name another")
+    texts = [text for _, text in found]
+    labels = _rules(texts) if weights is None else _chexbert(texts, weights)
+    write_labels(out, {key: one for (key, _), one in zip(found, labels, strict=True)})
+    if explain:
+        for key, text in found:
+            _explain(key, text)
+    counts = {
+        name: {word: sum(one[name] == v for one in labels) for word, v in _COUNTED.items()}
+        for name in OBSERVATIONS
+    }
+    rows = [[name, *count.values()] for name, count in counts.items()]
+    table(["observation", *_COUNTED], rows, title=f"{len(texts)} reports")
+    stdout.print(f"wrote {out}", soft_wrap=True, markup=False)
+    if json_file is not None:
+        write_json(json_file, {"reports": len(texts), "observations": counts})
+
+
+def _rules(texts: Sequence[str]) -> list[Labels]:
+    from kia.cli.console import progress
+    from kia.knowledge.labels.rules import label_reports
+
+    labels: list[Labels] = []
+    with progress() as bar:
+        task = bar.add_task("labels", total=len(texts))
+        for start in range(0, len(texts), _BATCH):
+            labels += label_reports(texts[start : start + _BATCH])
+            bar.update(task, completed=len(labels))
+    return labels
+
+
+def _chexbert(texts: Sequence[str], weights: Path) -> list[Labels]:
+    from kia.cli.console import progress
+    from kia.models.chexbert import load_chexbert
+
+    model = load_chexbert(weights)
+    with progress() as bar:
+        task = bar.add_task("labels", total=len(texts))
+        return model.label_reports(texts, advance=lambda count: bar.advance(task, count))
+
+
+def _explain(key: str, text: str) -> None:
+    """Every mention in a report: what it says, its words, the rule, and the resulting label."""
+    from kia.cli.console import out, table
+    from kia.knowledge.labels.rules import explain_report
+
+    labels, reasons = explain_report(text)
+    rows = [
+        (
+            r.observation,
+            labels.get(r.observation),
+            r.value,
+            r.phrase,
+            r.rule,
+            " ".join(r.sentence.split()),
+        )
+        for r in reasons
+    ]
+    out.print(key, style="bold", markup=False)
+    if rows:
+        table(["observation", "label", "says", "phrase", "rule", "sentence"], rows)
+    else:
+        out.print("  nothing is mentioned")

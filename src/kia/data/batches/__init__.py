@@ -1,0 +1,1 @@
+"""Studies as tensors: batches, masked reports, what a rank reads."""

@@ -1,0 +1,1 @@
+"""One file a collection: from what people have to studies."""

@@ -1,0 +1,1 @@
+"""IU X-Ray, in the forms in which it is handed around."""

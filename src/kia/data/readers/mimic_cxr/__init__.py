@@ -1,0 +1,1 @@
+"""MIMIC-CXR-JPG, as PhysioNet lays it out."""

@@ -1,0 +1,107 @@
+"""Writes phantom studies as a prepared data set, with the truth about every finding beside it.
+
+truth.jsonl has a line a study: {"id", "findings": [{"observation", "kind", "side", "location",
+"severity", "masks": {view: row}}], "landmarks"}. `row` is a row of masks.npy: uint8
+(n, S, ceil(S / 8)), bits packed along the last axis (`unpack_mask`).
+"""
+
+import json
+from collections.abc import Callable, Generator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kia.data.prepare import leave_with_parent, ordered_map
+from kia.data.store.dataset import DatasetWriter, PreparedDataset
+from kia.data.store.npy_writer import NpyWriter
+from kia.studies import Study
+
+_CHUNK = 16  # studies a task
+_Made = tuple[Study, npt.NDArray[np.uint8], dict[str, Any], list[npt.NDArray[np.uint8]]]
+
+
+def write_phantoms(
+    writer: DatasetWriter,
+    studies: int,
+    seed: int,
+    *,
+    workers: int = 1,
+    advance: Callable[[], None] = lambda: None,
+) -> None:
+    """Generate studies and store them; the result does not depend on `workers`.
+
+    Args:
+        writer: Its image size is that of the phantoms.
+        studies: How many.
+        seed: Another seed gives other studies.
+        workers: Processes.
+        advance: Called after each study.
+    """
+    size = writer.image_size
+    masks = NpyWriter(writer.side_file("masks.npy"), (size, -(-size // 8)))
+    truths = writer.side_file("truth.jsonl").open("w", encoding="utf-8")
+    made = _generate(studies, seed, size, workers)
+    with closing(masks), truths, closing(made):
+        for study, pixels, truth, packed in made:
+            for finding in truth["findings"]:
+                views = finding["masks"]
+                finding["masks"] = {view: masks.rows + row for view, row in views.items()}
+            for mask in packed:
+                masks.append(mask[None])
+            truths.write(json.dumps(truth) + "\n")
+            writer.add(study, pixels)
+            advance()
+
+
+def read_truth(dataset: PreparedDataset) -> dict[str, dict[str, Any]]:
+    """The lines of truth.jsonl by study id."""
+    lines = (dataset.path / "truth.jsonl").read_text(encoding="utf-8").splitlines()
+    return {truth["id"]: truth for truth in map(json.loads, lines)}
+
+
+def unpack_mask(row: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.bool_]:
+    """Row (S, ceil(S / 8)) of masks.npy → bool (S, S)."""
+    return np.unpackbits(row, axis=-1, count=size).astype(bool)
+
+
+def _generate(studies: int, seed: int, size: int, workers: int) -> Generator[_Made, None, None]:
+    chunks = (range(start, min(start + _CHUNK, studies)) for start in range(0, studies, _CHUNK))
+    make = partial(_make_chunk, studies=studies, seed=seed, size=size)
+    if workers <= 1:
+        for chunk in chunks:
+            yield from make(chunk)
+        return
+    # Spawned, not forked: the caller may run threads (a progress bar).
+    with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
+        for result in ordered_map(pool, make, chunks, window=2 * workers):
+            yield from result
+
+
+def _make_chunk(indices: range, *, studies: int, seed: int, size: int) -> list[_Made]:
+    return [_make(index, studies, seed, size) for index in indices]
+
+
+def _make(index: int, studies: int, seed: int, size: int) -> _Made:
+    from kia.phantoms.studies import phantom_study, split_of
+
+    phantom = phantom_study(seed, index, size=size, split=split_of(index, studies))
+    findings: list[dict[str, Any]] = []
+    packed: list[npt.NDArray[np.uint8]] = []
+    for finding in phantom.findings:
+        rows = {}
+        for view, mask in finding.masks.items():
+            rows[view] = len(packed)
+            packed.append(np.packbits(mask.astype(bool), axis=-1))
+        said = {name: getattr(finding, name) for name in _SAID}
+        findings.append({**said, "masks": rows})
+    landmarks = {name: [float(x) for x in box] for name, box in phantom.landmarks.items()}
+    truth = {"id": phantom.study.id, "findings": findings, "landmarks": landmarks}
+    return phantom.study, phantom.pixels, truth, packed
+
+
+_SAID = ("observation", "kind", "side", "location", "severity")

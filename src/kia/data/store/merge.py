@@ -1,0 +1,114 @@
+"""Puts the parts of a preparation together."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from kia.data.readers.inputs import Part
+from kia.data.store.atomic_folder import WorkFolder, difference, refuse_occupied
+from kia.data.store.chunks import SCHEMA, Chunk, Tally, assemble, content_hash
+from kia.data.store.dataset import PreparedDataset
+from kia.data.store.writer import no_study
+from kia.errors import DataError
+from kia.imaging.workers import Reject
+
+_RECIPE = ("kia_version", "source", "section", "resize", "image_size", "settings", "inputs")
+"""What the parts of a data set have in common, and it has from them."""
+
+
+def merge_parts(
+    folders: Sequence[Path], out: Path, *, overwrite: bool = False
+) -> tuple[PreparedDataset, bool]:
+    """Make one data set of parts, as if it had been prepared in one piece.
+
+    Images are linked where the file system can, else copied. The parts stay.
+
+    Args:
+        folders: All parts of one preparation, in any order.
+        out: Folder to make; if it holds just this data set already, nothing is done.
+        overwrite: Replace another data set there.
+
+    Returns:
+        The data set, and whether it is new.
+
+    Raises:
+        DataError: A part is missing, there twice, of another preparation, or no part at all.
+    """
+    parts = _in_order([PreparedDataset.open(folder) for folder in folders])
+    out = out.resolve()
+    about = {name: parts[0].info[name] for name in _RECIPE} | {"part": None}
+    if (out / "dataset.json").is_file() and not overwrite:
+        there = PreparedDataset.open(out)
+        same = {name: there.info[name] for name in about} == about
+        if same and there.info["content_hash"] == _content_hash(parts):
+            return there, False
+    refuse_occupied(out, overwrite)
+    if not any(len(part) for part in parts):
+        raise no_study(out, (Reject(**reject) for part in parts for reject in part.rejects()))
+    try:
+        work = WorkFolder(out)
+        work.begin(about, resumable=False, overwrite=overwrite)
+        try:
+            assemble(work.dataset, about, _linked(parts, work.dataset))
+            work.publish(overwrite=overwrite)
+        finally:
+            work.discard()
+    except OSError as error:
+        raise DataError(f"{out}: cannot write the data set: {error.strerror or error}") from error
+    return PreparedDataset.open(out), True
+
+
+def _in_order(datasets: Sequence[PreparedDataset]) -> list[PreparedDataset]:
+    """The parts by number; DataError unless each is there once and all are of one kind."""
+    found: dict[int, PreparedDataset] = {}
+    first = datasets[0]
+    for dataset in datasets:
+        if not dataset.info["part"]:
+            raise DataError(f"{dataset.path} is no part: prepare it with --part")
+        part = Part.parse(dataset.info["part"])
+        for name in _RECIPE:
+            if dataset.info[name] != first.info[name]:
+                raise DataError(
+                    f"{dataset.path} and {first.path} are not parts of one data set: "
+                    f"{difference(dataset.info, first.info, _RECIPE)}"
+                )
+        if part.of != Part.parse(first.info["part"]).of:
+            raise DataError(
+                f"{dataset.path} is part {part}, but {first.path} part {first.info['part']}"
+            )
+        if part.number in found:
+            raise DataError(f"{dataset.path} and {found[part.number].path} are both part {part}")
+        found[part.number] = dataset
+    missing = [f"{number}/{part.of}" for number in range(1, part.of + 1) if number not in found]
+    if missing:
+        raise DataError(f"part {', '.join(missing)} is missing")
+    return [found[number] for number in sorted(found)]
+
+
+def _content_hash(parts: Sequence[PreparedDataset]) -> str:
+    return content_hash(
+        digest
+        for part in parts
+        for number in range(len(part.info["shards"]))
+        for digest in part.batch(number).column("digest").to_pylist()
+    )
+
+
+def _linked(parts: Sequence[PreparedDataset], folder: Path) -> Iterator[Chunk]:
+    """The shards of the parts, their images now also in `folder`."""
+    nothing = pa.RecordBatch.from_pylist([], schema=SCHEMA)
+    count = 0
+    for part in parts:
+        rejects = [Reject(**reject) for reject in part.rejects()]
+        yield Chunk("", nothing, Tally.from_record(part.info), rejects)
+        for number, shard in enumerate(part.info["shards"]):
+            name = f"images-{count:05d}.npy"
+            try:
+                os.link(part.path / shard["file"], folder / name)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(part.path / shard["file"], folder / name)
+            yield Chunk(name, part.batch(number), Tally(), ())
+            count += 1

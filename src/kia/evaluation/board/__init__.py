@@ -1,0 +1,1 @@
+"""The scoreboard: systems and baselines in one table, in every form."""

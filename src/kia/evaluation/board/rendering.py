@@ -1,0 +1,167 @@
+"""Draws tables, such as the scoreboard's: on a terminal, as Markdown and as LaTeX."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kia.evaluation.board.summary import note_lines, summary_lines, warning_lines
+from kia.evaluation.board.tables import (
+    TEXT_COLUMNS,
+    Row,
+    ScoreTable,
+    result_tables,
+)
+
+_STYLES = {"model": "bold", "published": "cyan", "interval": "dim"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """Tables and what stands beside them, whatever draws them.
+
+    Attributes:
+        tables: In order.
+        warnings: What must not be overlooked.
+        summary: What was scored.
+        notes: How numbers came about.
+        version: Of kia.
+    """
+
+    tables: list[ScoreTable]
+    warnings: list[str]
+    summary: list[str]
+    notes: list[str]
+    version: str
+
+
+def scoreboard_page(result: Mapping[str, Any]) -> Page:
+    """The scoreboard.
+
+    Args:
+        result: From `kia.evaluation.board.scoreboard`, or read back from its JSON file.
+    """
+    return Page(
+        result_tables(result),
+        warning_lines(result),
+        summary_lines(result),
+        note_lines(result["notes"]),
+        result["version"],
+    )
+
+
+def render(page: Page) -> RenderableType:
+    """A page for a terminal."""
+    parts: list[RenderableType] = []
+    for table in page.tables:
+        parts.append(_rich(table))
+        parts += [Text(note, style="dim") for note in table.notes]
+    parts += [Text(line) for line in page.summary]
+    parts += [Text(line, style="bold red") for line in page.warnings]
+    parts += [Text(line, style="dim") for line in page.notes]
+    return Group(*parts)
+
+
+def _rich(table: ScoreTable) -> Table:
+    grid = Table(box=box.SIMPLE, title=table.title, padding=(0, 1, 0, 0), title_justify="left")
+    for index, column in enumerate(table.columns):
+        grid.add_column(
+            column,
+            justify="left" if index == 0 or column in TEXT_COLUMNS else "right",
+            no_wrap=index == 0,
+            overflow="fold",
+        )
+    for section in table.sections:
+        for row in section:
+            cells = (Text(cell) for cell in (row.label, *row.cells))
+            grid.add_row(*cells, style=_STYLES.get(row.kind))
+        grid.add_section()
+    return grid
+
+
+def markdown(page: Page) -> str:
+    """A page as GitHub-flavoured Markdown."""
+    lines: list[str] = []
+    for warning in page.warnings:
+        lines += [f"**{_md(warning)}**", ""]
+    lines += [_md(line) for line in page.summary] + [""]
+    for table in page.tables:
+        lines += [f"### {_md(table.title)}", ""]
+        lines.append(_md_row(table.columns))
+        sides = ("---" if name in TEXT_COLUMNS else "---:" for name in table.columns[1:])
+        lines.append(f"|---|{'|'.join(sides)}|")
+        for section in table.sections:
+            for row in section:
+                label = f"**{_md(row.label)}**" if row.kind == "model" else _md(row.label.strip())
+                lines.append("| " + " | ".join([label, *map(_md, row.cells)]) + " |")
+        lines += ["", *(_md(note) + "\n" for note in table.notes)]
+    lines += [f"- {_md(line)}" for line in page.notes]
+    return "\n".join(lines).rstrip() + f"\n\nkia {page.version}\n"
+
+
+def _md_row(cells: list[str]) -> str:
+    return "| " + " | ".join(map(_md, cells)) + " |"
+
+
+def _md(text: str) -> str:
+    """Text that no Markdown mark can reach."""
+    text = " ".join(text.split())
+    return re.sub(r"([\\`*_{}\[\]<>|~#])", r"\\\1", text)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+    "·": r"$\cdot$",
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    "“": "``",
+    "”": "''",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+}
+
+
+def latex(page: Page) -> str:
+    """A page as LaTeX tables (package booktabs)."""
+    parts = [rf"% kia {page.version}; \usepackage{{booktabs}}"]
+    beside = (*page.warnings, *page.summary, *page.notes)
+    parts += [f"% {_tex(line)}" for line in beside]
+    parts += [_tex_table(table) for table in page.tables]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tex_table(table: ScoreTable) -> str:
+    sides = "l" + "".join("l" if name in TEXT_COLUMNS else "r" for name in table.columns[1:])
+    lines = [
+        r"\begin{table}[t]",
+        r"\centering",
+        rf"\begin{{tabular}}{{{sides}}}",
+        r"\toprule",
+        _tex_row(table.columns),
+    ]
+    for section in table.sections:
+        lines += [r"\midrule", *(_tex_row([row.label.strip(), *row.cells], row) for row in section)]
+    caption = " ".join([f"{table.title}.", *table.notes])
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex(caption)}}}", r"\end{table}"]
+    return "\n".join(lines)
+
+
+def _tex_row(cells: list[str], row: Row | None = None) -> str:
+    texts = [_tex(cell) for cell in cells]
+    if row is not None and row.kind == "model":
+        texts = [rf"\textbf{{{text}}}" for text in texts]
+    return " & ".join(texts) + r" \\"
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in " ".join(text.split()))

@@ -1,0 +1,1 @@
+"""Clinical efficacy, graphs, and probabilities against labels."""

@@ -1,0 +1,1 @@
+"""Scores of language: protocols, n-grams, METEOR."""

@@ -1,0 +1,1 @@
+"""All figures for some studies on one page."""

@@ -1,0 +1,121 @@
+"""Findings of any data set by a table of boxes or masks, for `localisation`."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kia.data.tables import read_table
+from kia.errors import DataError
+from kia.explain.localisation.measure import Inputs, PlacedFinding, placed_finding
+from kia.imaging.reading import read_image
+from kia.imaging.resize import resize_square
+from kia.knowledge.chexpert import OBSERVATIONS
+from kia.processing import KIAProcessor
+
+_BOX = ("x", "y", "w", "h")
+_BY_NAME = {name.lower(): name for name in OBSERVATIONS}
+
+Rows = list[tuple[str, Mapping[str, Any]]]
+"""Where each stands in its table, for errors, and what it says."""
+
+
+def read_boxes(table: Path) -> dict[Path, Rows]:
+    """Rows of a table of findings by the image that they are in.
+
+    Args:
+        table: CSV, JSON Lines or Parquet with `image` (a file, relative to the table),
+            `observation` (one of the 14), and either `x`, `y`, `w`, `h` (left, top, width, height
+            in pixels of that image) or `mask` (a picture of the image's size, bright on the
+            finding).
+
+    Raises:
+        DataError: It is unreadable or empty, or a row is wrong.
+    """
+    rows: dict[Path, Rows] = {}
+    for number, row in enumerate(read_table(table, ("image", "observation")), start=1):
+        where = f"{table}, row {number}"
+        name = str(row["observation"]).strip()
+        if name.lower() not in _BY_NAME:
+            near = difflib.get_close_matches(name.lower(), _BY_NAME, 1)
+            hint = f"; did you mean '{_BY_NAME[near[0]]}'?" if near else ""
+            raise DataError(f"{where}: observation '{name}' is none of the 14{hint}")
+        own = {**row, "observation": _BY_NAME[name.lower()], "table": table.parent}
+        rows.setdefault(table.parent / str(row["image"]).strip(), []).append((where, own))
+    if not rows:
+        raise DataError(f"{table}: no rows")
+    return rows
+
+
+def box_batches(
+    images: Mapping[Path, Rows], processor: KIAProcessor, batch_size: int = 32
+) -> Iterator[tuple[Inputs, list[PlacedFinding]]]:
+    """Frontal images and what is in them, batch by batch, for `localisation.finding_maps`.
+
+    Places of one observation in an image are one finding. A finding smaller than a pixel of what
+    the model reads is left out.
+
+    Args:
+        images: From `read_boxes`.
+        processor: Of the model; masks are resized as images are.
+        batch_size: Images at a time.
+
+    Raises:
+        DataError: A box or mask does not fit its image.
+        ImageError: An image cannot be read.
+    """
+    paths = list(images)
+    for start in range(0, len(paths), batch_size):
+        pixels: list[Tensor] = []
+        findings: list[PlacedFinding] = []
+        for number, path in enumerate(paths[start : start + batch_size], start):
+            grey = read_image(path)
+            pixels.append(processor([grey])["pixel_values"])
+            findings += _findings(number, images[path], grey.shape, processor)
+        inputs = {
+            "pixel_values": torch.cat(pixels),
+            "view_ids": torch.zeros(len(pixels), 1, dtype=torch.int64),
+        }
+        yield inputs, findings
+
+
+def _findings(
+    number: int, rows: Rows, shape: Sequence[int], processor: KIAProcessor
+) -> Iterator[PlacedFinding]:
+    together: dict[str, list[NDArray[np.bool_]]] = {}
+    for where, row in rows:
+        mask = _mask(where, row, tuple(shape))
+        small = resize_square(mask, processor.image_size, mode=processor.resize) >= 128
+        if small.any():
+            together.setdefault(row["observation"], []).append(small)
+    for name, masks in together.items():
+        yield placed_finding(number, name, masks)
+
+
+def _mask(where: str, row: Mapping[str, Any], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """255 on the finding, 0 elsewhere, in the size (H, W) of its image."""
+    if row.get("mask"):
+        mask = read_image(row["table"] / str(row["mask"]))
+        if mask.shape != shape:
+            raise DataError(f"{where}: the mask has shape {mask.shape}, its image {shape}")
+        return np.where(mask >= 128, 255, 0).astype(np.uint8)
+    try:
+        x, y, w, h = (float(row[name]) for name in _BOX)
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{where}: give numbers for x, y, w, h, or a mask") from None
+    height, width = shape
+    if not (w > 0 and h > 0 and 0 <= x < width and 0 <= y < height):
+        raise DataError(
+            f"{where}: box x={x:g} y={y:g} w={w:g} h={h:g} is not inside its image of "
+            f"{width} × {height} pixels"
+        )
+    mask = np.zeros(shape, np.uint8)
+    mask[round(y) : max(round(y + h), round(y) + 1), round(x) : max(round(x + w), round(x) + 1)] = (
+        255
+    )
+    return mask

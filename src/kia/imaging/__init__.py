@@ -1,0 +1,1 @@
+"""From a file to grey values, and what the picture is: formats, DICOM, views, plausibility."""

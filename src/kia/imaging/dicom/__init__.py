@@ -1,0 +1,1 @@
+"""DICOM radiographs: what their headers say, and their pixels as a viewer shows them."""

@@ -1,0 +1,93 @@
+"""Stored pixels of DICOM files, decompressed."""
+
+import struct
+from typing import Any
+
+import gdcm
+import numpy.typing as npt
+import pydicom
+from pydicom import uid
+from pydicom.encaps import generate_frames
+from pydicom.pixels import apply_color_lut, get_decoder
+
+from kia.errors import ImageError
+from kia.imaging.grey import refuse_large
+
+_PILLOW = (uid.JPEG2000, uid.JPEG2000Lossless, uid.JPEGBaseline8Bit)
+# Pillow takes less memory than GDCM, and its decoders see more tests; GDCM reads the others.
+_FRAME_HEADERS = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+
+for _off in (gdcm.Trace.DebugOff, gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff):
+    _off()
+
+
+def refuse_unreadable(dataset: pydicom.Dataset, max_pixels: int) -> None:
+    """ImageError for a file without one image of at most 16 bits and the pixels allowed."""
+    if any(name not in dataset for name in ("PixelData", "Rows", "Columns")):
+        raise ImageError("the DICOM file holds no image")
+    refuse_large(int(dataset.Columns), int(dataset.Rows), max_pixels)
+    if (frames := int(dataset.get("NumberOfFrames") or 1)) > 1:
+        raise ImageError(f"DICOM with {frames} frames, a single image is needed")
+    if (bits := int(dataset.BitsAllocated)) > 16:
+        raise ImageError(f"DICOM with {bits} bits a pixel; radiographs have at most 16")
+
+
+def stored_pixels(dataset: pydicom.Dataset, syntax: uid.UID) -> npt.NDArray[Any]:
+    """(H, W) or (H, W, 3) as stored."""
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise ImageError("DICOM with a compression that is not supported") from None
+    if decoder.is_encapsulated:
+        frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+        _refuse_other_size(frame, dataset, syntax)
+    plugin = "pillow" if syntax in _PILLOW else ""
+    stored, _ = decoder.as_array(dataset, index=0, decoding_plugin=plugin)
+    del dataset.PixelData  # memory
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        return apply_color_lut(stored, dataset)
+    return stored
+
+
+def _refuse_other_size(frame: bytes, dataset: pydicom.Dataset, syntax: uid.UID) -> None:
+    """A compressed image says how large it is itself; decoders believe it, not the header."""
+    samples = int(dataset.SamplesPerPixel)
+    expected = int(dataset.Columns), int(dataset.Rows), samples
+    if syntax == uid.RLELossless:
+        if len(frame) > 2 * expected[0] * expected[1] * samples * 2 + 1024:
+            raise ImageError("damaged DICOM file: more compressed data than the image can have")
+        return
+    declared = _size_in_jpeg_2000(frame) if "2000" in syntax.name else _size_in_jpeg(frame)
+    if declared != expected:
+        raise ImageError(
+            "damaged DICOM file: the compressed image is {} × {} × {}, the header says "
+            "{} × {} × {}".format(*declared, *expected)
+        )
+
+
+def _size_in_jpeg(frame: bytes) -> tuple[int, int, int]:
+    """Width, height and components that the frame header of JPEG or JPEG-LS states."""
+    position = 2
+    while position + 10 <= len(frame):
+        marker = frame[position + 1]
+        if frame[position] != 0xFF:
+            break
+        if marker == 0xFF:  # fill
+            position += 1
+            continue
+        if marker in _FRAME_HEADERS or marker == 0xF7:
+            height, width, components = struct.unpack_from(">HHB", frame, position + 5)
+            return width, height, components
+        position += 2 + struct.unpack_from(">H", frame, position + 2)[0]
+    raise ImageError("damaged DICOM file: no frame header in the compressed image")
+
+
+def _size_in_jpeg_2000(frame: bytes) -> tuple[int, int, int]:
+    """Width, height and components of a codestream (SIZ), bare or in the boxes of JP2."""
+    position = 0
+    while frame[position : position + 4] != b"\xff\x4f\xff\x51":
+        length, kind = struct.unpack_from(">I4s", frame, position)
+        position += 8 if kind == b"jp2c" else max(length, 8)
+    right, bottom, left, top = struct.unpack_from(">4I", frame, position + 8)
+    components = struct.unpack_from(">H", frame, position + 40)[0]
+    return right - left, bottom - top, components

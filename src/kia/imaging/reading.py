@@ -1,0 +1,94 @@
+"""Reads one picture, whatever its format: a file to 2-D grey values and doubts."""
+
+import io
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from kia.errors import ImageError
+from kia.imaging.formats import decode_picture
+from kia.imaging.grey import MAX_BYTES, MAX_PIXELS, Doubt, Grey
+
+
+class ImageWarning(UserWarning):
+    """An image can be read, but may not be a chest X-ray; the message names the file."""
+
+
+def read_image(
+    source: str | Path | bytes | BinaryIO, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> Grey:
+    """Decode an image to grey, in this process.
+
+    GDCM, which reads JPEG lossless and JPEG-LS in DICOM, may crash on damaged data;
+    `kia.imaging.workers` does this in processes that may.
+
+    Warns (`ImageWarning`) of colour pictures, and of DICOM files that are not radiographs, or not
+    of the chest.
+
+    Args:
+        source: A path, the bytes of a file, or a file opened in binary mode.
+        name: What to call the image in errors; the path if there is one.
+        max_pixels: Refuse images with more pixels, before decoding.
+
+    Returns:
+        (H, W), uint8 or float32, 0…255.
+
+    Raises:
+        ImageError: It is missing, too large, damaged, or of another format; one line, without any
+            text from the file's header.
+    """
+    grey, doubts = read_doubtful(source, name=name, max_pixels=max_pixels)
+    for doubt in doubts:
+        warnings.warn(f"{_name(source, name)}: {doubt.why}", ImageWarning, stacklevel=2)
+    return grey
+
+
+def read_doubtful(
+    source: str | Path | bytes | BinaryIO, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[Grey, tuple[Doubt, ...]]:
+    """What `read_image` gives, and what it warns of."""
+    name = _name(source, name)
+    try:
+        with _opened(source) as file:
+            return _decode(file, name, max_pixels)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageError(f"{name}: no such image") from None
+    except MemoryError:
+        raise ImageError(f"{name}: needs too much memory to decode") from None
+    except Exception as error:  # decoders raise anything on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name}: cannot be decoded ({reason[:200]})") from error
+
+
+@contextmanager
+def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
+    if isinstance(source, str | Path):
+        if not stat.S_ISREG(Path(source).stat().st_mode):  # a pipe would never end
+            raise ImageError("cannot be decoded (not a file)")
+        with Path(source).open("rb") as file:
+            yield file
+    else:
+        yield io.BytesIO(source if isinstance(source, bytes) else source.read(MAX_BYTES + 1))
+
+
+def _name(source: str | Path | bytes | BinaryIO, name: str | None) -> str:
+    return name or (str(source) if isinstance(source, str | Path) else "image")
+
+
+def _decode(file: BinaryIO, name: str, max_pixels: int) -> tuple[Grey, tuple[Doubt, ...]]:
+    if file.seek(0, os.SEEK_END) > MAX_BYTES:
+        raise ImageError(f"file larger than {MAX_BYTES >> 20} MiB")
+    file.seek(0)
+    magic = file.read(132)[128:]
+    file.seek(0)
+    if magic != b"DICM" and not name.lower().endswith((".dcm", ".dicom")):
+        return decode_picture(file, max_pixels)
+    from kia.imaging.dicom.decode import decode_dicom
+
+    return decode_dicom(file, max_pixels)

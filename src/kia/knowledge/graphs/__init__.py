@@ -1,0 +1,1 @@
+"""The built-in extractor of RadGraph graphs: from the sentences of a report to entities."""

@@ -1,0 +1,1 @@
+"""What knowledge hides from the model: patches of an image, words of a report."""

@@ -1,6 +1,0 @@
-"""Is a picture a chest X-ray, the right way round, as the model was shown them?"""
-
-from kia.plausibility.flags import Flag, study_flags
-from kia.plausibility.reference import Reference
-
-__all__ = ["Flag", "Reference", "study_flags"]
