@@ -178,7 +178,8 @@ def test_augmentation_and_masks_use_numbers_of_their_own(builder, monkeypatch):
     drawn = []
     for module in ("batch", "masked_text"):
         monkeypatch.setattr(
-            f"kia.data.batches.{module}.uniforms", lambda *args: drawn.append(args) or uniforms(*args)
+            f"kia.data.batches.{module}.uniforms",
+            lambda *args: drawn.append(args) or uniforms(*args),
         )
     build(builder, [1, 2], 6)
     assert len({purpose for _, _, _, purpose, _ in drawn}) == len(drawn) == 3
