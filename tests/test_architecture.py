@@ -14,6 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
     {"errors", "installed", "studies"},
+    {"files", "records"},
     {"config", "imaging"},
     {"knowledge"},
     {"models", "phantoms"},
@@ -43,6 +44,8 @@ FORBIDDEN = {
     "models": {"kia.knowledge"},
     "studies": {"torch", "transformers"},
     "errors": {"torch", "transformers"},
+    "files": {"torch", "transformers"},
+    "records": {"torch", "transformers"},
     "config": {"torch", "transformers"},
     "imaging": {"torch", "transformers"},
     "phantoms": {"torch", "transformers"},

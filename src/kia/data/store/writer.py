@@ -13,9 +13,11 @@ import pyarrow as pa
 
 import kia
 from kia.data.readers.inputs import Part
-from kia.data.store.atomic_folder import OWN_FILES, WorkFolder, fsync, refuse_occupied
-from kia.data.store.chunks import SCHEMA, Chunk, Tally, assemble, row_digest, study_row
+from kia.data.store.atomic_folder import WorkFolder, fsync, refuse_occupied
+from kia.data.store.chunks import Chunk, Tally, assemble
+from kia.data.store.description import is_side_file
 from kia.data.store.npy_writer import NpyWriter
+from kia.data.store.rows import SCHEMA, row_digest, study_row
 from kia.errors import DataError
 from kia.imaging.resize import Resize
 from kia.imaging.workers import Reject
@@ -166,7 +168,7 @@ class DatasetWriter:
 
     def side_file(self, name: str) -> Path:
         """Path at which to write one more file; it must exist when the writer leaves."""
-        if Path(name).name != name or name in OWN_FILES or name.startswith((".", "images-")):
+        if not is_side_file(name):
             raise ValueError(f"not a name for a side file: {name!r}")
         if name not in self._side:
             self._side.append(name)
