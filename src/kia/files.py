@@ -60,6 +60,15 @@ def open_file(path: Path, *, follow: bool = True) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
+def real_path(path: str | Path) -> Path:
+    """A path, absolute and without symbolic links; where they lead in a circle, with them.
+
+    Raises:
+        ValueError: It holds a null character, or half of one.
+    """
+    return Path(os.path.realpath(path))
+
+
 def read_text(path: Path, most: int = MOST_BYTES, *, follow: bool = True) -> str:
     """The text of a regular file in UTF-8.
 

@@ -15,6 +15,7 @@ import typer
 
 from kia.cli import console
 from kia.errors import DataError, ImageError, UsageError
+from kia.files import open_file
 from kia.imaging.views import view_at
 from kia.studies import SPLITS, Study, StudyImage, View
 
@@ -90,7 +91,7 @@ def _grouped(paths: Iterable[Path]) -> list[Study]:
 def _study_and_view(path: Path) -> tuple[str | None, View | None]:
     """What the header says; its reader takes 0.4 s to import, so only DICOM files pay for it."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             is_dicom = file.read(132)[128:] == b"DICM"
     except OSError:  # the decoder will say what it is
         is_dicom = False

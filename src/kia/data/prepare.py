@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from kia.data.readers.inputs import Input
 from kia.data.store.dataset import DatasetWriter
+from kia.data.store.rows import why_not_stored
 from kia.imaging.reading import ImageWarning
 from kia.imaging.workers import LoadedStudy, Reject, decode_studies
 from kia.studies import Study
@@ -48,7 +49,7 @@ def write_studies(
     waiting: deque[tuple[list[Reject], bool]] = deque()  # read ahead: rejects, and is there a study
 
     def studies() -> Iterator[Study]:
-        for items in inputs:
+        for items in map(_storable, inputs):
             found = [item for item in items if isinstance(item, Study)]
             waiting.append(([item for item in items if isinstance(item, Reject)], bool(found)))
             yield from found
@@ -80,6 +81,15 @@ def write_studies(
         warnings.warn(f"{doubts - SHOWN_DOUBTS:,} more such images", ImageWarning, stacklevel=2)
     settle(None)
     return [reject for reject in writer.rejects() if reject.why.startswith(_NO_IMAGE)]
+
+
+def _storable(items: Input) -> Input:
+    """An input, with a reject in place of a study that could not be stored."""
+    reasons = [why_not_stored(item) if isinstance(item, Study) else "" for item in items]
+    return [
+        Reject(item.id, why) if why and isinstance(item, Study) else item
+        for item, why in zip(items, reasons, strict=True)
+    ]
 
 
 def ordered_map(

@@ -1,6 +1,5 @@
 """Any collection: a table of studies, R2Gen's annotation.json, or a folder of images."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from kia.data.readers.annotation import read_annotation
 from kia.data.readers.splits import RandomSplit, read_split, split_named
 from kia.data.tables import read_table
 from kia.errors import DataError, ImageError, UsageError
+from kia.files import parse_json
 from kia.imaging.paths import ImageRoots
 from kia.imaging.views import view_at, view_named
 from kia.imaging.workers import Reject
@@ -172,9 +172,9 @@ def _labels(value: Any) -> dict[str, int | None] | None:
     """Labels of all 14 observations from "Edema=1; Fracture=-1" or an object; None if empty."""
     if isinstance(value, str) and value.strip().startswith("{"):
         try:
-            value = json.loads(value)
+            value = parse_json(value)
         except ValueError as error:
-            raise DataError(f"labels are not JSON ({error})") from error
+            raise DataError(f"labels cannot be read: {error}") from error
     if not value or not _text(value):
         return None
     if isinstance(value, dict):

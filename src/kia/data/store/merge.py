@@ -16,7 +16,7 @@ from kia.data.store.description import damaged
 from kia.data.store.rows import SCHEMA, content_hash
 from kia.data.store.writer import no_study
 from kia.errors import DataError
-from kia.files import open_file
+from kia.files import open_file, real_path
 from kia.imaging.workers import Reject
 
 _RECIPE = ("kia_version", "source", "section", "resize", "image_size", "settings", "inputs")
@@ -42,7 +42,7 @@ def merge_parts(
         DataError: A part is missing, there twice, of another preparation, or no part at all.
     """
     parts = _in_order([PreparedDataset.open(folder) for folder in folders])
-    out = out.resolve()
+    out = real_path(out)
     about = {name: parts[0].info[name] for name in _RECIPE} | {"part": None}
     if (out / "dataset.json").is_file() and not overwrite:
         there = PreparedDataset.open(out)
