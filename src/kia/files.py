@@ -5,13 +5,14 @@ What JSON and YAML are read into is plain: dict, list, str, int, float, bool and
 """
 
 import errno
+import io
 import json
 import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
@@ -35,7 +36,7 @@ _LONG = f"a whole number of more than {MOST_BITS} bits"
 _DEEP = f"deeper than {MOST_DEPTH} levels"
 
 
-def open_file(path: Path, *, follow: bool = True) -> BinaryIO:
+def open_file(path: Path, *, follow: bool = True) -> io.BufferedReader:
     """Opens a regular file to read; a pipe or a device is refused, not waited for.
 
     Args:

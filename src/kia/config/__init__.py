@@ -7,6 +7,7 @@ nearest right name (`files.py`). The `model` part is plain data too: `kia.models
 
 from kia.config.files import fields, load_config, preset_names, preset_text, validate
 from kia.config.parts import (
+    MOST_THREADS,
     ContrastiveConfig,
     DataConfig,
     FrozenPart,
@@ -27,6 +28,7 @@ from kia.config.parts import (
 )
 
 __all__ = [
+    "MOST_THREADS",
     "ContrastiveConfig",
     "DataConfig",
     "FrozenPart",

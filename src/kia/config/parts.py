@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MOST_THREADS = 1024
+
 
 class Part(BaseModel):
     """Base of all parts: unknown keys are refused, values cannot be changed afterwards."""
@@ -273,7 +275,9 @@ class TrainConfig(Part):
         False, description="write events for TensorBoard, generated reports too, in the run folder"
     )
     checkpoint_every: int = Field(200, gt=0, description="steps between checkpoints")
-    threads: int | None = Field(None, gt=0, description="CPU threads; all cores if absent")
+    threads: int | None = Field(
+        None, gt=0, le=MOST_THREADS, description="CPU threads; all cores if absent"
+    )
 
     @model_validator(mode="after")
     def _has_studies_for_every_part(self) -> "TrainConfig":

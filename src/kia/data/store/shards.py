@@ -7,8 +7,9 @@ the process by SIGBUS.
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ class ImageShards:
 
     def __init__(self, folder: Path, shards: Sequence[Mapping[str, Any]], side: int) -> None:
         self._folder, self._shards, self._side = folder, shards, side
-        self._open: OrderedDict[int, tuple[BinaryIO, int]] = OrderedDict()
+        self._open: OrderedDict[int, tuple[BufferedReader, int]] = OrderedDict()
 
     def __del__(self) -> None:
         for file, _ in self._open.values():
@@ -61,7 +62,7 @@ class ImageShards:
         if len(rest):
             raise damaged(self._folder, f"{shard['file']} was cut off while it was read")
 
-    def _file(self, number: int) -> tuple[BinaryIO, int]:
+    def _file(self, number: int) -> tuple[BufferedReader, int]:
         """A shard, opened, and where its images begin."""
         if number not in self._open:
             file = open_file(self._folder / self._shards[number]["file"], follow=False)
@@ -76,7 +77,7 @@ class ImageShards:
         self._open.move_to_end(number)
         return self._open[number]
 
-    def _start(self, number: int, file: BinaryIO) -> int:
+    def _start(self, number: int, file: BufferedReader) -> int:
         """Where the images begin in a .npy file that holds just them."""
         shape = (self._shards[number]["images"], self._side, self._side)
         name = self._shards[number]["file"]
