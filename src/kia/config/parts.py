@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MOST_THREADS = 1024
+MOST_THREADS = 4096
 
 
 class Part(BaseModel):

@@ -101,7 +101,12 @@ class Other(_Line):
     kind: str
 
 
-_KINDS = {"train": Training, "validation": Validated, "skipped": Skipped, "warning": Warned}
+_KINDS: dict[str, type[Record]] = {
+    "train": Training,
+    "validation": Validated,
+    "skipped": Skipped,
+    "warning": Warned,
+}
 
 
 def read_description(file: Path) -> RunDescription:
