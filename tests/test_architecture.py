@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
     {"errors", "installed", "studies"},
-    {"files", "records"},
+    {"files"},
     {"config", "imaging"},
     {"knowledge"},
     {"models", "phantoms"},
@@ -45,7 +45,6 @@ FORBIDDEN = {
     "studies": {"torch", "transformers"},
     "errors": {"torch", "transformers"},
     "files": {"torch", "transformers"},
-    "records": {"torch", "transformers"},
     "config": {"torch", "transformers"},
     "imaging": {"torch", "transformers"},
     "phantoms": {"torch", "transformers"},

@@ -15,7 +15,7 @@ import typer
 
 from kia.cli import console
 from kia.errors import DataError, ImageError, UsageError
-from kia.files import open_file
+from kia.files.regular import open_file
 from kia.imaging.views import view_at
 from kia.studies import SPLITS, Study, StudyImage, View
 

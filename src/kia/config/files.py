@@ -11,8 +11,9 @@ from pydantic.fields import FieldInfo
 
 from kia.config.parts import Part, RunConfig
 from kia.errors import ConfigError
-from kia.files import MOST_YAML, parse_yaml, read_text
-from kia.records import first_problem
+from kia.files.plain import MOST_YAML, parse_yaml
+from kia.files.records import first_problem
+from kia.files.regular import read_text
 
 
 def preset_names() -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kia.errors import ImageError
-from kia.files import real_path
+from kia.files.regular import real_path
 
 _LONGEST = 200  # characters of a name in an error line
 

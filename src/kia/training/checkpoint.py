@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from kia.data.store.atomic_folder import fsync
 from kia.errors import RunError
-from kia.files import open_file, parse_json, read_json, read_text
-from kia.records import first_problem
+from kia.files.plain import parse_json, read_json
+from kia.files.records import first_problem
+from kia.files.regular import open_file, read_text
 from kia.training.run_schema import Count, Stage
 
 KEPT = 2  # the newest, beside the best

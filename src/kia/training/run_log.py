@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kia.errors import RunError
-from kia.files import MOST_TABLE, read_json, read_text
+from kia.files.plain import read_json
+from kia.files.regular import MOST_TABLE, read_text
 from kia.training.run_schema import parse_line, read_description
 
 Line = dict[str, Any]

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from kia.errors import RunError
-from kia.files import parse_json, read_yaml
-from kia.records import Record
+from kia.files.plain import parse_json, read_yaml
+from kia.files.records import Record
 
 Count = Annotated[int, Field(ge=0, lt=1 << 48)]
 Real = Annotated[float, Field(allow_inf_nan=True)]

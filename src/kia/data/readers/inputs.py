@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from kia.errors import DataError, UsageError
-from kia.files import open_file
+from kia.files.regular import open_file
 from kia.imaging.workers import Reject
 from kia.studies import Study
 

@@ -9,7 +9,7 @@ from kia.data.readers.annotation import read_annotation
 from kia.data.readers.splits import RandomSplit, read_split, split_named
 from kia.data.tables import read_table
 from kia.errors import DataError, ImageError, UsageError
-from kia.files import parse_json
+from kia.files.plain import parse_json
 from kia.imaging.paths import ImageRoots
 from kia.imaging.views import view_at, view_named
 from kia.imaging.workers import Reject

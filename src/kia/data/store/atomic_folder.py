@@ -12,7 +12,7 @@ from typing import Any
 
 from kia.data.store.description import OWN_FILES
 from kia.errors import DataError
-from kia.files import read_json
+from kia.files.plain import read_json
 
 _LOCK = "lock"
 _TO_LOCK = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -19,10 +19,11 @@ from kia.data.store.atomic_folder import fsync
 from kia.data.store.description import FORMAT, FORMAT_VERSION, Counts, ShardName
 from kia.data.store.rows import SCHEMA, check_rows
 from kia.errors import DataError
-from kia.files import open_file, parse_json
+from kia.files.plain import parse_json
+from kia.files.records import Record
+from kia.files.regular import open_file
 from kia.imaging.workers import Reject
 from kia.knowledge.masks.coverage import KnowledgeCoverage
-from kia.records import Record
 from kia.studies import SPLITS, VIEWS, Study
 
 

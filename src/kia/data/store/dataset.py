@@ -27,7 +27,8 @@ from kia.data.store.shards import ImageShards, Pixels
 from kia.data.store.table import StoredTexts, StudyTable
 from kia.data.store.writer import DatasetWriter
 from kia.errors import DataError
-from kia.files import MOST_TABLE, json_lines, read_text
+from kia.files.plain import json_lines
+from kia.files.regular import MOST_TABLE, read_text
 from kia.studies import SPLITS, Split, Study
 
 __all__ = ["DatasetWriter", "PreparedDataset", "StoredTexts"]

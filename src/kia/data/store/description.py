@@ -13,9 +13,9 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from kia.data.readers.inputs import Part
 from kia.errors import DataError, UsageError
-from kia.files import read_json
+from kia.files.plain import read_json
+from kia.files.records import Record
 from kia.imaging.resize import Resize
-from kia.records import Record
 
 FORMAT = "kia-dataset"
 FORMAT_VERSION = 3

@@ -16,7 +16,7 @@ from kia.data.store.description import damaged
 from kia.data.store.rows import SCHEMA, content_hash
 from kia.data.store.writer import no_study
 from kia.errors import DataError
-from kia.files import open_file, real_path
+from kia.files.regular import open_file, real_path
 from kia.imaging.workers import Reject
 
 _RECIPE = ("kia_version", "source", "section", "resize", "image_size", "settings", "inputs")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kia.files import parse_json
+from kia.files.plain import parse_json
 from kia.knowledge.atlas.landmarks import LANDMARKS
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.studies import SPLITS, VIEWS, Study, StudyImage

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kia.data.store.description import damaged
-from kia.files import open_file
+from kia.files.regular import open_file
 
 Pixels = npt.NDArray[np.uint8]
 _MOST_OPEN = 128

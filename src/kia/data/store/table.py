@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from kia.data.store.description import damaged
 from kia.data.store.rows import SCHEMA, check_rows
-from kia.files import open_file
+from kia.files.regular import open_file
 
 FILE = "studies.arrow"
 

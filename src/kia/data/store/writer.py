@@ -19,7 +19,7 @@ from kia.data.store.description import is_side_file
 from kia.data.store.npy_writer import NpyWriter
 from kia.data.store.rows import SCHEMA, row_digest, study_row
 from kia.errors import DataError
-from kia.files import real_path
+from kia.files.regular import real_path
 from kia.imaging.resize import Resize
 from kia.imaging.workers import Reject
 from kia.studies import SPLITS, VIEWS, Study

@@ -7,7 +7,7 @@ from pathlib import Path
 from kia.data.readers.iu_xray.reports import image_key, study_id, uid_of
 from kia.data.tables import read_csv
 from kia.errors import DataError
-from kia.files import real_path
+from kia.files.regular import real_path
 from kia.imaging.paths import why_missing
 from kia.imaging.views import pair_of_views, view_at
 from kia.studies import StudyImage, View

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from kia.data.tables import read_csv
 from kia.errors import DataError
-from kia.files import open_file
+from kia.files.regular import open_file
 from kia.imaging.workers import Reject
 
 SECTIONS = ("indication", "comparison", "findings", "impression")

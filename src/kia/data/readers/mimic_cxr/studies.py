@@ -21,7 +21,7 @@ from kia.data.readers.splits import split_named
 from kia.data.reports import Section, default_section, normalise, section_text
 from kia.data.tables import read_csv
 from kia.errors import DataError
-from kia.files import open_file, real_path
+from kia.files.regular import open_file, real_path
 from kia.imaging.paths import why_missing
 from kia.imaging.views import pair_of_views, view_named
 from kia.imaging.workers import Reject

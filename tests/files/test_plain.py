@@ -9,17 +9,16 @@ import pytest
 
 from kia.config import load_config
 from kia.errors import ConfigError
-from kia.files import (
+from kia.files.plain import (
     MOST_BITS,
     MOST_DEPTH,
     json_lines,
-    open_file,
     parse_json,
     parse_yaml,
     read_json,
-    read_text,
     read_yaml,
 )
+from kia.files.regular import open_file, read_text
 
 DEEP = "[" * 100_000
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x]\n" + "".join(
