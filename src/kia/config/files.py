@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from kia.config.parts import Part, RunConfig
+from kia.config.model import Part
+from kia.config.parts import RunConfig
 from kia.errors import ConfigError
 from kia.files.plain import MOST_YAML, parse_yaml
 from kia.files.records import first_problem

@@ -1,6 +1,7 @@
 """Regular files, opened without waiting and read up to a limit; nothing else is opened."""
 
 import errno
+import hashlib
 import io
 import os
 import stat
@@ -44,6 +45,12 @@ def real_path(path: str | Path) -> Path:
         ValueError: It holds a null character, or half of one.
     """
     return Path(os.path.realpath(path))
+
+
+def sha256(path: Path) -> str:
+    """The hash of a regular file; see `open_file` for the errors."""
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_text(path: Path, most: int = MOST_BYTES, *, follow: bool = True) -> str:

@@ -1,6 +1,5 @@
 """Checkpoints without pickles: tensors as safetensors, the rest as JSON, written atomically."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -18,7 +17,7 @@ from kia.data.store.atomic_folder import fsync
 from kia.errors import RunError
 from kia.files.plain import parse_json, read_json
 from kia.files.records import first_problem
-from kia.files.regular import open_file, read_text
+from kia.files.regular import read_text, sha256
 from kia.training.run_schema import Count, Stage
 
 KEPT = 2  # the newest, beside the best
@@ -113,12 +112,6 @@ def save_checkpoint(
 def checkpoint_path(folder: Path, step: int) -> Path:
     """Where the checkpoint of a step lies."""
     return folder / f"step-{step:08d}"
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file; OSError if it is none."""
-    with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_best(path: Path, best_epoch: int) -> bool:

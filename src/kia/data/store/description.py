@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from kia.config import MOST_SIDE
 from kia.data.readers.inputs import Part
 from kia.errors import DataError, UsageError
 from kia.files.plain import read_json
@@ -20,8 +21,6 @@ from kia.imaging.resize import Resize
 FORMAT = "kia-dataset"
 FORMAT_VERSION = 3
 OWN_FILES = {"dataset.json", "studies.arrow", "rejects.jsonl"}
-MOST_SIDE = 1 << 14
-"""Pixels a side of an image."""
 
 _SHARD = r"images-[0-9]{5,9}\.npy"
 _SIDE_FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
