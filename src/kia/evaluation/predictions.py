@@ -5,8 +5,6 @@ A study has an id and a report; further columns (view, sex, age …) may split t
 
 import csv
 import io
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,8 @@ import numpy as np
 
 from kia.errors import DataError
 from kia.evaluation.coverage import first_ids
+from kia.files.plain import parse_json
+from kia.files.regular import MOST_TABLE, open_file, read_text
 from kia.studies import ID_COLUMNS
 
 TRAIN_EMBEDDINGS = "train-embeddings.npy"
@@ -24,7 +24,6 @@ TRAIN_EMBEDDINGS = "train-embeddings.npy"
 REPORT_COLUMNS = ("report", "text")
 """Names of the column of texts in a CSV, in any case; the first that is there counts."""
 
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _SHAPE = '{"id": "…", "report": "…"}'
 
 
@@ -132,20 +131,18 @@ def _column(path: Path, header: list[str], names: tuple[str, ...]) -> int:
 
 def _read_whole(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return file.read()
+        return read_text(path, MOST_TABLE).removeprefix("\ufeff")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text") from None
+    except ValueError as error:
+        raise DataError(f"{path} is {error}") from None
 
 
 def _parse(line: str, where: str) -> tuple[str, str, dict[str, str]]:
     try:
-        record: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        problem = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise DataError(f"{where} is not JSON ({problem}); expected {_SHAPE}") from None
+        record: Any = parse_json(line)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}; expected {_SHAPE}") from None
     if not isinstance(record, dict):
         raise DataError(f"{where} is not a JSON object; expected {_SHAPE}")
     for key in ("id", "report"):
@@ -156,8 +153,6 @@ def _parse(line: str, where: str) -> tuple[str, str, dict[str, str]]:
         raise DataError(f"{where}: the id must be a text or a whole number")
     if not isinstance(report, str):
         raise DataError(f"{where}: the report must be a text")
-    if _HALF_CHARACTER.search(json.dumps(record, ensure_ascii=False)):
-        raise DataError(f"{where}: an escape such as \\ud83d is half of a character; write both")
     more = {
         str(name).lower(): str(value)
         for name, value in record.items()
@@ -190,9 +185,11 @@ def read_embeddings(predictions: str | Path) -> tuple[np.ndarray, np.ndarray] | 
 
 def _load(path: Path) -> np.ndarray:
     try:
+        open_file(path).close()
         embeddings = np.load(path, allow_pickle=False)
         if not isinstance(embeddings, np.ndarray) or embeddings.dtype.kind not in "fiu":
             raise ValueError("no array of numbers")
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"cannot read embeddings from {path}: {error}") from None
+    except Exception as error:  # numpy parses the header as Python, which raises a lot
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"cannot read embeddings from {path}: {reason}") from None
     return embeddings

@@ -64,7 +64,8 @@ def parse_json(text: str) -> Any:
     try:
         found = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg}, line {error.lineno}") from None
+        line = f", line {error.lineno}" if "\n" in text else ""
+        raise ValueError(f"not JSON: {error.msg}{line}") from None
     except RecursionError:
         raise ValueError(_DEEP) from None
     except ValueError as error:

@@ -1,7 +1,6 @@
 """What `kia evaluate` reads: predictions, references, groups of studies, images."""
 
 import io
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -51,14 +50,17 @@ def _read_graphs(path: Path | None) -> "dict[str, ReportGraph] | None":
 
 def _image_gain(log: Path) -> dict[str, Any] | None:
     """What the run says of its best model's validation; None if it says nothing."""
+    from kia.files.plain import parse_json
+    from kia.files.regular import MOST_TABLE, read_text
+
     try:
-        lines = log.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = read_text(log, MOST_TABLE).split("\n")
+    except (OSError, ValueError):
         return None
     found = None
     for line in lines:
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:  # the last line of a killed run
             continue
         gain = record.get("image_gain") if isinstance(record, dict) else None

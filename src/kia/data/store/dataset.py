@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 
 from kia.data.store.chunks import RejectLine
 from kia.data.store.description import damaged, read_description
+from kia.data.store.npy_file import Rows
 from kia.data.store.rows import row_study, stored_labels
-from kia.data.store.shards import ImageShards, Pixels
+from kia.data.store.shards import ImageShards
 from kia.data.store.table import StoredTexts, StudyTable
 from kia.data.store.writer import DatasetWriter
 from kia.errors import DataError
@@ -114,14 +115,14 @@ class PreparedDataset:
         for index in range(len(self)) if split is None else self.indices(split):
             yield self.study(int(index))
 
-    def pixels(self, index: int) -> Pixels:
+    def pixels(self, index: int) -> Rows:
         """Images of a study, uint8 (W, S, S), in an array of their own."""
         place = self.row(index, ("first_image", "n_images"))
         into = np.empty((place["n_images"], self.image_size, self.image_size), np.uint8)
         self._shards.read(self._place(index)[0], place["first_image"], into)
         return into
 
-    def read_pixels(self, index: int, into: Pixels) -> None:
+    def read_pixels(self, index: int, into: Rows) -> None:
         """Reads the images of a study into the first of `into`, uint8 (W or more, S, S)."""
         place = self.row(index, ("first_image", "n_images"))
         images = into[: place["n_images"]]

@@ -7,7 +7,6 @@
 """
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from kia.errors import DataError
+from kia.files.plain import read_json
+from kia.files.regular import MOST_TABLE
 from kia.knowledge.atlas.places import LANDMARKS
 from kia.knowledge.atlas.rules import Mask, box, landmark_masks
 
@@ -120,8 +121,8 @@ def _box(corners: Mapping[str, Any], side: float, where: str) -> Mask:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path, MOST_TABLE)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: not JSON in UTF-8") from None
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
