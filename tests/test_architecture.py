@@ -200,6 +200,27 @@ def unsafe(call: ast.Call) -> str | None:
     return f"yaml.{method}" if owner == "yaml" and method in unsafe_yaml else None
 
 
+# Read their own package's text, or what they wrote a moment ago.
+READ_THEMSELVES = {
+    *("knowledge/atlas/landmarks.py", "knowledge/graphs/lexicon.py", "knowledge/labels/phrases.py"),
+    *("models/ranks.py", "data/store/atomic_folder.py"),
+    "data/tables.py",  # rows, each of which may be a reject
+}
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_json_and_yaml_of_others_are_read_in_one_place(file: Path) -> None:
+    """`kia.files.plain` has the bounds: size, depth, digits, keys that come twice, pipes."""
+    if part_of(file) == "files" or name_of(file) in READ_THEMSELVES:
+        return
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = ast.unparse(node.func)
+            assert called not in ("json.load", "json.loads", "yaml.safe_load"), (
+                f"{name_of(file)}:{node.lineno}: {called}; use kia.files.plain"
+            )
+
+
 @pytest.mark.parametrize(
     ("code", "refused"),
     [

@@ -31,6 +31,7 @@ from kia.hub.card import model_card
 from kia.hub.publish import _stage
 from kia.imaging.plausibility.reference import Reference
 from kia.knowledge.atlas.boxes import read_boxes, read_contours
+from kia.knowledge.atlas.places import Atlas, shipped_atlas
 from kia.knowledge.atlas.rules import POINTS
 from kia.knowledge.radgraph import ReportGraph, read_graphs, write_graphs
 from kia.studies import Study, StudyImage
@@ -159,6 +160,7 @@ class Written:
             np.save(others / name, np.ones((2, 4), np.float32))
         write_graphs(others / "graphs.json", {"a": ReportGraph.from_record(GRAPH)})
         (others / "scene.json").write_text(json.dumps(SCENE))
+        shipped_atlas().save(others / "atlas.npz")
         (others / "contours.json").write_text(json.dumps({"image": contours()}))
         write_resampled(others / "scores.json", {"a": np.arange(3.0)})
         said = {"of": OF, "parameters": 5, "result": RESULTS}
@@ -363,6 +365,9 @@ KINDS = {
     ),
     "boxes": Kind(
         "others/scene.json", "json", lambda w: list(read_boxes(w.folder / "others" / "scene.json"))
+    ),
+    "atlas": Kind(
+        "others/atlas.npz", "bytes", lambda w: Atlas.read(w.folder / "others" / "atlas.npz")
     ),
     "contours": Kind(
         "others/contours.json",

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,8 +80,23 @@ def load_folder(kind: type[Model], folder: Path) -> Model:
             model = kind(config)
     except (RuntimeError, MemoryError) as error:  # torch's own, of memory that is not there
         raise _unusable(folder, str(error)) from error
+    load_weights(model, folder)
+    return model.eval()
+
+
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """Takes the weights of a folder over.
+
+    Args:
+        model: Whose weights these are, by name and shape; changed in place.
+        folder: Of the model.
+
+    Raises:
+        ModelError: They cannot be read, or no model works with them.
+    """
     own = model.state_dict()
     try:
+        _check_header(read_header(folder / WEIGHTS), own, partial=False)
         with safe_open(folder / WEIGHTS, framework="pt") as weights, torch.no_grad():
             for name, value in own.items():
                 stored = weights.get_tensor(name)
@@ -88,7 +104,6 @@ def load_folder(kind: type[Model], folder: Path) -> Model:
                 value.copy_(stored)
     except (OSError, ValueError, MemoryError, SafetensorError) as error:
         raise _unusable(folder, f"{WEIGHTS}: {error}") from error
-    return model.eval()
 
 
 def check_folder(kind: type[nn.Module], folder: Path, *, partial: bool = False) -> CheckpointConfig:
@@ -109,7 +124,7 @@ def check_folder(kind: type[nn.Module], folder: Path, *, partial: bool = False) 
         blocks = config.image_tower["depth"] + config.text_tower["depth"]
         if blocks > len(header) and not partial:  # a few bytes shall not build hundreds of blocks
             raise ValueError(f"{WEIGHTS} lacks weights for the {blocks} blocks of config.json")
-        _check_header(header, _expected(kind, config), partial)
+        _check_header(header, _expected(kind, config), partial=partial)
     except OSError as error:
         raise _unusable(folder, f"{error.filename}: {error.strerror}") from error
     except ValueError as error:
@@ -124,7 +139,7 @@ def _expected(kind: type[nn.Module], config: CheckpointConfig) -> dict[str, Tens
 
 
 def _check_header(
-    header: dict[str, StoredTensor], expected: dict[str, Tensor], partial: bool
+    header: dict[str, StoredTensor], expected: Mapping[str, Tensor], *, partial: bool
 ) -> None:
     missing = sorted(expected.keys() - header.keys())
     more = sorted(n for n in header.keys() - expected.keys() if not n.startswith(_HEADS))

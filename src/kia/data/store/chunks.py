@@ -138,7 +138,7 @@ class Chunk:
         """
         try:
             open_file(path, follow=False).close()
-            with pa.memory_map(str(path)) as source:
+            with pa.OSFile(str(path)) as source:
                 reader = pa.ipc.open_file(source)
                 about = _About.of(parse_json(str(reader.schema.metadata[b"chunk"], "utf-8")))
                 rows = reader.get_batch(0)
