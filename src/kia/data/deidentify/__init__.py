@@ -1,0 +1,1 @@
+"""Personal details in reports found by rule and replaced, ids hashed with a key."""
