@@ -9,6 +9,8 @@ import typer
 
 from kia.cli.data.options import (
     Annotation,
+    Deidentify,
+    DeidentifyKey,
     Graphs,
     Incomplete,
     Labels,
@@ -60,6 +62,8 @@ def iu_xray(
     workers: Workers = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    deidentify: Deidentify = False,
+    deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare IU X-Ray, with labels, graphs and landmarks of its reports."""
     from kia.data.readers.inputs import Input, ListedInputs
@@ -95,6 +99,18 @@ def iu_xray(
             require_complete(counts, lost, Counter(study.split for study in read))
 
     preparation = Preparation(
-        out, "IU X-Ray", size, resize, labels, graphs, part, workers, overwrite, target, strict
+        out,
+        "IU X-Ray",
+        size,
+        resize,
+        labels,
+        graphs,
+        part,
+        workers,
+        overwrite,
+        target,
+        strict,
+        deidentify,
+        deidentify_key,
     )
     preparation.run(read, {"split": split_record(source)}, check)

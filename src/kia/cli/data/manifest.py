@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from kia.cli.data.options import (
+    Deidentify,
+    DeidentifyKey,
     Graphs,
     Labels,
     Out,
@@ -50,13 +52,26 @@ def manifest(
     workers: Workers = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    deidentify: Deidentify = False,
+    deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare any collection; without reports it serves generation alone."""
     from kia.data.readers.manifest import Manifest
 
     source = split_source(split, ratio, seed)
     preparation = Preparation(
-        out, file.name, size, resize, labels, graphs, part, workers, overwrite, strict=strict
+        out,
+        "manifest" if deidentify else file.name,  # a file may be called after a patient
+        size,
+        resize,
+        labels,
+        graphs,
+        part,
+        workers,
+        overwrite,
+        strict=strict,
+        deidentify=deidentify,
+        deidentify_key=deidentify_key,
     )
     preparation.run(
         lambda: Manifest(file, roots=root or (), split=source), {"split": split_record(source)}

@@ -8,6 +8,8 @@ import typer
 
 from kia.cli.data.options import (
     Annotation,
+    Deidentify,
+    DeidentifyKey,
     Graphs,
     Incomplete,
     Labels,
@@ -73,6 +75,8 @@ def mimic_cxr(
     workers: Workers = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    deidentify: Deidentify = False,
+    deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare MIMIC-CXR-JPG in its official splits, with the labels it comes with."""
     from kia.data.readers.mimic_cxr.studies import MIMICCXR
@@ -80,7 +84,19 @@ def mimic_cxr(
 
     target = section.value if section else default_section(annotation)
     preparation = Preparation(
-        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target, strict
+        out,
+        "MIMIC-CXR-JPG",
+        size,
+        resize,
+        labels,
+        graphs,
+        part,
+        workers,
+        overwrite,
+        target,
+        strict,
+        deidentify,
+        deidentify_key,
     )
     preparation.run(
         lambda: MIMICCXR(

@@ -13,6 +13,7 @@ import typer
 from kia.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.inputs import Input, Inputs
     from kia.data.readers.splits import RandomSplit
     from kia.data.store.dataset import DatasetWriter, PreparedDataset
@@ -67,6 +68,14 @@ Ratio = Annotated[
     str, typer.Option("--ratio", metavar="T:V:T", help="train, val, test of a random split")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="another seed, another random split")]
+Deidentify = Annotated[
+    bool,
+    typer.Option("--deidentify", help="___ for names, dates, numbers in reports; ids hashed"),
+]
+DeidentifyKey = Annotated[
+    Path | None,
+    typer.Option("--deidentify-key", metavar="FILE", help="key of the hashes; not in --out"),
+]
 
 
 def split_source(split: str | None, ratio: str, seed: int) -> "Path | RandomSplit | None":
@@ -107,6 +116,8 @@ class Preparation:
         workers: Processes; None for one a processor.
         overwrite: Replace the data set in `out`.
         strict: Fail at the end if an input was left out.
+        deidentify: Take out of texts and ids what tells whose they are.
+        deidentify_key: File of the key for it.
     """
 
     out: Path
@@ -120,6 +131,8 @@ class Preparation:
     overwrite: bool
     section: str = "report"
     strict: bool = False
+    deidentify: bool = False
+    deidentify_key: Path | None = None
 
     def run(
         self,
@@ -136,12 +149,14 @@ class Preparation:
                 and all inputs once more; may raise.
         """
         from kia.cli.console import err
+        from kia.data.deidentify.privacy import Privacy
         from kia.data.readers.inputs import Part, fingerprint
         from kia.data.store.atomic_folder import refuse_occupied
         from kia.data.store.dataset import DatasetWriter, PreparedDataset
 
         part = None if self.part is None else Part.parse(self.part)
         refuse_occupied(self.out, self.overwrite)  # before the reader takes its time
+        privacy = Privacy.chosen(self.deidentify, self.deidentify_key, self.out)
         inputs = read()
         own = [path for path in (self.labels, self.graphs) if path is not None]
         writer = DatasetWriter(
@@ -151,14 +166,19 @@ class Preparation:
             section=self.section,
             resize=self.resize.value,
             overwrite=self.overwrite,
-            settings={**settings, "labels": bool(self.labels), "graphs": bool(self.graphs)},
-            inputs=fingerprint(inputs, own),
+            settings={
+                **settings,
+                "labels": bool(self.labels),
+                "graphs": bool(self.graphs),
+                **privacy.settings,
+            },
+            inputs=privacy.fingerprint(fingerprint(inputs, own)),
             part=part,
         )
         numbers = range(len(inputs)) if part is None else part.cut(len(inputs))
         with writer:
             try:
-                lost = self._store(inputs, numbers, writer)
+                lost = self._store(inputs, numbers, writer, privacy)
                 check(writer.counts, lost, inputs.read(numbers))
             except BaseException:
                 if writer.done:
@@ -169,12 +189,15 @@ class Preparation:
                 raise
         dataset = PreparedDataset.open(writer.out)
         print_counts(dataset)
+        _print_details(privacy)
         if self.strict and (left_out := dataset.info["rejects"]):
             rejects = dataset.path / "rejects.jsonl"
             raise DataError(f"--strict: {left_out:,} inputs were left out; {rejects} says why")
         return dataset
 
-    def _store(self, inputs: "Inputs", numbers: range, writer: "DatasetWriter") -> "list[Reject]":
+    def _store(
+        self, inputs: "Inputs", numbers: range, writer: "DatasetWriter", privacy: "Privacy"
+    ) -> "list[Reject]":
         from kia.cli.console import err, progress
         from kia.data.annotate import annotated, imported
         from kia.data.prepare import write_studies
@@ -183,15 +206,32 @@ class Preparation:
         workers = self.workers or os.cpu_count() or 1
         if writer.done:
             err.print(f"going on after {writer.done:,} of {len(numbers):,} inputs")
+            privacy.count(inputs.read(numbers[: writer.done]))
         with progress() as bar:
             task = bar.add_task("studies", total=len(numbers), completed=writer.done)
             return write_studies(
                 writer,
                 inputs.read(numbers[writer.done :]),
-                annotate=lambda studies: annotated(studies, labels, graphs, workers=workers),
+                annotate=lambda studies: annotated(
+                    studies, labels, graphs, workers=workers, clean=privacy.clean
+                ),
                 workers=workers,
                 advance=lambda: bar.advance(task),
+                deidentifier=privacy.deidentifier,
             )
+
+
+def _print_details(privacy: "Privacy") -> None:
+    """What was personal in the texts, in numbers."""
+    from kia.cli.console import out, show_warning
+
+    if privacy.deidentifier is not None:
+        out.print(f"replaced by ___: {privacy.details}; ids and names of images are hashed")
+    elif privacy.details.counts:
+        show_warning(
+            f"reports hold what looks personal: {privacy.details}; a tokenizer trained on them "
+            "keeps it, --deidentify takes it out (docs/data.md)"
+        )
 
 
 def print_counts(dataset: "PreparedDataset") -> None:

@@ -12,6 +12,7 @@ _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _NUMBER = r"(?:0?[1-9]|1[0-2])"  # of a month
 _YEAR = r"(?:1[89]|20)\d\d"
 _ORDINAL = rf"{_DAY}(?:st|nd|rd|th)?"
+_TO = r"\s*(?:-|–|to|and|&|through)\s*"
 _NO_DAYS = (
     r"(?!\s*(?:%|[cm]?m\b|views?\b|images?\b|films?\b|ribs?\b|weeks?\b|days?\b|hours?\b|years?\b))"
 )
@@ -19,8 +20,8 @@ _NO_DAYS = (
 _WRITTEN = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"\b{_ORDINAL}\s*(?:-|/|\s|of\s)\s*{_MONTH}(?:\s*[-/,]?\s*(?:{_YEAR}|'?\d\d))?\b",
-        rf"\b{_MONTH}\s*[-/]?\s*{_ORDINAL}(?:\s*[-/,]?\s*{_YEAR}|,?\s+'\d\d)?\b{_NO_DAYS}",
+        rf"\b(?:{_ORDINAL}{_TO})?{_ORDINAL}\s*(?:-|/|\s|of\s)\s*{_MONTH}(?:\s*[-/,]?\s*(?:{_YEAR}|'?\d\d))?\b",
+        rf"\b{_MONTH}\s*[-/]?\s*{_ORDINAL}(?:{_TO}{_ORDINAL}(?![\d/]))?(?:\s*[-/,]?\s*{_YEAR}|,?\s+'\d\d)?\b{_NO_DAYS}",
         rf"\b{_MONTH},?\s*[-/]?\s*(?:of\s+)?(?:{_YEAR}|'\d\d)\b",
         rf"\b{_YEAR}[- ]{_MONTH}[- ]{_DAY}\b",
     )
@@ -31,14 +32,16 @@ _HAS_YEAR = re.compile(_YEAR)
 
 _DIGIT = re.compile(r"\d")
 _BEFORE = r"(?<![\w./-])"
-_AFTER = r"(?![\w/]|[.-]\d)"
+_AFTER = r"(?:(?=T\d\d)|(?![\w/]|[.-]\d))"
 _NUMERIC = [
     re.compile(_BEFORE + pattern + _AFTER)
     for pattern in (
-        rf"{_YEAR}(?P<s>[-./]){_NUMBER}(?P=s){_DAY}(?:(?=T\d\d)|(?!\w))",
+        rf"{_YEAR}(?P<s>[-./]){_NUMBER}(?P=s){_DAY}",
         rf"(?:{_NUMBER}(?P<s>[-./]){_DAY}|{_DAY}(?P<t>[-./]){_NUMBER})(?:(?P=s)|(?P=t)){_YEAR}",
         rf"(?:{_NUMBER}/{_DAY}|{_DAY}/{_NUMBER})/\d\d",
         r"(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])-\d\d",
+        r"(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.\d\d",
+        rf"{_NUMBER}/{_DAY}\s?[-–]\s?{_NUMBER}/{_DAY}/(?:{_YEAR}|\d\d)",
         rf"{_NUMBER}/{_YEAR}",
         rf"{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{{6}})?",
     )
@@ -80,7 +83,7 @@ _AGES = [
         r"\b(?P<x>nonagenarian|centenarian)\b",
     )
 ]
-_AGE_AND_SEX = re.compile(r"(?<![\d.,/-])(?P<x>9\d)(?=[MF]\b(?!\s*\.\d))")
+_AGE_AND_SEX = re.compile(r"(?<![\d.,/-])(?P<x>9\d)(?=(?:\s?/\s?)?[MF]\b|\s?Y(?:/O)?\b|YO[MF]\b)")
 _FEVER = re.compile(r"\b(?:temp\w*|t|febrile|fevers?)\W{1,3}(?:\w+\W+){0,2}$", re.IGNORECASE)
 
 

@@ -6,8 +6,8 @@ A capitalised word alone is no name: reports are full of eponyms, headings and a
 import re
 from collections.abc import Iterator
 
-from kia.data.deidentify.person import Trust, is_name, name_end
-from kia.data.deidentify.spans import Personal
+from kia.data.deidentify.person import Trust, eponyms_in, is_name, name_end
+from kia.data.deidentify.spans import Personal, matches
 from kia.data.deidentify.vocabulary import vocabulary
 
 _PEOPLE = (
@@ -29,16 +29,16 @@ _HOW = (
 )
 _ROLE = rf"(?:\s+(?:the|our|an?))?(?:\s+(?:[a-z]+\s+)?(?:{_PEOPLE})s?,?)?"
 
-_TITLE = re.compile(r"\b(?:D[Rr]s?|Mrs?|Ms|Mx|Messrs|Prof)\b\.?\s+(?=[^\W\d_])")
+_TITLE = re.compile(r"\b(?:D[Rr]s?|Mrs?|Ms|Mx|Messrs|Prof)\b(?:\.\s*|\s+)(?=[^\W\d_])")
 _LOUD_TITLE = re.compile(r"\b(?:MRS?|MS|PROF)\b\.?\s+(?=[A-Z])")
 _LOW_TITLE = re.compile(r"\b(?:drs?|mrs|prof)\.\s+(?P<x>[^\W\d_]+(?:['’-][^\W\d_]+)*)")
-_LONG_TITLE = re.compile(r"\b(?:Miss|Professor|Doctor|Nurse|Sister|Father|Reverend|Sir|Madam)\s+")
+_LONG_TITLE = re.compile(r"\b(?:Miss|Professor|Doctor|Nurse|Reverend|Sir|Madam)\s+")
 _LABEL = re.compile(
     r"\b(?:(?:patient|pt|first|last|family|given|maiden|middle|full)(?:'s)?\s+names?|names?"
     r"|name of (?:the )?patient"
     rf"|(?:[a-z]+\s+)?(?:{_PEOPLE})s?(?:\s+(?:{_PEOPLE}))?(?:\s+name)?"
     rf"|(?:electronically\s+)?(?:{_DONE})(?:\s+(?:and|/)\s+(?:{_DONE}))?\s+by|attn|attention|cc"
-    r"|next of kin|emergency contact|copy to)\s*:\s*",
+    r"|next of kin|emergency contact|copy to|(?:patient|pt)(?=\s*:\s*[^\W\d_]+,\s?[A-Z]))\s*:\s*",
     re.IGNORECASE,
 )
 _LEAD_IN = re.compile(
@@ -46,31 +46,45 @@ _LEAD_IN = re.compile(
     rf"{_HOW}\s+with|(?:communicated|called|relayed|reported|given|phoned|telephoned|conveyed"
     rf"|provided|paged|faxed|sent|transmitted|known|copied|addressed){_HOW}\s+to"
     r"|notified|informed|told|alerted|notifying|informing|updated|advised"
-    rf"|(?:{_DONE})(?:\s+(?:and|/)\s+(?:{_DONE}))?\s+by|attn|attention|next of kin"
+    rf"|(?:{_DONE})(?:\s+(?:and|/)\s+(?:{_DONE}))?(?:\s+on)?(?:\s+[\d/:.-]{{3,20}}){{0,2}}\s+by"
+    r"|attn|attention|next of kin"
     rf"|known as|named|on behalf of|care of){_ROLE}\s+",
     re.IGNORECASE,
 )
 _PERSON = re.compile(rf"\b(?:{_PEOPLE}),?\s+", re.IGNORECASE)
 _RELATIVE = re.compile(rf"\b(?:{_FAMILY})(?:,|\s+named|\s+is|\s*\()?\s*(?<=[\s(])", re.IGNORECASE)
-_PATIENT = re.compile(r"\b(?:[Pp]atient|PATIENT|[Pp]t\.?|for|on)\s+")
+_PATIENT = re.compile(r"\b(?:[Pp]atient|PATIENT|[Pp]t\.?|for|on)(?:\s*:)?\s+")
 _CREDENTIALS = re.compile(
-    r",?\s+(?:M\.?D\b|Ph\.?D\b|D\.O\.|R\.?N\b|N\.?P\b(?!O)|PA-C\b|P\.A\.|APRN\b|CRNP\b|LPN\b|MBBS\b"
+    r"(?<=\w),?\s{1,4}(?:M\.?D\b|Ph\.?D\b|D\.O\.|R\.?N\b|N\.?P\b(?!O)|PA-C\b|P\.A\.|APRN\b|CRNP\b|LPN\b|MBBS\b"
     r"|FRCR\b|FACR\b|DNP\b|R\.?T\.?\s?\(R\)|RRT\b)"
 )
 _BACKWARD = re.compile(
     r"(?:[^\W\d_](?:[^\W\d_]|['’-](?=[^\W\d_]))*\.?\s+){0,4}[^\W\d_][^\W\d_'’-]*$"
 )
 _CAPITALISED = re.compile(r"\b[A-Z][^\W\d_]+(?:['’-][^\W\d_]+)*")
-_AND = re.compile(r"\s*(?:/|&|,?\s+and)\s*(?=[A-Z])")
+_GIVEN_NAME = re.compile(r",\s?([A-Z][^\W\d_]+)(?:\s[A-Z]\b)?")
+_AND = re.compile(r"\s*(?:/|&|,?\s+and|,?\s+(?:M\.?D|D\.?O)\.?,)\s*(?=[A-Z])")
+_DICOM = re.compile(r"(?<!\w)[^\W\d_][^\W\d_'’-]*\^[^\W\d_][^\W_^]*(?:\^[^\W_^]*){0,3}")
 
 
 def find_names(text: str) -> Iterator[Personal]:
     """Names of patients, their families and staff."""
+    for pattern, trust in ((_TITLE, Trust.TITLE), (_LABEL, Trust.LABEL)):
+        for match in pattern.finditer(text):
+            yield from _names_at(text, match.end(), trust)
+    yield from matches(_DICOM, text, "name")
+    yield from _lower_case(text)
+    eponyms = eponyms_in(text)
+    for piece in _likely(text):
+        if not any(start <= piece.start < end for start, end in eponyms):
+            yield piece
+
+
+def _likely(text: str) -> Iterator[Personal]:
+    """Names, if they are no part of an eponym."""
     for pattern, trust in (
-        (_TITLE, Trust.TITLE),
         (_LOUD_TITLE, Trust.KNOWN),
         (_LONG_TITLE, Trust.WEAK),
-        (_LABEL, Trust.LABEL),
         (_LEAD_IN, Trust.WEAK),
         (_PERSON, Trust.WEAK),
         (_RELATIVE, Trust.WEAK),
@@ -78,7 +92,6 @@ def find_names(text: str) -> Iterator[Personal]:
     ):
         for match in pattern.finditer(text):
             yield from _names_at(text, match.end(), trust)
-    yield from _lower_case(text)
     yield from _before_credentials(text)
     yield from _of_lists(text)
 
@@ -129,6 +142,6 @@ def _of_lists(text: str) -> Iterator[Personal]:
             if end > match.end():
                 yield Personal(match.start(), end, "name")
         elif is_name(match[0], Trust.WEAK):
-            given = re.compile(r",\s?([A-Z][^\W\d_]+)(?:\s[A-Z]\b\.?)?").match(text, match.end())
+            given = _GIVEN_NAME.match(text, match.end())
             if given and given[1].lower() in vocabulary().given:
                 yield Personal(match.start(), given.end(), "name")

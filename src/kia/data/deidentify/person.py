@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum
+from functools import cache
 
 from kia.data.deidentify.vocabulary import vocabulary
 
@@ -12,6 +13,8 @@ _PARTICLES = re.compile(
     r"(?=[A-Z])",
     re.IGNORECASE,
 )
+_NEXT = re.compile(r",\s?(?=([A-Z][^\W\d_]+))")
+_SPACE = re.compile(r"[ \t]*(\n?)[ \t]*")
 _MOST_WORDS = 5
 _WRAPPED = 50  # characters before a line break that is none of the writer's
 
@@ -43,7 +46,8 @@ def is_name(word: str, trust: Trust, follows_given: bool = False) -> bool:
         return False
     known = lower in words.surnames or lower in words.given
     if lower in words.roles:
-        return known and not word.isupper() and (trust is Trust.TITLE or follows_given)
+        sure = trust is Trust.TITLE or follows_given
+        return known and sure and not word.isupper()
     if trust is Trust.TITLE:
         return True
     if trust is Trust.KNOWN:
@@ -61,45 +65,40 @@ def name_end(text: str, start: int, trust: Trust) -> int:
         start: The first character of its first word or initial.
         trust: What stands before it.
     """
-    if is_eponym(text, start) and trust not in (Trust.TITLE, Trust.LABEL):
-        return start
-    end, position, words, initials, given = start, start, 0, 0, False
-    for _ in range(_MOST_WORDS):
-        if particles := _PARTICLES.match(text, position):
-            position = particles.end()
+    end, position, given = start, start, False
+    for number in range(_MOST_WORDS):
+        particles = _PARTICLES.match(text, position)  # "van den": what follows is a name
+        position = particles.end() if particles else position
         if initial := _INITIAL.match(text, position):
-            initials += 1
-            if words:
-                end = initial.start() + len(initial[0].rstrip("."))
-            elif trust in (Trust.KNOWN, Trust.GIVEN):
+            if trust in (Trust.KNOWN, Trust.GIVEN):
                 break
+            if end > start or trust is Trust.TITLE:
+                end = initial.start() + len(initial[0].rstrip("."))
             position = _gap(text, initial.end())
             continue
         word = _WORD.match(text, position)
-        if word is None or not is_name(own := _without_s(word[0]), trust, given):
+        own = _without_s(word[0]) if word else ""
+        if not (particles and own) and not is_name(own, trust, given):
             break
-        words += 1
-        end = word.start() + len(own)
-        if end < word.end():
-            break  # "Smith's"
+        end = position + len(own)
         given = own.lower() in vocabulary().given
-        trust = Trust.WEAK if trust in (Trust.TITLE, Trust.KNOWN, Trust.GIVEN) else trust
-        position = _comma(text, end, given, trust) if words == 1 else _gap(text, end)
-        if position == end:
+        trust = trust if trust is Trust.LABEL else Trust.WEAK
+        after = _comma(text, end, given, trust) if number == 0 else _gap(text, end)
+        if after == end:  # also at "Smith's"
             break
-    if not words and initials and trust is Trust.TITLE:
-        return start + 1  # "Dr. B."
-    return end if words else start
+        position = after
+    return end
 
 
-def is_eponym(text: str, start: int) -> bool:
-    """Whether an eponym of several words, as "Ivor Lewis", starts at a place."""
-    ahead = text[start : start + 40].lower()
-    return any(
-        ahead.startswith(name) and not ahead[len(name) : len(name) + 1].isalpha()
-        for name in vocabulary().eponyms
-        if name[0] == ahead[:1] and not name.isalpha()
-    )
+def eponyms_in(text: str) -> list[tuple[int, int]]:
+    """Start and end of the eponyms of several words, as "Ivor Lewis", in a text."""
+    return [match.span() for match in _eponyms().finditer(text)]
+
+
+@cache
+def _eponyms() -> re.Pattern[str]:
+    names = sorted((n for n in vocabulary().eponyms if not n.isalpha()), key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\b", re.IGNORECASE)
 
 
 def _without_s(word: str) -> str:
@@ -108,7 +107,7 @@ def _without_s(word: str) -> str:
 
 def _comma(text: str, end: int, given: bool, trust: Trust) -> int:
     """Where the next word of a name starts: "Smith John" and "Smith, John"; `end` if none can."""
-    follows = re.compile(r",\s?(?=([A-Z][^\W\d_]+))").match(text, end)
+    follows = _NEXT.match(text, end)
     if follows and not given:
         first = follows[1].lower()
         if first in vocabulary().given or (trust is Trust.LABEL and is_name(follows[1], trust)):
@@ -118,7 +117,7 @@ def _comma(text: str, end: int, given: bool, trust: Trust) -> int:
 
 def _gap(text: str, end: int) -> int:
     """The place after the space at `end`, which may be a line that was wrapped; else `end`."""
-    space = re.compile(r"[ \t]*(\n?)[ \t]*").match(text, end)
+    space = _SPACE.match(text, end)
     if space is None or space.end() == end:
         return end
     if space[1] and end - text.rfind("\n", 0, end) < _WRAPPED:

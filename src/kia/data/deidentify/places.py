@@ -27,11 +27,12 @@ _ZIP = re.compile(
 )
 _HOME = re.compile(
     r"\b(?:liv(?:es|ed|ing) (?:in|near)|resid(?:es|ed|ing) (?:in|at)|resident of"
-    r"|moved (?:here )?from|native of|born in|commutes? from|travell?ed from|home in|(?:city|town|county|village) of)"
-    rf"\s+(?P<x>{_CITY}(?:,\s+(?:{_STATES})\b)?)"
+    r"|moved (?:here )?from|native of|born in|commutes? from|travell?ed from|home in"
+    r"|(?:city|town|county|village) of)"
+    rf"\s+(?P<x>{_CITY}(?:,\s+(?:{_STATES})\b)?)|\b(?:in|from|near) (?P<y>{_CITY}, (?:{_STATES}))\b"
 )
 _HOUSE = re.compile(
-    rf"(?P<x>(?:(?:St|Mt)\.\s)?(?P<n>{_WORD}(?:\s(?:of\s|the\s)?{_WORD}){{0,4}})\s"
+    rf"\b(?P<x>(?:(?:St|Mt)\.\s)?(?P<n>{_WORD}(?:\s(?:of\s|the\s)?{_WORD}){{0,4}})\s"
     r"(?:Hospital|Medical Cent(?:er|re)|Clinic|Nursing Home|Nursing Facility|Health Cent(?:er|re)"
     r"|Healthcare|Hospice|Infirmary|Cancer Cent(?:er|re)|Rehabilitation Cent(?:er|re)|Sanatorium"
     r"|Care Home|Imaging Cent(?:er|re)|Surgery Cent(?:er|re)))\b"
@@ -45,8 +46,9 @@ def find_places(text: str) -> Iterator[Personal]:
     for pattern in (_STREET, _BOX, _ZIP_TOWN, _ZIP):
         yield from matches(pattern, text, "place")
     for match in _HOME.finditer(text):
-        if not vocabulary().is_ordinary(match["x"].split()[0].lower()):
-            yield Personal(*match.span("x"), "place")
+        found = "x" if match["x"] else "y"
+        if not vocabulary().is_ordinary(match[found].replace(",", "").split()[0].lower()):
+            yield Personal(*match.span(found), "place")
     for match in _HOUSE.finditer(text):
         yield from _house(match)
 

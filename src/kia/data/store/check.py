@@ -35,7 +35,7 @@ def check_dataset(
         "median_words", "max_words", "repeated_reports", "reports_in_train"}}, "labels":
         {observation: {"present", "absent", "uncertain", "silent"}}, "same_images": [[{"id",
         "view", "split"}]], "patients_in_two_splits", "images_in_two_splits", "blank_images",
-        "rejects", "hash", "source", "image_size", "knowledge": {split: counts of
+        "rejects", "hash", "source", "deidentified", "image_size", "knowledge": {split: counts of
         `KnowledgeCoverage`}}. A repeated report is word for word that of another study in its
         split; same images are equal in every pixel; a blank one has one grey value.
 
@@ -55,6 +55,7 @@ def check_dataset(
     same = [[_image(dataset, *place) for place in places] for places in found.same.values()]
     return {
         "source": dataset.info["source"],
+        "deidentified": bool(dataset.info.get("settings", {}).get("deidentified")),
         "image_size": dataset.image_size,
         "hash": dataset.info["content_hash"],
         "rejects": dataset.info["rejects"],
