@@ -63,6 +63,13 @@ _DAY_AND_MONTH = re.compile(  # 9/27, without a year: only where the words aroun
     r"|screws?|leads?|wires?|samples?|systolic|diastolic|murmur|way|thirds?|posterior|anterior)\b)",
     re.IGNORECASE,
 )
+_COMPARED = re.compile(  # also behind words: "Comparison: Chest x-ray 6/8"
+    rf"\bcomparison:[^.\d]{{0,40}}\s(?P<x>{_NUMBER}/{_DAY})(?![\w/]|[.-]\d|\s*(?:of|ribs?)\b)",
+    re.IGNORECASE,
+)
+_YEAR_GONE = re.compile(  # 11/7/XXXX: half a date was left by whoever replaced the year
+    r"(?<![\w./-])\d{1,2}\s?[-/]\s?\d{1,3}(?=\s?[-/]\s?(?:[Xx]{2,}|_{2,}))"
+)
 _MONTH_ALONE = re.compile(
     r"\b(?:[Ii]n|[Ss]ince|[Ff]rom|[Uu]ntil|[Bb]y|[Dd]uring|[Ll]ast|[Ee]arly|[Ll]ate|[Mm]id)[- ]"
     r"(?P<x>January|February|March|April|May|June|July|August|September|October|November|December)"
@@ -101,7 +108,8 @@ def find_dates(text: str) -> Iterator[Personal]:
             before = text[max(0, match.start() - 40) : match.start()]
             if not _COUNTED.search(before) and not _COUNTED_AFTER.match(text, match.end()):
                 yield Personal(*match.span(), "date")
-    yield from matches(_DAY_AND_MONTH, text, "date")
+    for pattern in (_DAY_AND_MONTH, _COMPARED, _YEAR_GONE):
+        yield from matches(pattern, text, "date")
 
 
 def find_ages(text: str) -> Iterator[Personal]:

@@ -55,7 +55,7 @@ _PERSON = re.compile(rf"\b(?:{_PEOPLE}),?\s+", re.IGNORECASE)
 _RELATIVE = re.compile(rf"\b(?:{_FAMILY})(?:,|\s+named|\s+is|\s*\()?\s*(?<=[\s(])", re.IGNORECASE)
 _PATIENT = re.compile(r"\b(?:[Pp]atient|PATIENT|[Pp]t\.?|for|on)(?:\s*:)?\s+")
 _CREDENTIALS = re.compile(
-    r"(?<=\w),?\s{1,4}(?:M\.?D\b|Ph\.?D\b|D\.O\.|R\.?N\b|N\.?P\b(?!O)|PA-C\b|P\.A\.|APRN\b|CRNP\b|LPN\b|MBBS\b"
+    r"(?<=[\w.]),?\s{1,4}(?:M\.?D\b|Ph\.?D\b|D\.O\.|R\.?N\b|N\.?P\b(?!O)|PA-C\b|P\.A\.|APRN\b|CRNP\b|LPN\b|MBBS\b"
     r"|FRCR\b|FACR\b|DNP\b|R\.?T\.?\s?\(R\)|RRT\b)"
 )
 _BACKWARD = re.compile(
