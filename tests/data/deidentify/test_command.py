@@ -76,6 +76,21 @@ def collection(tmp_path) -> Collection:
     return Collection(tmp_path)
 
 
+def interrupt(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preparation that Ctrl-C ends after six images; some chunks are finished."""
+    monkeypatch.setattr(store_writer, "CHUNK_INPUTS", 4)
+    append, left = npy_writer.NpyWriter.append, iter(range(6))
+
+    def fail(self, rows):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        append(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(npy_writer.NpyWriter, "append", fail)
+        assert collection.prepare() == 130
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
@@ -176,16 +191,7 @@ def test_interrupted_it_goes_on_and_ends_bit_for_bit_the_same(collection, monkey
     monkeypatch.setattr(store_writer, "CHUNK_INPUTS", 4)
     assert collection.prepare(out=whole) == 0
     told = capfd.readouterr().out
-    append, left = npy_writer.NpyWriter.append, iter(range(6))
-
-    def fail(self, rows):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        append(self, rows)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(npy_writer.NpyWriter, "append", fail)
-        assert collection.prepare() == 130
+    interrupt(collection, monkeypatch)
     unfinished = collection.folder / ".set.preparing"
     for path in unfinished.rglob("*"):
         if path.is_file():
@@ -197,17 +203,7 @@ def test_interrupted_it_goes_on_and_ends_bit_for_bit_the_same(collection, monkey
 
 
 def test_another_key_does_not_go_on_with_the_ids_of_the_first(collection, monkeypatch, capfd):
-    monkeypatch.setattr(store_writer, "CHUNK_INPUTS", 4)
-    append, left = npy_writer.NpyWriter.append, iter(range(6))
-
-    def fail(self, rows):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        append(self, rows)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(npy_writer.NpyWriter, "append", fail)
-        collection.prepare()
+    interrupt(collection, monkeypatch)
     (collection.folder / "kia.key").write_text(secrets.token_hex(32))
     assert collection.prepare() == 1
     assert "or other ids" in capfd.readouterr().err

@@ -66,6 +66,7 @@ def iu_xray(
     deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare IU X-Ray, with labels, graphs and landmarks of its reports."""
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.inputs import Input, ListedInputs
     from kia.data.readers.iu_xray.studies import (
         chosen_section,
@@ -99,18 +100,7 @@ def iu_xray(
             require_complete(counts, lost, Counter(study.split for study in read))
 
     preparation = Preparation(
-        out,
-        "IU X-Ray",
-        size,
-        resize,
-        labels,
-        graphs,
-        part,
-        workers,
-        overwrite,
-        target,
-        strict,
-        deidentify,
-        deidentify_key,
+        out, "IU X-Ray", size, resize, labels, graphs, part, workers, overwrite, target, strict
     )
-    preparation.run(read, {"split": split_record(source)}, check)
+    privacy = Privacy.chosen(deidentify, deidentify_key, out)
+    preparation.run(read, {"split": split_record(source)}, check, privacy)

@@ -56,23 +56,17 @@ def manifest(
     deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare any collection; without reports it serves generation alone."""
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.manifest import Manifest
 
     source = split_source(split, ratio, seed)
+    privacy = Privacy.chosen(deidentify, deidentify_key, out)
+    name = "manifest" if deidentify else file.name  # a file may be called after a patient
     preparation = Preparation(
-        out,
-        "manifest" if deidentify else file.name,  # a file may be called after a patient
-        size,
-        resize,
-        labels,
-        graphs,
-        part,
-        workers,
-        overwrite,
-        strict=strict,
-        deidentify=deidentify,
-        deidentify_key=deidentify_key,
+        out, name, size, resize, labels, graphs, part, workers, overwrite, strict=strict
     )
     preparation.run(
-        lambda: Manifest(file, roots=root or (), split=source), {"split": split_record(source)}
+        lambda: Manifest(file, roots=root or (), split=source),
+        {"split": split_record(source)},
+        privacy=privacy,
     )

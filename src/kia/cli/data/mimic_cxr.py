@@ -79,24 +79,13 @@ def mimic_cxr(
     deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare MIMIC-CXR-JPG in its official splits, with the labels it comes with."""
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.mimic_cxr.studies import MIMICCXR
     from kia.data.reports import default_section
 
     target = section.value if section else default_section(annotation)
     preparation = Preparation(
-        out,
-        "MIMIC-CXR-JPG",
-        size,
-        resize,
-        labels,
-        graphs,
-        part,
-        workers,
-        overwrite,
-        target,
-        strict,
-        deidentify,
-        deidentify_key,
+        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target, strict
     )
     preparation.run(
         lambda: MIMICCXR(
@@ -111,4 +100,5 @@ def mimic_cxr(
             complete=not incomplete,
         ),
         {"samples": samples.value, "views": views.value, "annotation": annotation is not None},
+        privacy=Privacy.chosen(deidentify, deidentify_key, out),
     )

@@ -116,8 +116,6 @@ class Preparation:
         workers: Processes; None for one a processor.
         overwrite: Replace the data set in `out`.
         strict: Fail at the end if an input was left out.
-        deidentify: Take out of texts and ids what tells whose they are.
-        deidentify_key: File of the key for it.
     """
 
     out: Path
@@ -131,14 +129,13 @@ class Preparation:
     overwrite: bool
     section: str = "report"
     strict: bool = False
-    deidentify: bool = False
-    deidentify_key: Path | None = None
 
     def run(
         self,
         read: "Callable[[], Inputs]",
         settings: Mapping[str, Any],
         check: "Callable[[Counter[str], list[Reject], Iterable[Input]], None]" = lambda *_: None,
+        privacy: "Privacy | None" = None,
     ) -> "PreparedDataset":
         """Decodes, annotates and stores studies with a progress bar; prints the counts.
 
@@ -147,6 +144,7 @@ class Preparation:
             settings: What else decides the content.
             check: Called at the end with the studies by split, those that no image is left of,
                 and all inputs once more; may raise.
+            privacy: What to do about personal details; without it they are counted.
         """
         from kia.cli.console import err
         from kia.data.deidentify.privacy import Privacy
@@ -156,7 +154,7 @@ class Preparation:
 
         part = None if self.part is None else Part.parse(self.part)
         refuse_occupied(self.out, self.overwrite)  # before the reader takes its time
-        privacy = Privacy.chosen(self.deidentify, self.deidentify_key, self.out)
+        privacy = privacy or Privacy()
         inputs = read()
         own = [path for path in (self.labels, self.graphs) if path is not None]
         writer = DatasetWriter(
