@@ -25,6 +25,7 @@ ORDER = [
     {"generation", "readable"},
     {"agreement", "matching"},
     {"candidates"},
+    {"predictions"},
     {"ablations", "explain", "hub", "training"},
     {"bench", "serving"},
     {"cli"},
