@@ -145,7 +145,9 @@ class ContrastiveConfig(Part):
     """Image-report contrastive learning (Paper: Sec. 3.3, Eq. 6; details from ALBEF)."""
 
     weight: float = Field(1.0, ge=0, description="λ3 of Eq. 9; 0 switches the task off")
-    queue_length: int = Field(1024, gt=0, description="length Q of the queues, studies; half an epoch at most")
+    queue_length: int = Field(
+        1024, gt=0, description="length Q of the queues, studies; half an epoch at most"
+    )
     momentum: float = Field(0.995, ge=0, lt=1, description="EMA coefficient")
     temperature: float = Field(0.07, gt=0, description="initial τ; learnt, kept in 0.001 to 0.5")
     soft_targets: float = Field(
