@@ -88,11 +88,13 @@ class EncodedReport:
         text: What was read: white space is single, words beyond the limit are cut.
         ids: Of the word pieces, without special tokens.
         spans: First character of each piece in `text`, and the one after its last.
+        whole: Whether nothing was cut.
     """
 
     text: str
     ids: list[int]
     spans: list[tuple[int, int]]
+    whole: bool = True
 
 
 class KIAProcessor:
@@ -166,14 +168,19 @@ class KIAProcessor:
         self, reports: Sequence[str], *, max_words: int, max_tokens: int
     ) -> list[EncodedReport]:
         """What `encode` gives, with the place of each word piece in the text that was read."""
-        cut = [" ".join(report.split()[:max_words]) for report in reports]
+        words = [report.split() for report in reports]
+        cut = [" ".join(each[:max_words]) for each in words]
         if not cut:
             return []
+        encoded = self.word_pieces.encode_batch(cut, add_special_tokens=False)
         return [
-            EncodedReport(text, encoded.ids[:max_tokens], encoded.offsets[:max_tokens])
-            for text, encoded in zip(
-                cut, self.word_pieces.encode_batch(cut, add_special_tokens=False), strict=True
+            EncodedReport(
+                text,
+                one.ids[:max_tokens],
+                one.offsets[:max_tokens],
+                whole=len(each) <= max_words and len(one.ids) <= max_tokens,
             )
+            for each, text, one in zip(words, cut, encoded, strict=True)
         ]
 
     def decode(self, token_ids: Tensor) -> list[str]:
