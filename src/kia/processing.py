@@ -20,6 +20,7 @@ from kia.imaging.reading import read_doubtful, read_image
 from kia.imaging.resize import Resize, resize_square
 from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
+from kia.spacing import closed_up
 from kia.studies import VIEWS, View
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class KIAProcessor:
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""
         end = self.token_id("[SEP]")
         rows = [row[: row.index(end)] if end in row else row for row in token_ids.tolist()]
-        return [_closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
+        return [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
 
     batch_decode = decode  # transformers' name for it
 
@@ -349,17 +350,6 @@ _SPECIAL = {
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-# as transformers closes spaces up, in its order
-_SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
-
-
-def _closed_up(text: str) -> str:
-    """Decoded word pieces without the spaces that English does not have."""
-    for spaced in _SPACES:
-        text = text.replace(spaced, spaced.strip())
-    return text
 
 
 PROCESSOR_FILES = (
