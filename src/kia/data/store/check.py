@@ -39,8 +39,8 @@ def check_dataset(
         "view", "split"}]], "short_reports": {text: count}, "patients_in_two_splits",
         "images_in_two_splits", "blank_images", "rejects", "hash", "source", "image_size",
         "knowledge": {split: counts of `KnowledgeCoverage`}}. A repeated report is word for word
-        that of another study in its split; a short one has fewer than `FEWEST_WORDS` words, the most frequent first; same images
-        are equal in every pixel; a blank one has one grey value.
+        that of another study in its split; a short one has fewer than `FEWEST_WORDS` words, the
+        most frequent first; same images are equal in every pixel; a blank one has one grey value.
 
     Raises:
         DataError: The content is not what was prepared; names the first study that differs.
