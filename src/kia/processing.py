@@ -20,6 +20,7 @@ from kia.imaging.reading import read_doubtful, read_image
 from kia.imaging.resize import Resize, resize_square
 from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
+from kia.spacing import closed_up
 from kia.studies import VIEWS, View
 
 if TYPE_CHECKING:
@@ -88,11 +89,13 @@ class EncodedReport:
         text: What was read: white space is single, words beyond the limit are cut.
         ids: Of the word pieces, without special tokens.
         spans: First character of each piece in `text`, and the one after its last.
+        whole: Whether nothing was cut.
     """
 
     text: str
     ids: list[int]
     spans: list[tuple[int, int]]
+    whole: bool = True
 
 
 class KIAProcessor:
@@ -166,21 +169,26 @@ class KIAProcessor:
         self, reports: Sequence[str], *, max_words: int, max_tokens: int
     ) -> list[EncodedReport]:
         """What `encode` gives, with the place of each word piece in the text that was read."""
-        cut = [" ".join(report.split()[:max_words]) for report in reports]
+        words = [report.split() for report in reports]
+        cut = [" ".join(each[:max_words]) for each in words]
         if not cut:
             return []
+        encoded = self.word_pieces.encode_batch(cut, add_special_tokens=False)
         return [
-            EncodedReport(text, encoded.ids[:max_tokens], encoded.offsets[:max_tokens])
-            for text, encoded in zip(
-                cut, self.word_pieces.encode_batch(cut, add_special_tokens=False), strict=True
+            EncodedReport(
+                text,
+                one.ids[:max_tokens],
+                one.offsets[:max_tokens],
+                whole=len(each) <= max_words and len(one.ids) <= max_tokens,
             )
+            for each, text, one in zip(words, cut, encoded, strict=True)
         ]
 
     def decode(self, token_ids: Tensor) -> list[str]:
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""
         end = self.token_id("[SEP]")
         rows = [row[: row.index(end)] if end in row else row for row in token_ids.tolist()]
-        return [_closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
+        return [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
 
     batch_decode = decode  # transformers' name for it
 
@@ -342,17 +350,6 @@ _SPECIAL = {
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-# as transformers closes spaces up, in its order
-_SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
-
-
-def _closed_up(text: str) -> str:
-    """Decoded word pieces without the spaces that English does not have."""
-    for spaced in _SPACES:
-        text = text.replace(spaced, spaced.strip())
-    return text
 
 
 PROCESSOR_FILES = (

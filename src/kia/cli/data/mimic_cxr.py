@@ -41,6 +41,13 @@ class ViewChoice(StrEnum):
     lateral = "lateral"
 
 
+class SectionRules(StrEnum):
+    """Whose rules split a report into sections."""
+
+    kia = "kia"
+    authors = "authors"
+
+
 Root = Annotated[
     Path, typer.Argument(metavar="DIR", help="MIMIC-CXR-JPG: files/p10 … and the tables")
 ]
@@ -50,6 +57,10 @@ Reports = Annotated[
 ]
 Sectioned = Annotated[
     Path | None, typer.Option("--sectioned", help="mimic_cxr_sectioned.csv, for the .txt")
+]
+Sections = Annotated[
+    SectionRules,
+    typer.Option("--sections", help="split reports by kia's rules, or as the authors' code does"),
 ]
 Samples = Annotated[
     SampleChoice, typer.Option("--samples", help="an image (as R2Gen) or a study a sample")
@@ -66,6 +77,7 @@ def mimic_cxr(
     samples: Samples = SampleChoice.image,
     views: Views = ViewChoice.all,
     section: Target = None,
+    sections: Sections = SectionRules.kia,
     size: Size = 256,
     resize: Resize = ResizeMode.squash,
     incomplete: Incomplete = False,
@@ -96,9 +108,15 @@ def mimic_cxr(
             samples=samples.value,
             views=views.value,
             section=target,
+            sections=sections.value,
             own_labels=labels is None,
             complete=not incomplete,
         ),
-        {"samples": samples.value, "views": views.value, "annotation": annotation is not None},
+        {
+            "samples": samples.value,
+            "views": views.value,
+            "annotation": annotation is not None,
+            "sections": sections.value,
+        },
         privacy=Privacy.chosen(deidentify, deidentify_key, out),
     )
