@@ -12,6 +12,7 @@ from typing import TypeVar
 from kia.data.prepare import leave_with_parent, ordered_map
 from kia.errors import DataError
 from kia.knowledge import chexpert
+from kia.knowledge.alignment import part_about
 from kia.knowledge.atlas.landmarks import mentioned_landmarks
 from kia.knowledge.graphs.rules import extract_graphs
 from kia.knowledge.labels.rules import label_reports
@@ -69,7 +70,7 @@ def _with_files(
     if labels is not None and study.labels is None:
         study = replace(study, labels=labels.get(study.id))
     if graphs is not None and study.id in graphs:
-        study = replace(study, graph=graphs[study.id].to_record())
+        study = replace(study, graph=part_about(graphs[study.id], study.report).to_record())
     return study
 
 
