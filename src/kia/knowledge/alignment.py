@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 from kia.knowledge.radgraph import ReportGraph, token_spans
 
@@ -96,7 +97,7 @@ def _with_gaps(
 ) -> list[int]:
     """Tokens that are in the text, and those between them that it spells in other words."""
     kept = [here[0]]
-    for before, after in zip(here, here[1:], strict=False):
+    for before, after in pairwise(here):
         left, right = spans[before], spans[after]
         assert left is not None and right is not None  # they are here
         instead = len(_WORD.findall(text[left[1] : right[0]]))
