@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
     {"errors", "installed", "studies"},
-    {"config", "imaging"},
+    {"config", "imaging", "tables"},
     {"knowledge"},
     {"models", "phantoms"},
     {"processing"},
@@ -46,6 +46,7 @@ FORBIDDEN = {
     "config": {"torch", "transformers"},
     "imaging": {"torch", "transformers"},
     "phantoms": {"torch", "transformers"},
+    "tables": {"torch", "transformers"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 NOWHERE = {*PICKLES, "torchvision", "timm", "hydra"}
