@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
     {"errors", "ids", "installed", "studies"},
-    {"config", "imaging"},
+    {"config", "imaging", "tables"},
     {"knowledge"},
     {"models", "phantoms"},
     {"processing"},
@@ -47,6 +47,7 @@ FORBIDDEN = {
     "config": {"torch", "transformers"},
     "imaging": {"torch", "transformers"},
     "phantoms": {"torch", "transformers"},
+    "tables": {"torch", "transformers"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 NOWHERE = {*PICKLES, "torchvision", "timm", "hydra"}
