@@ -65,6 +65,13 @@ def test_what_would_fit_twice_fits_nowhere():
     assert match_ids(["c/0.png"], ["a/0.png", "b/0.png"]).pairs == {}
 
 
+def test_several_that_fit_count_if_they_say_the_same():
+    assert joined(["s5"], {"5": "train", "005": "train"}) == {"s5": "train"}
+    assert joined(["s5"], {"5": "train", "005": "test"}) == {}
+    images = {"CXR7_IM-2-1001": "val", "CXR7_IM-2-2001": "val"}
+    assert joined(["CXR7_IM-2"], images) == {"CXR7_IM-2": "val"}
+
+
 def test_images_share_what_is_said_of_their_study():
     studies = {DICOM: "50414267", OTHER: "50414267"}
     assert joined([DICOM, OTHER], {"s50414267": 1}, studies) == {DICOM: 1, OTHER: 1}
@@ -75,15 +82,13 @@ def test_images_share_what_is_said_of_their_study():
 
 def test_a_line_says_how_many_matched_and_what_would_help():
     line = match_ids(["s1", "s2"], ["1", "7"]).line("studies", "labels.csv")
-    assert line == (
-        "1 of 2 studies are in labels.csv: no match for 's2'; labels.csv has ids such as '7'"
-    )
+    assert line == ("1 of 2 studies are in labels.csv: none for 's2', while it has '7'")
     assert match_ids(["s1"], ["1"]).line("studies", "l.csv") == "1 of 1 studies are in l.csv"
     line = match_ids([DICOM], ["50414267"]).line("studies", "labels.csv")
     assert line.endswith(
         "(--metadata mimic-cxr-2.0.0-metadata.csv.gz tells the study of each dicom_id)"
     )
-    assert "--reports" in match_ids(["a", "b"], ["0", "1"]).line("studies", "graphs.json")
+    assert "--label-reports" in match_ids(["a", "b"], ["0", "1"]).line("studies", "graphs.json")
     assert hint_for(["a"], ["b"]) == ""
 
 

@@ -57,16 +57,16 @@ class Matched:
         share = f"{len(self.pairs)} of {len(self.wanted)} {wanted} are in {given}"
         if not self.missing:
             return share
-        example = f"no match for {shown(self.missing[0])}"
+        example = f"none for {shown(self.missing[0])}"
         if self.unused or self.given:
-            example += f"; {given} has ids such as {shown((self.unused or self.given)[0])}"
+            example += f", while it has {shown((self.unused or self.given)[0])}"
         hint = hint_for(self.missing, self.unused or self.given)
         return f"{share}: {example}{f' ({hint})' if hint else ''}"
 
 
 def match_ids(
     wanted: Iterable[str],
-    given: Iterable[str],
+    given: Iterable[str] | Mapping[str, object],
     studies: Mapping[str, str] | None = None,
     *,
     one_to_one: bool = False,
@@ -74,20 +74,22 @@ def match_ids(
     """Finds for each wanted id the given one that means the same study.
 
     The same text comes first; then the same without folders, endings and letters before a number,
-    where only one given id fits. "s5" and "CXR5" are not the same.
+    where only one given id fits, or all that fit have the same value. "s5" and "CXR5" are not the
+    same.
 
     Args:
         wanted: Of the data set, or of the references.
-        given: Of labels, graphs, a split or predictions.
+        given: Of labels, graphs, a split or predictions; with their values, if they have any.
         studies: dicom_id → study id, from MIMIC-CXR's metadata; also used for the given ids.
         one_to_one: Two wanted ids may not share a given one, as the images of a study share its
             labels.
     """
+    values = given if isinstance(given, Mapping) and not one_to_one else {}
     wanted, given = list(dict.fromkeys(wanted)), list(dict.fromkeys(given))
     known = set(given)
     pairs = {name: name for name in wanted if name in known}
     if len(pairs) < len(wanted):
-        index = _Index(given, studies or {})
+        index = _Index(given, studies or {}, values)
         left = [name for name in wanted if name not in pairs]
         found = {name: other for name in left if (other := index.find(name)) is not None}
         if one_to_one:
@@ -115,7 +117,7 @@ def hint_for(wanted: Collection[str], given: Collection[str]) -> str:
             else ""
         )
     if _are_rows(given) and not _are_rows(wanted):
-        return "are they row numbers? --reports names the table whose rows they are"
+        return "are they row numbers? --label-reports names the table whose rows they are"
     return ""
 
 
@@ -135,6 +137,7 @@ class _Index:
 
     given: Sequence[str]
     studies: Mapping[str, str]
+    values: Mapping[str, object]
     by_form: dict[str, list[tuple[str, str]]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,16 +147,23 @@ class _Index:
                 self.by_form.setdefault(rest, []).append((letters, name))
 
     def find(self, name: str) -> str | None:
-        """The only given id that fits; None if there is none, or more than one."""
+        """The given id that fits; None if there is none, or more than one."""
         for letters, rest in self._forms(name):
             fit = {
-                other
+                other: None
                 for theirs, other in self.by_form.get(rest, ())
                 if letters == theirs or not (letters and theirs)
             }
             if fit:
-                return fit.pop() if len(fit) == 1 else None
+                return next(iter(fit)) if self._is_one(list(fit)) else None
         return None
+
+    def _is_one(self, names: Sequence[str]) -> bool:
+        first = names[0]
+        return len(names) == 1 or (
+            first in self.values
+            and all(self.values.get(name) == self.values[first] for name in names)
+        )
 
     def _forms(self, name: str) -> list[_Form]:
         found = _forms(name)

@@ -10,6 +10,7 @@ from kia.data.readers.annotation import read_annotation
 from kia.data.readers.splits import RandomSplit, read_split, split_named
 from kia.data.tables import read_table
 from kia.errors import DataError, ImageError, UsageError
+from kia.ids import match_ids
 from kia.imaging.paths import ImageRoots
 from kia.imaging.views import view_at, view_named
 from kia.imaging.workers import Reject
@@ -34,6 +35,7 @@ class Manifest:
 
     Attributes:
         ids: Of the studies.
+        studies: {}: the manifest does not say which ids are images of one study.
         files: The manifest, and the file of splits.
 
     Raises:
@@ -65,6 +67,7 @@ class Manifest:
         if not patients:
             raise DataError(f"{path}: holds no study")
         self.ids = list(patients)
+        self.studies: Mapping[str, str] = {}
         self._splits = self._assign(patients, splits, split)
         self.files = [file for file in (path, split) if isinstance(file, Path) and file.is_file()]
 
@@ -98,9 +101,10 @@ class Manifest:
             return dict.fromkeys(patients, "test")
         if isinstance(split, Path):
             given = read_split(split)
-            if not given.keys() & patients.keys():
-                raise DataError(f"{split}: none of its ids is a study of {self.path}")
-            return given
+            matched = match_ids(patients, given)
+            if not matched.pairs:
+                raise DataError(matched.line(f"studies of {self.path}", str(split)))
+            return {name: given[other] for name, other in matched.pairs.items()}
         by_patient = splits if split is None else split.draw(patients.values())
         if not by_patient:
             raise UsageError(f"{self.path}: no column split; add one, or --split random or a file")
