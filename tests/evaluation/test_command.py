@@ -106,7 +106,7 @@ def test_the_constant_is_not_chosen_on_what_is_scored(
         (("--references", "r", "--json", "."), "--json . is a folder; name a file", 2),
         (("--references", "r", "--html", "."), "--html . is a folder; name a file", 2),
         (("--references", "r", "--with", "spice"), "kia knows radgraph, chexbert, radeval", 2),
-        (("--references", "absent.jsonl"), "cannot read absent.jsonl", 1),
+        (("--references", "absent.jsonl"), "absent.jsonl: no such file", 1),
         (("--data", "absent"), "no such data set", 1),
     ],
 )

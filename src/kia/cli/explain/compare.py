@@ -197,7 +197,7 @@ def _write_page(
     systems: Mapping[str, Reports],
     data: Path | None,
 ) -> None:
-    from kia.cli.evaluate.inputs import study_images
+    from kia.evaluation.prepared import study_images
     from kia.explain.comparison.page import compared_block, comparison_page
 
     views = study_images(data) if data else lambda id: []
