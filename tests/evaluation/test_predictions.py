@@ -31,7 +31,10 @@ def test_other_keys_empty_lines_number_ids_and_a_byte_order_mark_are_fine(tmp_pa
         ("\n \n", "preds.jsonl: has no row"),
         (f"{GOOD}\nnonsense", r"line 2: not JSON \(Expecting value\)"),
         (f"{GOOD}\n[1]", "line 2: not a JSON object"),
-        ('{"id": "1"}', r"has no column report, .*; it has  \(--report-column names yours\)"),
+        (
+            '{"id": "1"}',
+            r"has no column report, .*; it has nothing but ids \(--report-column names yours\)",
+        ),
         (f'{GOOD}\n{{"report": "1"}}', "line 2: the id is missing"),
         (f'{GOOD}\n{{"id": null, "report": "a"}}', "line 2: the id is missing"),
         ('{"id": true, "report": "a"}', "line 1: an id is a text or a whole number"),

@@ -36,8 +36,8 @@ class Setup:
         reference_labels: File of labels of the references.
         graphs: File of graphs of the reports, instead of kia's extractor.
         reference_graphs: File of graphs of the references.
-        label_reports: The table that labels or graphs without ids were made from; by default the
-            reports themselves.
+        label_reports: The table that `labels` or `graphs` without ids were made from; by default
+            the reports themselves. Those of the references are in the order of the references.
         metadata: MIMIC-CXR's table of dicom_ids and their studies.
         choice: Columns by the user's names.
         dataset: Cleaning, vocabulary and cut of "iu" or "mimic".
@@ -151,9 +151,7 @@ def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
     table = None if setup.label_reports is None else read_given(setup.label_reports, "references")
     files = (setup.labels, setup.graphs, table)
     systems = [system_on_references(one, truth, studies, *files) for one in given]
-    labels, graphs = annotations_of(
-        truth, studies, setup.reference_labels, setup.reference_graphs, table
-    )
+    labels, graphs = annotations_of(truth, studies, setup.reference_labels, setup.reference_graphs)
     other = None
     if setup.against is not None:
         theirs = read_given(setup.against, "predictions", choice)
@@ -175,7 +173,7 @@ def _references(setup: Setup, first: Given) -> tuple[Given, References, Mapping[
             setup.choice,
             split=setup.split,
             report_column=setup.choice.reference_column,
-            headed=are_headed(first.reports.values()),
+            headed=are_headed(list(first.reports.values())),
         )
         truth = read_given(setup.references, "references", choice)
     elif first.references is not None:

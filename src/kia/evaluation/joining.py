@@ -1,6 +1,6 @@
 """Puts generated reports, labels and graphs on the ids of the references (`kia.ids`)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,17 +57,14 @@ def annotations_of(
     studies: Mapping[str, str],
     labels: Path | None,
     graphs: Path | None,
-    table: Given | None = None,
 ) -> tuple[dict[str, Labels] | None, dict[str, ReportGraph] | None]:
     """Labels and graphs of the references from files; arguments as in `system_on_references`."""
     names: dict[str, str] = {}
     known = names, references.reports, studies
-    found = (
-        None if labels is None else _on_ids(_labels(labels, table or references), labels, *known)
-    )
+    found = None if labels is None else _on_ids(_labels(labels, references), labels, *known)
     if graphs is None:
         return found, None
-    records = _on_ids(_records(graphs, table or references), graphs, *known)
+    records = _on_ids(_records(graphs, references), graphs, *known)
     return found, _graphs(records, graphs, references.reports)
 
 
@@ -75,8 +72,10 @@ def _new_names(given: Given, references: Given, studies: Mapping[str, str]) -> d
     """Id of a report → id of the reference that it is for."""
     ours, theirs = list(given.reports), list(references.reports)
     if given.has_ids and references.has_ids:
-        pairs = match_ids(theirs, ours, studies, one_to_one=True).pairs
-        return {other: name for name, other in pairs.items()}
+        matched = match_ids(theirs, ours, studies, one_to_one=True)
+        if not matched.pairs and (hint := _better_column(given, theirs, studies)):
+            raise DataError(matched.line(f"studies of {references.name}", given.name, hint))
+        return {other: name for name, other in matched.pairs.items()}
     if given.has_ids == references.has_ids:
         return {}  # rows on both sides
     if len(ours) != len(theirs):
@@ -88,6 +87,17 @@ def _new_names(given: Given, references: Given, studies: Mapping[str, str]) -> d
     without = references if given.has_ids else given
     note(f"{without.name} has no ids: its {len(ours)} rows are taken in the order of the studies")
     return dict(zip(ours, theirs, strict=True))
+
+
+def _better_column(given: Given, wanted: Iterable[str], studies: Mapping[str, str]) -> str:
+    """A column of a file that has the ids in place of that which was read; "" if none has."""
+    wanted = list(wanted)
+    found = {
+        name: len(match_ids(wanted, values.values(), studies).pairs)
+        for name, values in given.columns.items()
+    }
+    best = max(found, key=lambda name: found[name], default="")
+    return f"--id-column {best} has {found[best]} of them" if best and found[best] else ""
 
 
 def _labels(path: Path, table: Given) -> Mapping[str, Labels]:

@@ -3,8 +3,7 @@
 A study has an id and a report; further columns (view, sex, age …) may split the results.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,24 +11,14 @@ import numpy as np
 
 from kia.errors import DataError
 from kia.evaluation.coverage import first_ids
-from kia.evaluation.reports.columns import (
-    Choice,
-    Role,
-    no_text_column,
-    put_together,
-    reference_beside,
-    report_text,
-    rexrank_text,
-    text_column,
-)
+from kia.evaluation.reports.columns import Choice, Role, are_headed, reference_beside, source_of
 from kia.evaluation.reports.files import file_entries
 from kia.evaluation.reports.forms import Entry
+from kia.ids import match_ids
 from kia.tables.notes import note
 
 TRAIN_EMBEDDINGS = "train-embeddings.npy"
 """Name of the file, beside the predictions, with the model's embeddings of the training images."""
-
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -54,6 +43,26 @@ def read_reports(path: str | Path, role: Role = "predictions") -> dict[str, str]
     return read_report_file(path, role).reports
 
 
+def read_reports_for(path: str | Path, ids: Iterable[str]) -> dict[str, str]:
+    """Id → raw report for those of some studies that a file has (`kia.ids`).
+
+    Args:
+        path: As for `read_report_file`. Without ids of its own its rows are the studies in order.
+        ids: Of the studies.
+
+    Raises:
+        DataError: The file has no ids, and not as many rows as there are studies.
+    """
+    ids, found = list(ids), read_report_file(path)
+    if not found.has_ids:
+        if len(found.reports) != len(ids):
+            rows = len(found.reports)
+            raise DataError(f"{path} has no ids, and {rows} rows for {len(ids)} studies")
+        return dict(zip(ids, found.reports.values(), strict=True))
+    pairs = match_ids(ids, found.reports, one_to_one=True).pairs
+    return {name: found.reports[other] for name, other in pairs.items()}
+
+
 def read_report_file(
     path: str | Path, role: Role = "predictions", choice: Choice | None = None
 ) -> ReportFile:
@@ -72,67 +81,49 @@ def read_report_file(
         DataError: The file is missing or empty, a line is malformed, or ids come twice.
     """
     path, choice = Path(path), choice or Choice()
+    found, has_ids = _with_ids(path, choice)
+    names = list(dict.fromkeys(name for entry in found.values() for name in entry.values))
+    source = source_of(str(path), names, role, choice)
+    reports = {id_: source.text(entry.values, entry.place) for id_, entry in found.items()}
+    if empty := [id_ for id_, text in reports.items() if not text.strip()]:
+        note(f"{path}: {len(empty)} of {len(reports)} reports are empty ({first_ids(empty)})")
+    beside = None
+    if role == "predictions":
+        headed = are_headed(list(reports.values()))
+        beside = reference_beside(str(path), names, source.column, choice.reference_column, headed)
+    references = None
+    if beside is not None:
+        references = {id_: beside.text(one.values, one.place) for id_, one in found.items()}
+    taken = {source.column, None if beside is None else beside.column}
+    return ReportFile(reports, _columns(found, taken), has_ids, references)
+
+
+def _with_ids(path: Path, choice: Choice) -> tuple[dict[str, Entry], bool]:
+    """Id → entry, and whether the file has ids; else they are row numbers from 1."""
     found = file_entries(path, choice)
     with_ids = [entry.id is not None for entry in found]
     if any(with_ids) and not all(with_ids):
         raise DataError(f"{found[with_ids.index(False)].place}: the id is missing")
-    names = list(dict.fromkeys(name for entry in found for name in entry.values))
-    read = _Texts(path, names, role, choice)
-    reports: dict[str, str] = {}
-    references: dict[str, str] = {}
-    columns: dict[str, dict[str, str]] = {}
     places: dict[str, list[str]] = {}
+    entries: dict[str, Entry] = {}
     for number, entry in enumerate(found, 1):
-        id_ = entry.id if entry.id is not None else str(number)
+        id_ = str(number) if entry.id is None else entry.id
         places.setdefault(id_, []).append(entry.place)
-        reports[id_] = read.text(entry)
-        if read.beside is not None:
-            references[id_] = report_text(entry.values.get(read.beside), entry.place)
-        for name in read.others(entry):
-            columns.setdefault(name, {})[id_] = str(entry.values[name])
+        entries[id_] = entry
     _refuse_doubled(path, places)
-    if empty := [name for name, text in reports.items() if not text.strip()]:
-        note(f"{path}: {len(empty)} of {len(reports)} reports are empty ({first_ids(empty)})")
-    return ReportFile(reports, columns, all(with_ids), references or None)
+    return entries, all(with_ids)
 
 
-class _Texts:
-    """Which values of entries are reports; see `kia.evaluation.reports.columns`."""
-
-    def __init__(self, path: Path, names: Sequence[str], role: Role, choice: Choice) -> None:
-        where = str(path)
-        self.parts: tuple[str, str] | None = None
-        self.beside: str | None = None
-        self.column: str | None
-        known = None
-        if role == "references" and choice.report_column is None:
-            known = rexrank_text(where, names, choice.headed)
-        if known is not None:
-            self.column, self.parts = known
-        else:
-            self.column = text_column(where, names, role, choice.report_column)
-            if self.column is None:
-                raise no_text_column(where, names, role)
-        if role == "predictions":
-            self.beside = reference_beside(where, names, self.column, choice.reference_column)
-
-    def text(self, entry: Entry) -> str:
-        """The report of an entry."""
-        if self.parts is not None:
-            return put_together(entry.values, self.parts)
-        assert self.column is not None  # the constructor refuses files without
-        text = report_text(entry.values.get(self.column), entry.place)
-        if _HALF_CHARACTER.search(text):
-            raise DataError(
-                f"{entry.place}: an escape such as \\ud83d is half of a character; write both"
-            )
-        return text
-
-    def others(self, entry: Entry) -> Iterator[str]:
-        """Names of what else an entry says in a word or a number."""
+def _columns(
+    entries: Mapping[str, Entry], taken: Collection[str | None]
+) -> dict[str, dict[str, str]]:
+    """Name → id → value of what else entries say in a word or a number."""
+    columns: dict[str, dict[str, str]] = {}
+    for id_, entry in entries.items():
         for name, value in entry.values.items():
-            if name not in (self.column, self.beside) and isinstance(value, str | int | float):
-                yield name
+            if name not in taken and isinstance(value, str | int | float):
+                columns.setdefault(name, {})[id_] = str(value)
+    return columns
 
 
 def _refuse_doubled(path: Path, places: dict[str, list[str]]) -> None:

@@ -5,7 +5,7 @@ file of one side has any of the field's names for a report (`kia.tables.columns.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +35,8 @@ OPTION: Mapping[Role, str] = {
 }
 
 _HEADED = re.compile(r"\s*findings?\s*:", re.IGNORECASE)
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_REXRANK = (("section_findings", "section_impression"), ("findings", "impression"))
 
 
 @dataclass(frozen=True)
@@ -56,43 +58,75 @@ class Choice:
     headed: bool = False
 
 
-def text_column(
-    where: str, names: Collection[str], role: Role, chosen: str | None = None
-) -> str | None:
-    """The column with the texts of a role.
+@dataclass(frozen=True)
+class Source:
+    """Where in an entry a text stands.
+
+    Attributes:
+        column: Plain name; "" for a text that is put together.
+        parts: Findings and impression, put together as ReXrank's evaluation_script.md does.
+    """
+
+    column: str
+    parts: tuple[str, str] | None = None
+
+    def text(self, values: Mapping[str, Any], place: str) -> str:
+        """The text of an entry; "" where it is missing.
+
+        Args:
+            values: Of the entry.
+            place: For errors.
+
+        Raises:
+            DataError: It is a list or an object, or holds half of a character.
+        """
+        if self.parts is not None:
+            findings, impression = (
+                None if is_missing(v := values.get(p)) else v for p in self.parts
+            )
+            return f"Findings: {findings} Impression: {impression}"
+        value = values.get(self.column)
+        if isinstance(value, list) and len(value) == 1:  # [text], as coco's scorers take it
+            value = value[0]
+        if isinstance(value, bool | list | tuple | dict):
+            raise DataError(f"{place}: the report must be a text")
+        text = "" if is_missing(value) else text_of(value)
+        if _HALF_CHARACTER.search(text):
+            raise DataError(
+                f"{place}: an escape such as \\ud83d is half of a character; write both"
+            )
+        return text
+
+
+def source_of(where: str, names: Sequence[str], role: Role, choice: Choice) -> Source:
+    """Where the texts of a role stand.
 
     Args:
         where: The file, for errors.
         names: Plain names of its columns.
         role: What the file is read for.
-        chosen: The user's name for it.
-
-    Returns:
-        None if there is none.
+        choice: The user's name for the column, and whether reports are headed.
 
     Raises:
-        DataError: The chosen one is not there.
+        DataError: No column has such a name, or the chosen one is not there.
     """
-    if chosen is not None:
-        if plain(chosen) not in names:
-            raise DataError(f"{where}: no column {chosen!r}; it has {listed(list(names))}")
-        return plain(chosen)
+    if choice.report_column is not None:
+        return Source(_chosen(where, names, choice.report_column))
+    if role == "references" and (found := _of_rexrank(where, names, choice.headed)):
+        return found
     order = (*PREDICTED, *REPORT) if role == "predictions" else (*REFERENCE, *REPORT)
-    return next((name for name in order if name in names), None)
-
-
-def no_text_column(where: str, names: Collection[str], role: Role) -> DataError:
-    """The error for a file without texts."""
-    return DataError(
-        f"{where} has no column {', '.join(REPORT)} …; it has {listed(list(names)) or 'nothing but ids'} "
-        f"({OPTION[role]} names yours)"
+    if (column := next((name for name in order if name in names), None)) is not None:
+        return Source(column)
+    others = listed(names) or "nothing but ids"
+    raise DataError(
+        f"{where} has no column {', '.join(REPORT)} …; it has {others} ({OPTION[role]} names yours)"
     )
 
 
 def reference_beside(
-    where: str, names: Collection[str], prediction: str | None, chosen: str | None = None
-) -> str | None:
-    """The column of references in a file of predictions; None if it has none.
+    where: str, names: Sequence[str], prediction: str, chosen: str | None, headed: bool
+) -> Source | None:
+    """Where the references stand in a file of predictions; None if it has none.
 
     Args:
         where: The file, for errors.
@@ -100,61 +134,40 @@ def reference_beside(
         prediction: The column of generated reports. Only beside one that says that it is generated
             an ordinary report is the reference.
         chosen: The user's name for the references.
+        headed: Whether the generated reports begin with a heading.
     """
     left = [name for name in names if name != prediction]
     if chosen is not None:
-        return text_column(where, left, "references", chosen)
-    if prediction in PREDICTED:
-        return text_column(where, left, "references")
-    return next((name for name in REFERENCE if name in left), None)
+        return Source(_chosen(where, left, chosen))
+    if prediction in PREDICTED and (found := _of_rexrank(where, left, headed)):
+        return found
+    order = (*REFERENCE, *REPORT) if prediction in PREDICTED else REFERENCE
+    column = next((name for name in order if name in left), None)
+    return None if column is None else Source(column)
 
 
-def rexrank_text(
-    where: str, names: Collection[str], headed: bool
-) -> tuple[str, tuple[str, str] | None] | None:
-    """What of a file of ReXrank is the reference: its findings, or all of it.
+def are_headed(reports: Collection[str]) -> bool:
+    """Whether most reports begin with "Findings:", as ReXrank's do."""
+    return 2 * sum(bool(_HEADED.match(report)) for report in reports) > len(reports)
+
+
+def _chosen(where: str, names: Sequence[str], column: str) -> str:
+    if plain(column) not in names:
+        raise DataError(f"{where}: no column {column!r}; it has {listed(names)}")
+    return plain(column)
+
+
+def _of_rexrank(where: str, names: Sequence[str], headed: bool) -> Source | None:
+    """What of a file of ReXrank is the reference; None if the file is another.
 
     ReXrank's own scores are of "Findings: … Impression: …" against generated reports in that form;
     reports without these headings are of the findings alone, as R2Gen's and kia's.
-
-    Args:
-        where: The file, for a note.
-        names: Plain names of its columns.
-        headed: Whether the generated reports begin with a heading.
-
-    Returns:
-        The column, or ("", (findings, impression)) to be put together as ReXrank does; None if the
-        file is not ReXrank's.
     """
-    if {"section_findings", "section_impression"} <= set(names):
-        parts = ("section_findings", "section_impression")
-    elif {"findings", "impression", "model_prediction"} <= set(names):
-        parts = ("findings", "impression")
-    else:
+    parts = next((pair for pair in _REXRANK if set(pair) <= set(names)), None)
+    if parts is None or not {"context", "section_findings"} & set(names):
         return None
     if headed:
         note(f"{where}: references are findings and impression with headings, as ReXrank scores")
-        return ("report", None) if "report" in names else ("", parts)
-    note(f"{where}: references are {parts[0]!r} (--reference-column report takes all)")
-    return parts[0], None
-
-
-def are_headed(reports: Iterable[str]) -> bool:
-    """Whether most reports begin with "Findings:", as ReXrank's do."""
-    found = [bool(_HEADED.match(report)) for report in reports]
-    return 2 * sum(found) > len(found)
-
-
-def put_together(values: Mapping[str, Any], parts: tuple[str, str]) -> str:
-    """The reference as ReXrank's evaluation_script.md puts it together."""
-    findings, impression = (None if is_missing(values.get(p)) else values[p] for p in parts)
-    return f"Findings: {findings} Impression: {impression}"
-
-
-def report_text(value: Any, place: str) -> str:
-    """A report as text; "" where it is missing; DataError if it is a list or an object."""
-    if isinstance(value, list) and len(value) == 1:  # [text], as coco's scorers take it
-        value = value[0]
-    if isinstance(value, bool | list | tuple | dict):
-        raise DataError(f"{place}: the report must be a text")
-    return "" if is_missing(value) else text_of(value)
+        return Source("report") if "report" in names else Source("", parts)
+    note(f"{where}: references are the column {parts[0]} (--reference-column names another)")
+    return Source(parts[0])

@@ -52,7 +52,7 @@ def entries(
     if isinstance(document, dict) and document and set(document) <= set(SPLITS):
         document = document.get(split, [])
     elif isinstance(document, dict) and isinstance(document.get("annotations"), list):
-        document = document["annotations"]
+        document = [_of_image(item) for item in document["annotations"]]
     if isinstance(document, list):
         found = list(_from_list(document, where, id_column))
     elif isinstance(document, dict):
@@ -62,6 +62,13 @@ def entries(
     if not found:
         raise DataError(f"{where} is empty: it needs one report a study")
     return found
+
+
+def _of_image(annotation: Any) -> Any:
+    """An annotation of coco without its own number: it is for its image."""
+    if isinstance(annotation, dict) and "image_id" in annotation:
+        return {name: value for name, value in annotation.items() if name != "id"}
+    return annotation
 
 
 def _from_list(items: list[Any], where: str, id_column: str | None) -> Iterator[Entry]:
