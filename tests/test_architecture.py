@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
-    {"errors", "installed", "studies"},
+    {"errors", "ids", "installed", "studies"},
     {"config", "imaging", "tables"},
     {"knowledge"},
     {"models", "phantoms"},
@@ -41,6 +41,7 @@ FORBIDDEN = {
     },
     "ablations": {"torch", "transformers", "accelerate"},
     "models": {"kia.knowledge"},
+    "ids": {"torch", "transformers"},
     "studies": {"torch", "transformers"},
     "errors": {"torch", "transformers"},
     "config": {"torch", "transformers"},

@@ -238,7 +238,10 @@ def test_a_split_file_takes_the_place_of_the_column(collection, tmp_path):
     assert studies["a"].split == "test"
     assert rejects == {"b": "no split"}
     path.write_text("id,split\nz,test\n")
-    with pytest.raises(DataError, match="none of its ids is a study"):
+    with pytest.raises(
+        DataError,
+        match=r"0 of 2 studies of .*manifest\.csv are in .*: none for 'a', while it has 'z'",
+    ):
         Manifest(write(collection, ROWS), split=path)
 
 

@@ -11,6 +11,7 @@ from kia.cli.data.options import (
     Annotation,
     Graphs,
     Incomplete,
+    LabelReports,
     Labels,
     Out,
     Overwrite,
@@ -56,6 +57,7 @@ def iu_xray(
     incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
+    label_reports: LabelReports = None,
     part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -95,6 +97,12 @@ def iu_xray(
             require_complete(counts, lost, Counter(study.split for study in read))
 
     preparation = Preparation(
-        out, "IU X-Ray", size, resize, labels, graphs, part, workers, overwrite, target, strict
-    )
+        out, "IU X-Ray", size, resize, labels, graphs, part, workers, overwrite, target, strict,
+        label_reports or _table(reports),
+    )  # fmt: skip
     preparation.run(read, {"split": split_record(source)}, check)
+
+
+def _table(reports: Path | None) -> Path | None:
+    """Kaggle's table, which labels without ids may have been made from; Open-i's XML is none."""
+    return reports if reports is not None and reports.suffix.lower() == ".csv" else None

@@ -24,6 +24,15 @@ from kia.cli.data.options import (
     split_source,
 )
 
+ReportsOfLabels = Annotated[
+    Path | None,
+    typer.Option(
+        "--label-reports",
+        "--reports",
+        help="table with ids that --labels or --graphs without ids was made from",
+    ),
+]
+
 
 def manifest(
     file: Annotated[
@@ -46,6 +55,11 @@ def manifest(
     resize: Resize = ResizeMode.squash,
     labels: Labels = None,
     graphs: Graphs = None,
+    label_reports: ReportsOfLabels = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option("--metadata", help="MIMIC-CXR's table of dicom_ids, if ids here are these"),
+    ] = None,
     part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -56,7 +70,18 @@ def manifest(
 
     source = split_source(split, ratio, seed)
     preparation = Preparation(
-        out, file.name, size, resize, labels, graphs, part, workers, overwrite, strict=strict
+        out,
+        file.name,
+        size,
+        resize,
+        labels,
+        graphs,
+        part,
+        workers,
+        overwrite,
+        strict=strict,
+        label_reports=label_reports,
+        metadata=metadata,
     )
     preparation.run(
         lambda: Manifest(file, roots=root or (), split=source), {"split": split_record(source)}

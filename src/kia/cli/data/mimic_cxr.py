@@ -10,6 +10,7 @@ from kia.cli.data.options import (
     Annotation,
     Graphs,
     Incomplete,
+    LabelReports,
     Labels,
     Out,
     Overwrite,
@@ -69,6 +70,7 @@ def mimic_cxr(
     incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
+    label_reports: LabelReports = None,
     part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -80,8 +82,9 @@ def mimic_cxr(
 
     target = section.value if section else default_section(annotation)
     preparation = Preparation(
-        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target, strict
-    )
+        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target,
+        strict, label_reports,
+    )  # fmt: skip
     preparation.run(
         lambda: MIMICCXR(
             root,

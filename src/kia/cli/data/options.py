@@ -59,6 +59,12 @@ Incomplete = Annotated[
 ]
 Labels = Annotated[Path | None, typer.Option("--labels", help="CheXpert labels (CSV) by study id")]
 Graphs = Annotated[Path | None, typer.Option("--graphs", help="RadGraph graphs (JSON) by study id")]
+LabelReports = Annotated[
+    Path | None,
+    typer.Option(
+        "--label-reports", help="table with ids that --labels or --graphs without ids was made from"
+    ),
+]
 SplitFrom = Annotated[
     str | None,
     typer.Option("--split", metavar="FILE|random", help="a file with id and split, or a draw"),
@@ -107,6 +113,8 @@ class Preparation:
         workers: Processes; None for one a processor.
         overwrite: Replace the data set in `out`.
         strict: Fail at the end if an input was left out.
+        label_reports: Table with ids that `labels` or `graphs` without ids were made from.
+        metadata: MIMIC-CXR's table of dicom_ids and their studies, for labels and graphs by study.
     """
 
     out: Path
@@ -120,6 +128,8 @@ class Preparation:
     overwrite: bool
     section: str = "report"
     strict: bool = False
+    label_reports: Path | None = None
+    metadata: Path | None = None
 
     def run(
         self,
@@ -144,6 +154,8 @@ class Preparation:
         refuse_occupied(self.out, self.overwrite)  # before the reader takes its time
         inputs = read()
         own = [path for path in (self.labels, self.graphs) if path is not None]
+        if own:
+            own += [path for path in (self.label_reports, self.metadata) if path is not None]
         writer = DatasetWriter(
             self.out,
             image_size=self.size,
@@ -176,10 +188,10 @@ class Preparation:
 
     def _store(self, inputs: "Inputs", numbers: range, writer: "DatasetWriter") -> "list[Reject]":
         from kia.cli.console import err, progress
-        from kia.data.annotate import annotated, imported
+        from kia.data.annotate import annotated
         from kia.data.prepare import write_studies
 
-        labels, graphs = imported(inputs.ids, self.labels, self.graphs)
+        labels, graphs = self._imported(inputs)
         workers = self.workers or os.cpu_count() or 1
         if writer.done:
             err.print(f"going on after {writer.done:,} of {len(numbers):,} inputs")
@@ -192,6 +204,17 @@ class Preparation:
                 workers=workers,
                 advance=lambda: bar.advance(task),
             )
+
+    def _imported(self, inputs: "Inputs") -> "tuple[Any, Any]":
+        """Labels and graphs from the user's files, by study; None where there is no file."""
+        from kia.data.imported import imported_graphs, imported_labels, read_metadata
+
+        studies = inputs.studies if self.metadata is None else read_metadata(self.metadata)
+        known = (inputs.ids, self.label_reports, studies)
+        return (
+            None if self.labels is None else imported_labels(self.labels, *known),
+            None if self.graphs is None else imported_graphs(self.graphs, *known),
+        )
 
 
 def print_counts(dataset: "PreparedDataset") -> None:

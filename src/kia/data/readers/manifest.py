@@ -9,6 +9,7 @@ from typing import Any
 from kia.data.readers.annotation import read_annotation
 from kia.data.readers.splits import RandomSplit, read_split, split_named
 from kia.errors import DataError, ImageError, UsageError
+from kia.ids import match_ids
 from kia.imaging.paths import ImageRoots
 from kia.imaging.views import view_at, view_named
 from kia.imaging.workers import Reject
@@ -42,6 +43,7 @@ class Manifest:
 
     Attributes:
         ids: Of the studies.
+        studies: {}: the manifest does not say which ids are images of one study.
         files: The manifest, and the file of splits.
 
     Raises:
@@ -66,6 +68,7 @@ class Manifest:
         self._unit, self._count = "entry", 0
         patients, splits = self._surveyed(by_column=split is None)
         self.ids = list(patients)
+        self.studies: Mapping[str, str] = {}
         self._splits = self._assign(patients, splits, split)
         self.files = [file for file in (path, split) if isinstance(file, Path) and file.is_file()]
 
@@ -129,9 +132,10 @@ class Manifest:
             return dict.fromkeys(patients, "test")
         if isinstance(split, Path):
             given = read_split(split, self._named["id"])
-            if not given.keys() & patients.keys():
-                raise DataError(f"{split}: none of its ids is a study of {self.path}")
-            return given
+            matched = match_ids(patients, given)
+            if not matched.pairs:
+                raise DataError(matched.line(f"studies of {self.path}", str(split)))
+            return {name: given[other] for name, other in matched.pairs.items()}
         by_patient = splits if split is None else split.draw(patients.values())
         if not by_patient:
             raise UsageError(f"{self.path}: no column split; add one, or --split random or a file")

@@ -18,6 +18,7 @@ from kia.data.readers.iu_xray.reports import IUReport, read_reports, uid_of
 from kia.data.readers.splits import RandomSplit, read_split
 from kia.data.reports import Section, default_section, normalise, section_text
 from kia.errors import DataError, UsageError
+from kia.ids import match_ids
 from kia.imaging.workers import Reject
 from kia.studies import SPLITS, Split, Study
 
@@ -216,11 +217,13 @@ def _assigned(
         drawn = split.draw(c.uid for c in candidates if not c.why_not)
         return [replace(c, split=drawn.get(c.uid)) for c in candidates]
     given = read_split(split)
-    uids = {candidate.uid for candidate in candidates}
-    by_uid = {name.removeprefix("CXR").split("_")[0]: part for name, part in given.items()}
-    unknown = sorted(by_uid.keys() - uids)
-    lost += [Reject(f"CXR{uid}", "in the split file, but not among the studies") for uid in unknown]
-    return [replace(candidate, split=by_uid.get(candidate.uid)) for candidate in candidates]
+    matched = match_ids([candidate.id for candidate in candidates], given)
+    lost += [
+        Reject(name, "in the split file, but not among the studies")
+        for name in sorted(matched.unused)
+    ]
+    parts = {name: given[other] for name, other in matched.pairs.items()}
+    return [replace(candidate, split=parts.get(candidate.id)) for candidate in candidates]
 
 
 def _studies(

@@ -72,6 +72,7 @@ class MIMICCXR:
 
     Attributes:
         ids: Of the samples.
+        studies: Of each sample, the study_id.
         files: The tables, and the annotation.
 
     Raises:
@@ -110,6 +111,7 @@ class MIMICCXR:
         chosen = [image for image in table.values() if views in ("all", image.view)]
         self._samples = _grouped(chosen, samples)
         self.ids = list(self._samples)
+        self.studies = {name: images[0].study for name, images in self._samples.items()}
         self._labels = _read_labels(root) if own_labels else {}
         self._sectioned = None if sectioned is None else _read_sectioned(sectioned)
         self._sections = lru_cache(maxsize=1)(self._read_report)  # its images follow each other
