@@ -11,11 +11,19 @@ from kia.hugging_face.auto_classes import register_when_loaded
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["KIAConfig", "KIAForReportGeneration", "KIAProcessor", "Study", "__version__"]
+__all__ = [
+    "KIAConfig",
+    "KIAForReportGeneration",
+    "KIAProcessor",
+    "Study",
+    "__version__",
+    "label",
+]
 
 if TYPE_CHECKING:
     from kia.hugging_face.configuration import KIAConfig as KIAConfig
     from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
+    from kia.knowledge.labels.label import label as label
     from kia.processing import KIAProcessor as KIAProcessor
     from kia.studies import Study as Study
 
@@ -24,6 +32,7 @@ _HOME = {
     "KIAForReportGeneration": "kia.hugging_face.model",
     "KIAProcessor": "kia.processing",
     "Study": "kia.studies",
+    "label": "kia.knowledge.labels.label",
 }
 
 

@@ -1,16 +1,20 @@
 """Reports that people hand over: a table, lines of a text file, a folder of files, or one file."""
 
+import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from kia.errors import DataError, UsageError
 from kia.tables.columns import ALIASES, OPTIONS, plain
+from kia.tables.delimited import SEPARATORS
 from kia.tables.notes import first_of, note
 from kia.tables.table import open_table
 from kia.tables.text import TextFile
 
 SHAPES = "give a .txt file (a report a line), a table or a folder of .txt files"
+
+_LONGEST_HEADER = 10_000  # characters
 
 Reports = list[tuple[str, str]]
 """(id, text) of each report."""
@@ -93,14 +97,24 @@ def _from_lines(path: Path) -> Reports:
 
 
 def _is_text(path: Path, named: dict[str, str | None]) -> bool:
-    """Whether a file has a report a line, and is not what Excel calls "Unicode Text"."""
+    """Whether a file has a report a line; a .txt may be a table, as Excel's "Unicode Text" is."""
     suffix = path.suffix.lower()
     if suffix not in (".txt", "") or not path.exists():
         return False
-    first = next(TextFile(path).lines(), "").removeprefix("\ufeff").rstrip("\r\n")
-    names = {plain(name) for name in first.split("\t")}
-    wanted = {plain(named["report"])} if named["report"] else {*ALIASES["report"]}
-    return not suffix or len(names) < 2 or wanted.isdisjoint(names)
+    first = next(TextFile(path).lines(), "").removeprefix("\ufeff")
+    return not suffix or not any(_is_header(first, separator, named) for separator in SEPARATORS)
+
+
+def _is_header(line: str, separator: str, named: dict[str, str | None]) -> bool:
+    """Whether a line names a column of reports and one of ids."""
+    if len(line) > _LONGEST_HEADER:
+        return False
+    names = {plain(name) for name in next(csv.reader([line], delimiter=separator), [])}
+    reports, ids = (
+        {plain(chosen)} if (chosen := named[role]) else {*ALIASES[role]}
+        for role in ("report", "id")
+    )
+    return bool(reports & names) and bool(ids & names)
 
 
 def _from_table(path: Path, named: dict[str, str | None]) -> Reports:
