@@ -18,12 +18,14 @@ __all__ = [
     "Study",
     "__version__",
     "evaluate",
+    "label",
 ]
 
 if TYPE_CHECKING:
     from kia.evaluation.evaluate import evaluate as evaluate
     from kia.hugging_face.configuration import KIAConfig as KIAConfig
     from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
+    from kia.knowledge.labels.label import label as label
     from kia.processing import KIAProcessor as KIAProcessor
     from kia.studies import Study as Study
 
@@ -33,6 +35,7 @@ _HOME = {
     "KIAProcessor": "kia.processing",
     "Study": "kia.studies",
     "evaluate": "kia.evaluation.evaluate",
+    "label": "kia.knowledge.labels.label",
 }
 
 

@@ -2,17 +2,20 @@
 
 import datetime
 import math
+import re
+from pathlib import Path
 
 import pytest
 
-from kia.tables.cells import identity, is_missing, number, text_of
+from kia.tables.cells import MISSING, identity, is_missing, number, text_of
+from kia.tables.columns import ALIASES
 
 
 @pytest.mark.parametrize(
     "value",
     [
         *(None, math.nan, "", "  ", "\t", "nan", "NaN", "N/A", "n/a", "NA", "NULL", "null", "None"),
-        *(" none ", "#NAME?", "#N/A", "#VALUE!", "#REF!", "#DIV/0!", "<NA>", "NaT"),
+        *(" none ", "#NAME?", "#N/A", "#VALUE!", "#REF!", "#DIV/0!", "Err:510", "<NA>", "NaT"),
     ],
 )
 def test_words_for_nothing_are_missing(value):
@@ -62,3 +65,12 @@ def test_texts_of_numbers_and_dates_are_as_written():
     assert text_of(3.0) == "3"
     assert text_of(datetime.date(2024, 1, 2)) == "2024-01-02"
     assert text_of(datetime.datetime(2024, 1, 2, 3, 4)) == "2024-01-02 03:04:00"
+
+
+def test_the_document_names_every_word_for_nothing_and_every_name_of_a_column():
+    text = (Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
+    words = {word.lower() for word in re.findall("`([^`\n]+)`", text)}
+    assert {word for word in MISSING if not word.startswith("err:")} - {""} <= words
+    assert {name for names in ALIASES.values() for name in names} <= words
+    for names in ALIASES.values():
+        assert ", ".join(f"`{name}`" for name in names) in text  # in their order

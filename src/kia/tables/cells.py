@@ -13,7 +13,10 @@ CELL_LIMIT = 1 << 20
 """Characters of a cell; longer ones are refused: no report is, and memory is."""
 
 SPREADSHEET_ERRORS = frozenset(
-    ("#name?", "#n/a", "#value!", "#ref!", "#div/0!", "#num!", "#null!", "#spill!", "#calc!")
+    (
+        *("#name?", "#n/a", "#value!", "#ref!", "#div/0!", "#num!", "#null!", "#spill!", "#calc!"),
+        *(f"err:{number}" for number in range(501, 541)),  # LibreOffice
+    )
 )
 """What a spreadsheet writes where a formula failed (also a text that begins with + or -)."""
 

@@ -37,7 +37,7 @@ def open_delimited(path: Path) -> Source:
         head[0] = "\n"  # line numbers stay those of the file
     else:
         separator = _sniffed(head, usual)
-    rows = _rows(path, chain(head, lines), separator)
+    rows = iter(_Rows(path, chain(head, lines), separator))
     header = next((row for _, row in rows if any(cell.strip() for cell in row)), None)
     if header is None:
         raise empty(path)
@@ -78,37 +78,47 @@ def _sniffed(head: list[str], usual: str) -> str:
     return found
 
 
-def _rows(path: Path, lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of each row that is not an empty line; the line is where it ends."""
-    taken: list[str] = []  # the lines of the row that is being read
-    row: list[str]
+class _Rows:
+    """(line, cells) of each row that is not an empty line; the line is where it ends.
 
-    def measured() -> Iterator[str]:
+    A row is measured while it is taken: `csv` would gather a quote that is never closed.
+    """
+
+    def __init__(self, path: Path, lines: Iterator[str], separator: str) -> None:
+        self._path = path
+        self._lines = lines
+        self._separator = separator
+        self._names: list[str] = []
+        self._taken: list[str] = []  # the lines of the row that is being read
+        self._first = 0  # where it begins
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        reader = csv.reader(self._measured(), delimiter=self._separator, strict=True)
+        try:
+            for row in reader:
+                if row:
+                    if sum(map(len, self._taken)) > CELL_LIMIT and max(map(len, row)) > CELL_LIMIT:
+                        raise self._too_long()
+                    self._names = self._names or row
+                    yield reader.line_num, row
+                self._taken.clear()
+        except csv.Error as error:
+            where = f"{self._path}, line {self._first}"
+            raise DataError(f"{where}: not readable as CSV ({error})") from None
+
+    def _measured(self) -> Iterator[str]:
         size = 0
-        for line in lines:
-            if not taken:
-                size = 0
-            taken.append(line)
+        for number, line in enumerate(self._lines, start=1):
+            if not self._taken:
+                size, self._first = 0, number
+            self._taken.append(line)
             size += len(line)
             if size > LINE_LIMIT:
-                raise too_long(path, *_place(reader.line_num - len(taken) + 2))
+                raise self._too_long()
             yield line
 
-    def _place(line: int) -> tuple[str, str]:
-        cells = next(csv.reader(taken, delimiter=separator), [])
-        longest = max(range(len(cells)), key=lambda i: len(cells[i]), default=0)
-        return f"line {line}", names[longest] if longest < len(names) else ""
-
-    names: list[str] = []
-    reader = csv.reader(measured(), delimiter=separator, strict=True)
-    try:
-        for row in reader:
-            if row:
-                if sum(map(len, taken)) > CELL_LIMIT and any(len(c) > CELL_LIMIT for c in row):
-                    raise too_long(path, *_place(reader.line_num - len(taken) + 1))
-                names = names or row
-                yield reader.line_num, row
-            taken.clear()
-    except csv.Error as error:
-        line = reader.line_num - len(taken) + 1
-        raise DataError(f"{path}, line {line}: not readable as CSV ({error})") from None
+    def _too_long(self) -> DataError:
+        cells = next(csv.reader(self._taken, delimiter=self._separator), [])
+        longest = max(range(len(cells)), key=lambda place: len(cells[place]), default=0)
+        column = "".join(self._names[longest : longest + 1])
+        return too_long(self._path, f"line {self._first}", column, " (is a quote unclosed?)")

@@ -44,20 +44,26 @@ def _rows(path: Path, file: "pq.ParquetFile", names: tuple[str, ...]) -> Iterato
     for batch in file.iter_batches(_ROWS):
         columns = []
         for name, column in zip(names, batch.columns, strict=True):
-            if _longest(column) > CELL_LIMIT:
-                raise too_long(path, f"rows {number + 1} to {number + len(column)}", name)
+            if (place := _first_too_long(column)) is not None:
+                raise too_long(path, f"row {number + place + 1}", name)
             columns.append(column.to_pylist())
         for cells in zip(*columns, strict=True):
             number += 1
             yield Record(number, names, cells)
 
 
-def _longest(column: Any) -> int:
-    """Bytes of the longest text of a column; 0 for other values."""
+def _first_too_long(column: Any) -> int | None:
+    """Place of the first text beyond the limit, measured in bytes; None where there is none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = column.dictionary if isinstance(column, pa.DictionaryArray) else column
+    in_dictionary = isinstance(column, pa.DictionaryArray)
+    values = column.dictionary if in_dictionary else column
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        return 0
-    return pc.max(pc.binary_length(values)).as_py() or 0
+        return None
+    lengths = pc.binary_length(values)
+    if (pc.max(lengths).as_py() or 0) <= CELL_LIMIT:
+        return None
+    lengths = lengths.take(column.indices) if in_dictionary else lengths
+    place = pc.index(pc.greater(lengths, CELL_LIMIT), True).as_py()
+    return None if place < 0 else place

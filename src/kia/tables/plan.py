@@ -19,13 +19,15 @@ class Wanted:
     Attributes:
         required: Roles, or names of columns, that must be there.
         optional: Those that may be there.
-        named: Role → the user's name for its column.
+        named: Role → the user's name for its column, which must be there.
+        preferred: Role → a name that counts before the usual ones, where it is there.
         prose: Plain names of columns where a word such as "None" is an answer.
     """
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
     named: Mapping[str, str | None]
+    preferred: Mapping[str, str | None]
     prose: Collection[str]
 
     def plan(self, path: Path, names: Sequence[str]) -> "Plan":
@@ -36,7 +38,10 @@ class Wanted:
         role_of: dict[str, str] = {}
         lacks = []
         for role in dict.fromkeys((*self.required, *self.optional)):
-            column = find_column(path, found, role, self.named.get(role))
+            chosen = self.named.get(role)
+            if chosen is None and plain(self.preferred.get(role) or "") in found:
+                chosen = self.preferred.get(role)
+            column = find_column(path, found, role, chosen)
             if column is None:
                 if role in self.required or self.named.get(role) is not None:
                     lacks.append(role)

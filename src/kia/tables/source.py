@@ -42,13 +42,10 @@ class Source:
     unit: str = "line"
 
 
-def too_long(path: Path, place: str, column: str) -> DataError:
+def too_long(path: Path, place: str, column: str, hint: str = "") -> DataError:
     """The error for a cell beyond the limit."""
     which = f", column {column[:40]!r}" if column else ""
-    return DataError(
-        f"{path}, {place}{which}: a cell of more than {CELL_LIMIT:,} characters "
-        "(is a quote unclosed?)"
-    )
+    return DataError(f"{path}, {place}{which}: a cell of more than {CELL_LIMIT:,} characters{hint}")
 
 
 def empty(path: Path) -> DataError:

@@ -5,14 +5,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kia.errors import require
 from kia.tables.cells import CELL_LIMIT
 from kia.tables.source import Record, Source, empty, too_long
 from kia.tables.text import reading
 
-_MOST_ROWS = 1 << 20  # of a spreadsheet
+_MOST_EMPTY = 10_000  # rows that follow each other; a stray cell may lie a million rows below
 _MOST_BYTES = 1 << 29  # of its parts, unpacked
 _LONGEST_RUN = 4 * CELL_LIMIT  # bytes between two tags
 _CHUNK = 1 << 20
@@ -54,27 +54,26 @@ def _rows(path: Path, remarks: list[str]) -> Iterator[_Row]:
     """Number and cells of each row from the header on."""
     import openpyxl
 
-    with reading(path, "a spreadsheet"), _library_errors():
-        _refuse_bombs(path)
+    with reading(path, "a spreadsheet"), _library_errors(), path.open("rb") as file:
+        _refuse_bombs(file)
         with warnings.catch_warnings():  # of features that hold no cells
             warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        try:
-            sheets = book.worksheets
-            if not sheets:
-                raise ValueError("it has no sheet")
-            if len(sheets) > 1:
-                remarks.append(f"only the first of its {len(sheets)} sheets is read")
-            sheets[0].reset_dimensions()  # what some programs write there is wrong
-            started = False
-            for number, row in enumerate(sheets[0].iter_rows(values_only=True), start=1):
-                if number > _MOST_ROWS:
-                    raise ValueError(f"it has more than {_MOST_ROWS:,} rows")
-                started = started or any(cell is not None for cell in row)
-                if started:
-                    yield number, row
-        finally:
-            book.close()
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        sheets = book.worksheets
+        if not sheets:
+            raise ValueError("it has no sheet")
+        if len(sheets) > 1:
+            remarks.append(f"only the first of its {len(sheets)} sheets is read")
+        sheets[0].reset_dimensions()  # what some programs write there is wrong
+        last = 0
+        for number, row in enumerate(sheets[0].iter_rows(values_only=True), start=1):
+            if any(cell is not None for cell in row):
+                last = number
+            elif number > last + _MOST_EMPTY:
+                remarks.append(f"not read below row {number}, after {_MOST_EMPTY:,} empty ones")
+                break
+            if last:
+                yield number, row
 
 
 @contextmanager
@@ -89,9 +88,9 @@ def _library_errors() -> Iterator[None]:
         raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
-def _refuse_bombs(path: Path) -> None:
+def _refuse_bombs(archive: IO[bytes]) -> None:
     """ValueError for parts that unpack to more than a spreadsheet has, before they are parsed."""
-    with zipfile.ZipFile(path) as parts:
+    with zipfile.ZipFile(archive) as parts:
         if sum(part.file_size for part in parts.infolist()) > _MOST_BYTES:
             raise ValueError(f"it unpacks to more than {_MOST_BYTES:,} bytes; save it as CSV")
         for part in parts.infolist():

@@ -43,6 +43,7 @@ def open_table(
     optional: Sequence[str] = (),
     *,
     named: Mapping[str, str | None] | None = None,
+    preferred: Mapping[str, str | None] | None = None,
     prose: Collection[str] = (),
 ) -> "Table":
     """Opens a table of any kind; its separator and encoding are sniffed.
@@ -52,6 +53,7 @@ def open_table(
         required: Roles (`kia.tables.columns.ALIASES`) or names of columns that must be there.
         optional: Those that may be there.
         named: Role → the user's name for its column; None for the usual ones.
+        preferred: Role → a name that counts before the usual ones, where it is there.
         prose: Columns where a word such as "None" is an answer and not a missing value.
 
     Returns:
@@ -62,7 +64,10 @@ def open_table(
         MissingDependency: A package for its kind is not installed.
     """
     path = Path(path)
-    wanted = Wanted(tuple(required), tuple(optional), named or {}, {plain(name) for name in prose})
+    wanted = Wanted(
+        *(tuple(required), tuple(optional), named or {}, preferred or {}),
+        {plain(name) for name in prose},
+    )
     return Table(path, _source(path), wanted)
 
 
@@ -72,6 +77,7 @@ def read_rows(
     optional: Sequence[str] = (),
     *,
     named: Mapping[str, str | None] | None = None,
+    preferred: Mapping[str, str | None] | None = None,
     prose: Collection[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """The values of each row, for tables in which every row must be good (see `open_table`).
@@ -79,7 +85,7 @@ def read_rows(
     Raises:
         DataError: As `open_table`, or a row has a problem; the error names its line.
     """
-    table = open_table(path, required, optional, named=named, prose=prose)
+    table = open_table(path, required, optional, named=named, preferred=preferred, prose=prose)
     for row in table:
         if row.problem is not None:
             raise DataError(f"{table.where(row)}: {row.problem}")
@@ -97,6 +103,7 @@ class Table:
     Attributes:
         path: Of the file.
         columns: Plain names, in order; () for JSON Lines, whose rows have their own.
+        unit: What the rows' places count: "line" or "row".
 
     Raises:
         DataError: The header lacks a required column, or names one twice.
@@ -105,6 +112,7 @@ class Table:
     def __init__(self, path: Path, source: Source, wanted: Wanted) -> None:
         self.path = path
         self.columns: tuple[str, ...] = ()
+        self.unit = source.unit
         self._source = source
         self._wanted = wanted
         self._plans: dict[tuple[str, ...], Plan] = {}
@@ -114,7 +122,7 @@ class Table:
 
     def where(self, row: Row) -> str:
         """The place of a row, for errors: "reports.csv, line 7"."""
-        return f"{self.path}, {self._source.unit} {row.line}"
+        return f"{self.path}, {self.unit} {row.line}"
 
     def __iter__(self) -> Iterator[Row]:
         """The rows; those at the end that are empty, and empty ones without an id, are left out.
@@ -149,7 +157,7 @@ class Table:
             if record.names is not names:
                 names, plan = record.names, self._plan(record.names)
                 if len(self._plans) == 1:  # in later rows it is a problem of these
-                    where = f"{self.path}, {self._source.unit} {record.line}"
+                    where = f"{self.path}, {self.unit} {record.line}"
                     self._require(plan, where, list(map(plain, names)))
             values, problem = plan.values(record.cells)
             if plan.lacks:
@@ -171,8 +179,8 @@ class Table:
         if self._source.remarks:
             note(f"{self.path}: {', '.join(self._source.remarks)}")
         if passed:
-            unit = self._source.unit
-            note(f"{self.path}: {len(passed)} empty rows are left out ({unit} {first_of(passed)})")
+            where = f"{self.unit} {first_of(passed)}"
+            note(f"{self.path}: {len(passed)} empty rows are left out ({where})")
 
 
 def _source(path: Path) -> Source:

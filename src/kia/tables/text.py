@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kia.errors import DataError
 
-LINE_LIMIT = 1 << 24
+LINE_LIMIT = 1 << 22
 """Characters of a line, and of a row of a CSV."""
 
 _CHUNK = 1 << 18  # bytes

@@ -195,7 +195,7 @@ def test_a_row_that_is_no_study_is_a_reject(collection, change, why):
     ("rows", "message"),
     [
         ([ROWS[0], ROWS[0]], "study a occurs twice"),
-        ([{**ROWS[0], "id": " "}], "study 1 has no id"),
+        ([{**ROWS[0], "id": " "}], "holds no study .line 2: no id"),
         ([{**ROWS[0], "split": "holdout"}], "a: split 'holdout' is none of"),
         ([{"id": "a", "picture": "x/1.png"}], "no column image"),
         (

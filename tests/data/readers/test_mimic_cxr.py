@@ -249,7 +249,10 @@ def _spoil_ids(tree: Tree) -> None:
     [
         (lambda t: (t.root / "mimic-cxr-2.0.0-split.csv.gz").unlink(), "no such file"),
         (lambda t: t.table("metadata", "dicom_id", []), "no column ViewPosition"),
-        (lambda t: t.table("metadata", "dicom_id,ViewPosition", []), "is missing, which"),
+        (
+            lambda t: t.table("metadata", "dicom_id,ViewPosition", [("x", "PA")]),
+            "is missing, which",
+        ),
         (_spoil_ids, "are not ids of MIMIC-CXR"),
         (lambda t: (t.root / "files").rename(t.root / "images"), "holds no files/p10"),
         (lambda t: [p.unlink() for p in t.reports.rglob("*.txt")], "mimic-cxr-reports.zip"),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.columns import IdColumn, ReportColumn
 from kia.cli.data.options import (
     Graphs,
     Labels,
@@ -39,8 +40,8 @@ def manifest(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="a .csv, .jsonl or .parquet with id, image and, if known, view, report, split, "
-            "labels, patient; an annotation.json; or a folder of images",
+            help="a table (.csv, .tsv, .xlsx, .jsonl, .parquet) with id, image and, if known, "
+            "view, report, split, labels, patient; an annotation.json; or a folder of images",
         ),
     ],
     out: Out,
@@ -48,6 +49,8 @@ def manifest(
         list[Path] | None,
         typer.Option("--root", help="a folder elsewhere in which images may lie; repeatable"),
     ] = None,
+    id_column: IdColumn = None,
+    report_column: ReportColumn = None,
     split: SplitFrom = None,
     ratio: Ratio = "7:1:2",
     seed: Seed = 0,
@@ -83,6 +86,8 @@ def manifest(
         label_reports=label_reports,
         metadata=metadata,
     )
+    named = {"id_column": id_column, "report_column": report_column}
     preparation.run(
-        lambda: Manifest(file, roots=root or (), split=source), {"split": split_record(source)}
+        lambda: Manifest(file, roots=root or (), split=source, **named),
+        {"split": split_record(source), **{key: name for key, name in named.items() if name}},
     )
