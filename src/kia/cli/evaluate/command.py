@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from kia.cli.columns import IdColumn, ReportColumn
 from kia.errors import UsageError
 from kia.studies import SPLITS
 
@@ -46,10 +47,6 @@ Against = Annotated[
 ]
 Columns = Annotated[
     str | None, typer.Option(metavar="COLUMNS", help="split the results: view,sex,age")
-]
-IdColumn = Annotated[str | None, typer.Option("--id-column", help="column with the ids")]
-ReportColumn = Annotated[
-    str | None, typer.Option("--report-column", help="column with the reports in PREDS")
 ]
 ReferenceColumn = Annotated[
     str | None, typer.Option("--reference-column", help="column with the references")

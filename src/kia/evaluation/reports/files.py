@@ -32,7 +32,7 @@ def file_entries(path: Path, choice: Choice) -> list[Entry]:
         return _without_header(path) or list(_rows(open_table(path, **_columns(choice)), choice))
     if name.endswith(".json") and (found := _document(path)) is not None:
         return entries(found, str(path), choice.split, choice.id_column)
-    wanted = Wanted((), ("id",), {"id": choice.id_column}, ())
+    wanted = Wanted((), ("id",), {"id": choice.id_column}, preferred={}, prose=())
     return list(_rows(Table(path, open_json_lines(path), wanted), choice))
 
 
