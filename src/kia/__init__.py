@@ -17,10 +17,12 @@ __all__ = [
     "KIAProcessor",
     "Study",
     "__version__",
+    "evaluate",
     "label",
 ]
 
 if TYPE_CHECKING:
+    from kia.evaluation.evaluate import evaluate as evaluate
     from kia.hugging_face.configuration import KIAConfig as KIAConfig
     from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
     from kia.knowledge.labels.label import label as label
@@ -32,6 +34,7 @@ _HOME = {
     "KIAForReportGeneration": "kia.hugging_face.model",
     "KIAProcessor": "kia.processing",
     "Study": "kia.studies",
+    "evaluate": "kia.evaluation.evaluate",
     "label": "kia.knowledge.labels.label",
 }
 

@@ -47,20 +47,21 @@ class Matched:
         used = set(self.pairs.values())
         return [name for name in self.given if name not in used]
 
-    def line(self, wanted: str, given: str) -> str:
+    def line(self, wanted: str, given: str, hint: str = "") -> str:
         """How many matched, an example of each side, and the option that would help.
 
         Args:
             wanted: What the wanted ids are of: "studies of the data set".
             given: Where the given ids stand: "labels.csv".
+            hint: The option; the usual ones if it is "".
         """
         share = f"{len(self.pairs)} of {len(self.wanted)} {wanted} are in {given}"
         if not self.missing:
             return share
         example = f"none for {shown(self.missing[0])}"
-        if self.unused or self.given:
-            example += f", while it has {shown((self.unused or self.given)[0])}"
-        hint = hint_for(self.missing, self.unused or self.given)
+        if self.unused:
+            example += f", while it has {shown(self.unused[0])}"
+        hint = hint or hint_for(self.missing, self.unused)
         return f"{share}: {example}{f' ({hint})' if hint else ''}"
 
 

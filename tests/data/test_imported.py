@@ -10,11 +10,16 @@ import gzip
 import json
 import warnings
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from kia.data.imported import imported_graphs, imported_labels, read_metadata
+from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError
 from kia.knowledge.chexpert import OBSERVATIONS
+from kia.knowledge.graphs.rules import extract_graphs
+from kia.knowledge.radgraph import ReportGraph
 from kia.tables.notes import Note
 
 # constants/constants.py of the labeler: CATEGORIES, in its order
@@ -70,7 +75,11 @@ def test_rows_of_the_chexpert_labeler_are_those_of_its_table(tmp_path):
     assert list(labels["s50000001"]) == list(OBSERVATIONS)
 
 
-def test_without_its_table_the_option_is_named(tmp_path):
+def test_its_table_may_have_other_columns_and_without_it_the_option_is_named(tmp_path):
+    own = table(tmp_path / "own.csv", header="Fallnummer,Befund")
+    named = {"id": "Fallnummer", "report": "Befund"}
+    labels = imported_labels(labeler(tmp_path / "l.csv"), REPORTS, own, named=named)
+    assert stated(labels) == EXPECTED
     with pytest.raises(DataError, match=r"l\.csv has rows and no ids: --label-reports FILE"):
         imported_labels(labeler(tmp_path / "l.csv"), REPORTS)
 
@@ -201,3 +210,41 @@ def test_studies_that_are_called_0_1_2_keep_their_own_graphs(tmp_path):
         "0": "Report 0 .",
         "2": "Report 2 .",
     }
+
+
+def test_a_collection_with_the_fields_files_end_to_end(tmp_path, kia_command):
+    """RadGraph's whole reports and the labeler's rows; one graph is that of another report."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rows = []
+    for number, (name, text) in enumerate(REPORTS.items()):
+        Image.fromarray(np.full((32, 32), 40 * number + 40, np.uint8)).save(folder / f"{name}.png")
+        rows.append(f"{name},{name}.png,train,{quoted(text)}")
+    (folder / "m.csv").write_text("\n".join(["id,image,split,report", *rows]) + "\n")
+    whole = [f"FINAL REPORT INDICATION : edema ? FINDINGS : {text}" for text in TEXTS]
+    whole[2] = "FINAL REPORT FINDINGS : Fracture of the right sixth rib ."
+    graphs = {
+        f"p10/p10000001/{name}.txt": g.to_record()
+        for name, g in zip(REPORTS, extract_graphs(whole), strict=True)
+    }
+    words = ("--labels", str(labeler(tmp_path / "l.csv")), "--reports", str(folder / "m.csv"))
+    words += ("--graphs", str(write(tmp_path / "g.json", graphs)), "--workers", "1")
+    out = tmp_path / "out"
+    code, _, told = kia_command(
+        "data", "manifest", str(folder / "m.csv"), *words, "--out", str(out)
+    )
+    assert code == 0, told
+    studies = {study.id: study for study in PreparedDataset.open(out).studies()}
+    assert stated({name: study.labels for name, study in studies.items()}) == EXPECTED
+    for name in ("s50000001", "s50000002"):
+        graph = ReportGraph.from_record(studies[name].graph)
+        assert "INDICATION" not in graph.text
+        assert graph.text.lower().startswith(REPORTS[name].lower()[:5])
+        alone = extract_graphs([REPORTS[name]])[0]
+        assert len(graph.entities) == len(alone.entities)
+    code, printed, _ = kia_command("data", "check", str(out), "--json", str(tmp_path / "c.json"))
+    assert code == 0 and "unaligned" in printed
+    knowledge = json.loads((tmp_path / "c.json").read_text())["knowledge"]["train"]
+    strange = len(extract_graphs([whole[2]])[0].entities)
+    assert knowledge["entities_unaligned"] == strange > 0
+    assert knowledge["entities"] > strange

@@ -207,6 +207,20 @@ def test_a_text_fits_its_own_tokens_whoever_cut_them(words):
         assert [text[a:b] for a, b in spans] == tokens
 
 
+def test_a_word_of_the_indication_is_not_one_of_the_findings():
+    """The data set's findings begin otherwise than the report's; what they share stays in line."""
+    whole = (
+        "INDICATION: Edema. TECHNIQUE: Chest PA and lateral. COMPARISON: Chest radiographs from "
+        "the day before. FINDINGS: The heart is large and the lungs are clear."
+    )
+    tokens = radgraph_tokens(whole)
+    text = "Edema? The heart is large and the lungs are clear."
+    spans = align(tokens, text)
+    assert spans[tokens.index("Edema")] is None
+    assert spans[tokens.index("heart")] == (11, 16)
+    assert "Edema" not in part_about(radgraph_graph(whole), text).text
+
+
 def test_a_graph_of_this_text_and_one_of_another_report_stay_as_they_are():
     graph = radgraph_graph("Mild edema of the left lung.")
     assert part_about(graph, "Mild edema of the left lung.") is graph

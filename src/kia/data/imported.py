@@ -6,9 +6,8 @@ from typing import Any
 
 from kia.errors import DataError
 from kia.ids import Matched, match_ids
-from kia.knowledge.chexpert import read_label_file
-from kia.knowledge.radgraph import ReportGraph, read_graph_records
-from kia.knowledge.rows import are_numbered_from_zero, by_rows, check_texts
+from kia.knowledge.radgraph import ReportGraph
+from kia.knowledge.rows import graph_records_by_id, labels_by_id
 from kia.tables.cells import identity
 from kia.tables.notes import note
 from kia.tables.table import open_table, read_rows
@@ -21,6 +20,7 @@ def imported_labels(
     ids: Iterable[str],
     reports: Path | None = None,
     studies: Mapping[str, str] | None = None,
+    named: Mapping[str, str | None] | None = None,
 ) -> dict[str, Labels]:
     """Labels of studies from a file (`kia.knowledge.chexpert.read_label_file`).
 
@@ -29,6 +29,7 @@ def imported_labels(
         ids: Of the studies.
         reports: The table that a file without ids was made from.
         studies: dicom_id → study id, where samples are images.
+        named: "id" and "report" → the user's names for these columns of `reports`.
 
     Returns:
         Study id → labels, for those that the file has.
@@ -36,13 +37,7 @@ def imported_labels(
     Raises:
         DataError: A file is malformed, names none of the studies, or has other rows than `reports`.
     """
-    read = read_label_file(path)
-    values: Mapping[str, Labels] = read.labels
-    if not read.has_ids:
-        table = _table(path, reports)
-        values = by_rows(values, table, file=path, reports=reports)
-        texts = dict(zip(table, read.texts.values(), strict=True)) if read.texts else {}
-        check_texts(texts, table, file=path, reports=reports)
+    values = labels_by_id(path, lambda: _table(path, reports, named), reports)
     return {name: values[other] for name, other in _matched(path, ids, values, studies).items()}
 
 
@@ -51,14 +46,11 @@ def imported_graphs(
     ids: Iterable[str],
     reports: Path | None = None,
     studies: Mapping[str, str] | None = None,
+    named: Mapping[str, str | None] | None = None,
 ) -> dict[str, ReportGraph]:
     """Graphs of studies from a file; arguments as in `imported_labels`."""
-    records = read_graph_records(path)
     ids = list(ids)
-    if are_numbered_from_zero(records, ids):
-        table = _table(path, reports)
-        records = by_rows(records, table, file=path, reports=reports, first=0, may_lack=True)
-        check_texts(_texts(records), table, file=path, reports=reports)
+    records = graph_records_by_id(path, lambda: _table(path, reports, named), reports, ids)
     return {
         name: ReportGraph.from_record(records[other], f"{path}, report {other}")
         for name, other in _matched(path, ids, records, studies).items()
@@ -75,7 +67,9 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {identity(row["dicom_id"]): identity(row["study_id"]) for row in rows}
 
 
-def _table(path: Path, reports: Path | None) -> dict[str, str]:
+def _table(
+    path: Path, reports: Path | None, named: Mapping[str, str | None] | None
+) -> dict[str, str]:
     """Id → report of the table that a file without ids was made from."""
     if reports is None:
         raise DataError(
@@ -83,7 +77,7 @@ def _table(path: Path, reports: Path | None) -> dict[str, str]:
             "reports that it was made from"
         )
     found: dict[str, str] = {}
-    table = open_table(reports, ("id", "report"))
+    table = open_table(reports, ("id", "report"), named=named)
     for row in table:
         if row.problem is not None or row.values["id"] is None:
             raise DataError(f"{table.where(row)}: {row.problem or 'the id is missing'}")
@@ -91,11 +85,6 @@ def _table(path: Path, reports: Path | None) -> dict[str, str]:
             raise DataError(f"{table.where(row)}: the id is there twice")
         found[row.values["id"]] = row.values["report"] or ""
     return found
-
-
-def _texts(records: Mapping[str, Any]) -> dict[str, str]:
-    texts = {n: record.get("text") for n, record in records.items() if isinstance(record, dict)}
-    return {name: text for name, text in texts.items() if isinstance(text, str)}
 
 
 def _matched(

@@ -1,52 +1,83 @@
-"""What `kia evaluate` reads: predictions, references, groups of studies, images."""
+"""What an evaluation reads: generated reports and references, from files or from memory."""
 
-import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from kia.errors import DataError, UsageError
-from kia.studies import SPLITS, Split
+import numpy as np
 
-if TYPE_CHECKING:
-    from kia.data.store.dataset import PreparedDataset
-    from kia.evaluation.board.systems import References, System
-    from kia.evaluation.language.protocols import DatasetStyle
-    from kia.knowledge.radgraph import ReportGraph
+from kia.errors import UsageError
+from kia.evaluation.board.systems import References
+from kia.evaluation.groups import banded
+from kia.evaluation.language.protocols import DatasetStyle
+from kia.evaluation.predictions import read_embeddings, read_report_file
+from kia.evaluation.reports.columns import Choice, Role
 
-_AGE_BANDS = ((0, 40, "under 40"), (40, 60, "40–59"), (60, 80, "60–79"), (80, 200, "80 and over"))
-
-
-def read_system(path: Path, labels: Path | None, graphs: Path | None) -> "System":
-    """A file of predictions, with what lies beside it."""
-    from kia.evaluation.board.systems import System
-    from kia.evaluation.predictions import read_embeddings, read_reports
-
-    return System(
-        read_reports(path),
-        str(path),
-        read_embeddings(path),
-        labels=_read_labels(labels),
-        graphs=_read_graphs(graphs),
-        image_gain=_image_gain(path.with_name("log.jsonl")),
-    )
+Texts = Sequence[str] | Mapping[str, str] | str | Path
+"""Reports: in order, by id, or the path of a file."""
 
 
-def _read_labels(path: Path | None) -> "dict[str, Any] | None":
-    if path is None:
-        return None
-    from kia.knowledge.chexpert import read_labels
+@dataclass(frozen=True)
+class Given:
+    """The reports of one side.
 
-    return dict(read_labels(path))
+    Attributes:
+        reports: Id → raw report, in order.
+        name: What messages and tables call it: the path of its file.
+        has_ids: False where ids are row numbers from 1.
+        columns: Name of a further column → id → value.
+        references: Id → reference, where a file of predictions holds both.
+        embeddings: Image embeddings that lie beside the file.
+        image_gain: What the log of the run beside it says.
+    """
+
+    reports: Mapping[str, str]
+    name: str
+    has_ids: bool = True
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    references: Mapping[str, str] | None = None
+    embeddings: tuple[np.ndarray, np.ndarray] | None = None
+    image_gain: Mapping[str, Any] | None = None
 
 
-def _read_graphs(path: Path | None) -> "dict[str, ReportGraph] | None":
-    if path is None:
-        return None
-    from kia.knowledge.radgraph import read_graphs
+def read_given(texts: Texts, role: Role, choice: Choice | None = None) -> Given:
+    """Reports from a file or from memory.
 
-    return read_graphs(path)
+    Args:
+        texts: A text or Path is the path of a file (`kia.evaluation.predictions`); a mapping has
+            ids; the texts of a sequence are numbered from 1.
+        role: For columns, and for what lies beside a file of predictions.
+        choice: How a file is read.
+    """
+    if isinstance(texts, Mapping):
+        return Given({str(id_): text for id_, text in texts.items()}, role)
+    if not isinstance(texts, str | Path):
+        return Given({str(row): text for row, text in enumerate(texts, 1)}, role, has_ids=False)
+    path = Path(texts)
+    read = read_report_file(path, role, choice)
+    given = Given(read.reports, str(texts), read.has_ids, read.columns, read.references)
+    if role == "references":
+        return given
+    log = _image_gain(path.with_name("log.jsonl"))
+    return replace(given, embeddings=read_embeddings(path), image_gain=log)
+
+
+def given_references(
+    given: Given, train: Sequence[str] | None, dataset: DatasetStyle, by: Sequence[str]
+) -> References:
+    """References, with groups of studies by columns of their file.
+
+    Raises:
+        UsageError: It has no such column.
+    """
+    for name in by:
+        if name not in given.columns:
+            known = ", ".join(given.columns) or "none but id and report"
+            raise UsageError(f"--by {name}: {given.name} has no such column; it has {known}")
+    groups = {name: banded(dict(given.columns[name]), name) for name in by}
+    return References(given.reports, train, dataset=dataset, groups=groups)
 
 
 def _image_gain(log: Path) -> dict[str, Any] | None:
@@ -65,149 +96,3 @@ def _image_gain(log: Path) -> dict[str, Any] | None:
         if isinstance(gain, int | float) and (found is None or record.get("best")):
             found = {"value": float(gain), "split": "val", "epoch": record.get("epoch")}
     return found
-
-
-def read_references(
-    data: Path | None,
-    split: str,
-    references: Path | None,
-    train_references: Path | None,
-    dataset: str,
-    by: str | None,
-    labels: Path | None,
-    graphs: Path | None,
-) -> "References":
-    """References from a prepared data set or from files."""
-    from dataclasses import replace
-
-    columns = [name.strip().lower() for name in by.split(",") if name.strip()] if by else []
-    style = cast("DatasetStyle", dataset)
-    if data is not None:
-        found = _from_dataset(data, cast(Split, split), style, columns)
-    else:
-        found = _from_files(cast(Path, references), train_references, style, columns)
-    return replace(
-        found,
-        labels=_read_labels(labels),
-        graphs=_read_graphs(graphs),
-    )
-
-
-def _from_dataset(
-    folder: Path, split: Split, dataset: "DatasetStyle", columns: list[str]
-) -> "References":
-    from kia.data.store.dataset import PreparedDataset
-    from kia.evaluation.board.systems import References
-
-    prepared = PreparedDataset.open(folder)
-    ids = prepared.ids(split)
-    if not ids:
-        raise DataError(f"{folder}: split {split} has no studies")
-    return References(
-        dict(zip(ids, prepared.reports(split), strict=True)),
-        prepared.reports("train"),
-        # the best constant must not be chosen on what is scored
-        None if split == "val" else prepared.reports("val"),
-        dataset,
-        {
-            "hash": prepared.info["content_hash"],
-            "split": split,
-            "source": prepared.info.get("source"),
-        },
-        groups={name: _group(prepared, ids, name, folder) for name in columns},
-        other_splits={name: prepared.ids(name) for name in SPLITS if name != split},
-    )
-
-
-def _group(
-    prepared: "PreparedDataset", ids: Sequence[str], column: str, folder: Path
-) -> dict[str, str]:
-    """Study → value of a column: its views, or what its sections say (sex, age …)."""
-    values: dict[str, str] = {}
-    for id_ in ids:
-        index = prepared.index_of(id_)
-        if column == "view":
-            values[id_] = " + ".join(sorted(set(prepared.views(index))))
-        else:
-            sections = prepared.study(index).sections
-            found = {name.lower(): text for name, text in sections.items()}.get(column, "")
-            values[id_] = found.strip()
-    if not any(values.values()):
-        raise UsageError(f"--by {column}: {folder} has no such column")
-    return _banded(values, column)
-
-
-def _from_files(
-    references: Path,
-    train_references: Path | None,
-    dataset: "DatasetStyle",
-    columns: list[str],
-) -> "References":
-    from kia.evaluation.board.systems import References
-    from kia.evaluation.predictions import read_report_file, read_reports
-
-    found = read_report_file(references)
-    for name in columns:
-        if name not in found.columns:
-            known = ", ".join(found.columns) or "none but id and report"
-            raise UsageError(f"--by {name}: {references} has no such column; it has {known}")
-    train = None if train_references is None else list(read_reports(train_references).values())
-    return References(
-        found.reports,
-        train,
-        dataset=dataset,
-        groups={name: _banded(found.columns[name], name) for name in columns},
-    )
-
-
-def _banded(values: dict[str, str], column: str) -> dict[str, str]:
-    """Ages in bands of twenty years; everything else as it is."""
-    return {id_: _age_band(value) for id_, value in values.items()} if column == "age" else values
-
-
-def _age_band(value: str) -> str:
-    try:
-        age = float(value)
-    except ValueError:
-        return "unknown"
-    return next((name for low, high, name in _AGE_BANDS if low <= age < high), "unknown")
-
-
-def study_images(folder: Path) -> Callable[[str], list[bytes]]:
-    """Study id → its images as PNG files."""
-    from PIL import Image
-
-    from kia.data.store.dataset import PreparedDataset
-
-    prepared = PreparedDataset.open(folder)
-
-    def images(study: str) -> list[bytes]:
-        files = []
-        for view in prepared.pixels(prepared.index_of(study)):
-            file = io.BytesIO()
-            Image.fromarray(view).save(file, "PNG")
-            files.append(file.getvalue())
-        return files
-
-    return images
-
-
-def phantom_findings(
-    folder: Path | None, reports: Sequence[str], references: Sequence[str], ids: Sequence[str]
-) -> dict[str, dict[str, float]] | None:
-    """Findings that reports of phantoms call present, against what was drawn; None for others."""
-    if folder is None:
-        return None
-    from kia.data.store.dataset import PreparedDataset
-    from kia.evaluation.baselines import most_frequent
-    from kia.phantoms.scores import finding_scores
-
-    prepared = PreparedDataset.open(folder)
-    if not str(prepared.info.get("source", "")).startswith("phantom"):
-        return None
-    truth = [prepared.study(prepared.index_of(id)).labels or {} for id in ids]
-    constant = most_frequent(prepared.reports("train")).report
-    return {
-        "predictions": finding_scores(reports, truth),
-        "most_frequent": finding_scores([constant] * len(truth), truth),
-    }

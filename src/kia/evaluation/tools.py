@@ -7,13 +7,13 @@ import contextlib
 import importlib.util
 import os
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kia.errors import MissingDependency, UsageError
 from kia.evaluation.board.systems import Labeler
+from kia.tables.notes import note
 
 CHEXBERT_FOLDER = "KIA_CHEXBERT"
 """Environment variable with the folder of CheXbert's files."""
@@ -28,12 +28,8 @@ _RADEVAL_METRICS = ("bleu", "rouge", "bertscore", "f1chexbert", "radgraph", "rat
 Scores = dict[str, Any]
 
 
-class ToolNotUsed(UserWarning):
-    """A tool of others is not on this machine, or lacks its weights; says what is missing."""
-
-
 def usable_tools(names: Sequence[str]) -> list[str]:
-    """The tools that can be used; for each of the others a `ToolNotUsed` warning.
+    """The tools that can be used; of the others a note says what is missing.
 
     Args:
         names: Some of `TOOLS`.
@@ -68,7 +64,7 @@ def scores_by_tools(
     refs: Sequence[str],
     chexbert: Callable[[], Labeler] | None = None,
 ) -> Scores:
-    """{"extra": {tool: scores}}, or nothing where no tool is asked for; warns of failed ones.
+    """{"extra": {tool: scores}}, or nothing where no tool is asked for; a note for failed ones.
 
     Args:
         tools: From `usable_tools`.
@@ -91,7 +87,7 @@ def scores_by_tools(
 
 
 def _tell(tool: str, line: str) -> None:
-    warnings.warn(ToolNotUsed(f"--with {tool}: {line}"), stacklevel=2)
+    note(f"--with {tool}: {line}")
 
 
 def _missing(name: str) -> str | None:

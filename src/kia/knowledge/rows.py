@@ -7,16 +7,70 @@ a file of another order or of other reports is refused.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 from kia.errors import DataError
+from kia.knowledge.chexpert import read_label_file
+from kia.knowledge.radgraph import read_graph_records
 from kia.tables.notes import first_of, note
+
+Table = Callable[[], Mapping[str, str]]
+"""Reads the table that a file was made from: id → report, in the order of its rows."""
 
 T = TypeVar("T")
 
 _WORD = re.compile(r"\w+")
 _SAME = 0.5  # share of words that two spellings of one report have in common at the least
+
+
+def labels_by_id(
+    path: Path, table: Table, reports: object
+) -> Mapping[str, Mapping[str, int | None]]:
+    """Id → labels of a file (`kia.knowledge.chexpert`).
+
+    Args:
+        path: With ids of its own, or with the rows of a table.
+        table: Is read where the file has no ids.
+        reports: Where the table stands, for messages.
+
+    Raises:
+        DataError: A file is malformed, or has other rows or texts than the table.
+    """
+    read = read_label_file(path)
+    if read.has_ids:
+        return read.labels
+    known = table()
+    labels = by_rows(read.labels, known, file=path, reports=reports)
+    if read.texts:
+        texts = dict(zip(known, read.texts.values(), strict=True))
+        check_texts(texts, known, file=path, reports=reports)
+    return labels
+
+
+def graph_records_by_id(
+    path: Path, table: Table, reports: object, wanted: Iterable[str]
+) -> Mapping[str, Any]:
+    """Id → unchecked RadGraph record of a file; arguments as in `labels_by_id`.
+
+    Args:
+        path: Its keys are ids, or rows from "0".
+        table: Is read where they are rows.
+        reports: Where the table stands, for messages.
+        wanted: The ids that are looked for.
+    """
+    records = read_graph_records(path)
+    if not are_numbered_from_zero(records, wanted):
+        return records
+    known = table()
+    found = by_rows(records, known, file=path, reports=reports, first=0, may_lack=True)
+    texts = {n: r["text"] for n, r in found.items() if isinstance(r, dict) and "text" in r}
+    check_texts(
+        {name: text for name, text in texts.items() if isinstance(text, str)},
+        known, file=path, reports=reports,
+    )  # fmt: skip
+    return found
 
 
 def by_rows(

@@ -85,6 +85,7 @@ def manifest(
         strict=strict,
         label_reports=label_reports,
         metadata=metadata,
+        named={"id": id_column, "report": report_column},
     )
     named = {"id_column": id_column, "report_column": report_column}
     preparation.run(

@@ -115,6 +115,7 @@ class Preparation:
         strict: Fail at the end if an input was left out.
         label_reports: Table with ids that `labels` or `graphs` without ids were made from.
         metadata: MIMIC-CXR's table of dicom_ids and their studies, for labels and graphs by study.
+        named: "id" and "report" → the user's names for these columns of `label_reports`.
     """
 
     out: Path
@@ -130,6 +131,7 @@ class Preparation:
     strict: bool = False
     label_reports: Path | None = None
     metadata: Path | None = None
+    named: Mapping[str, str | None] | None = None
 
     def run(
         self,
@@ -210,7 +212,7 @@ class Preparation:
         from kia.data.imported import imported_graphs, imported_labels, read_metadata
 
         studies = inputs.studies if self.metadata is None else read_metadata(self.metadata)
-        known = (inputs.ids, self.label_reports, studies)
+        known = (inputs.ids, self.label_reports, studies, self.named)
         return (
             None if self.labels is None else imported_labels(self.labels, *known),
             None if self.graphs is None else imported_graphs(self.graphs, *known),

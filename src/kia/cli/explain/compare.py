@@ -55,10 +55,11 @@ def compare(
         raise UsageError(f"--html {html}: use a name that ends in .html")
     if file:
         console.check_picture(file)
-    from kia.evaluation.predictions import read_reports
+    from kia.evaluation.predictions import read_reports, read_reports_for
 
-    systems = {name: read_reports(path) for name, path in named_files(reports).items()}
-    truth = read_reports(references) if references else _of_data(data, split)
+    files = named_files(reports)
+    truth = read_reports(references, "references") if references else _of_data(data, split)
+    systems = {name: read_reports_for(path, truth) for name, path in files.items()}
     ids = _shared(truth, systems)
     chosen = _chosen(ids, truth, study_id, show)
     for id in chosen:
@@ -197,7 +198,7 @@ def _write_page(
     systems: Mapping[str, Reports],
     data: Path | None,
 ) -> None:
-    from kia.cli.evaluate.inputs import study_images
+    from kia.evaluation.prepared import study_images
     from kia.explain.comparison.page import compared_block, comparison_page
 
     views = study_images(data) if data else lambda id: []

@@ -43,10 +43,10 @@ def gallery(
     if file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--out {file}: use a name that ends in .html")
     from kia.errors import require
-    from kia.evaluation.predictions import read_reports
+    from kia.evaluation.predictions import read_reports_for
 
     require("matplotlib.figure", "plots", "drawing figures")
-    systems = {name: read_reports(path) for name, path in named_files(reports or ()).items()}
+    files = named_files(reports or ())
     from kia.candidates import chosen_reports
     from kia.data.store.dataset import PreparedDataset
     from kia.explain.gallery.page import gallery_page
@@ -57,6 +57,8 @@ def gallery(
     dataset = PreparedDataset.open(data)
     check_image_size(dataset, processor)
     studies = _studies(dataset, split, count, study_id)
+    ids = dataset.ids(cast("Split", split))
+    systems = {name: read_reports_for(path, ids) for name, path in files.items()}
     contrast = loaded.trained_on("irc")
     with console.progress() as bar:
         task = bar.add_task("gallery", total=2 * len(studies))

@@ -127,10 +127,10 @@ def _written(
     predictions: Path | None,
 ) -> list[str]:
     if predictions:
-        from kia.evaluation.predictions import read_reports
+        from kia.evaluation.predictions import read_reports_for
 
-        found = read_reports(predictions)
         ids = [dataset.study(int(study)).id for study in studies]
+        found = read_reports_for(predictions, ids)
         if missing := [id for id in ids if id not in found]:
             raise DataError(
                 f"{predictions} lacks {len(missing)} of the {len(ids)} studies, such as "
