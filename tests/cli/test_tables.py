@@ -102,3 +102,30 @@ def test_what_is_wrong_is_one_line(kia_command, tmp_path):
         code, _, err = kia_command(*words, *more)
         assert code == 1 and said in err and len(err.splitlines()) == 1
     assert not (tmp_path / "o.csv").exists()
+
+
+def test_labels_and_splits_of_iu_xray_may_name_ids_otherwise(tmp_path):
+    from kia.data.imported import imported_labels
+    from kia.knowledge.chexpert import OBSERVATIONS
+
+    cells = ["1", "-1,0", *[""] * 12]
+    lines = [";".join(["Fallnummer", *OBSERVATIONS]), ";".join(["50000001,0", *cells])]
+    (tmp_path / "labels.csv").write_text("\r\n".join(lines), encoding="utf-16")
+    named = {"id": "fallnummer"}
+    (labels,) = imported_labels(tmp_path / "labels.csv", ["s50000001"], named=named).values()
+    assert (labels[OBSERVATIONS[0]], labels[OBSERVATIONS[1]]) == (1, -1)
+    assert set(labels.values()) == {1, -1, None}
+
+
+def test_reports_beside_the_reference(kia_command, tmp_path):
+    (tmp_path / "refs.csv").write_text("Nr,Wahrheit,caption\n7,No effusion.,x\n8,Edema.,x\n")
+    (tmp_path / "ours.csv").write_text("Nr;Befund;text\n8,0;Edema.;x\n7,0;No effusion.;x\n")
+    numbers = tmp_path / "n.json"
+    words = ["explain", "compare", str(tmp_path / "ours.csv"), "--json", str(numbers)]
+    words += ["--references", str(tmp_path / "refs.csv"), "--show", "0", "--id-column", "Nr"]
+    code, _, err = kia_command(
+        *words, "--report-column", "Befund", "--reference-column", "Wahrheit"
+    )
+    assert code == 0, err
+    found = json.loads(numbers.read_text())
+    assert found["studies"] == 2 and found["scores"]["ours"]["said"]["share"] == 1.0
