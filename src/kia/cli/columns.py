@@ -13,3 +13,9 @@ ReportColumn = Annotated[
         "--report-column", "--column", metavar="NAME", help="column of a table with the reports"
     ),
 ]
+ReferenceColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--reference-column", metavar="NAME", help="column of a table with the references"
+    ),
+]

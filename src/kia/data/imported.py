@@ -29,7 +29,7 @@ def imported_labels(
         ids: Of the studies.
         reports: The table that a file without ids was made from.
         studies: dicom_id → study id, where samples are images.
-        named: "id" and "report" → the user's names for these columns of `reports`.
+        named: "id" and "report" → the user's names for these columns, where they are there.
 
     Returns:
         Study id → labels, for those that the file has.
@@ -37,7 +37,8 @@ def imported_labels(
     Raises:
         DataError: A file is malformed, names none of the studies, or has other rows than `reports`.
     """
-    values = labels_by_id(path, lambda: _table(path, reports, named), reports)
+    own = (named or {}).get("id")
+    values = labels_by_id(path, lambda: _table(path, reports, named), reports, own)
     return {name: values[other] for name, other in _matched(path, ids, values, studies).items()}
 
 
@@ -77,7 +78,7 @@ def _table(
             "reports that it was made from"
         )
     found: dict[str, str] = {}
-    table = open_table(reports, ("id", "report"), named=named)
+    table = open_table(reports, ("id", "report"), preferred=named)
     for row in table:
         if row.problem is not None or row.values["id"] is None:
             raise DataError(f"{table.where(row)}: {row.problem or 'the id is missing'}")

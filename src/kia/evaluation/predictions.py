@@ -38,22 +38,27 @@ class ReportFile:
     references: dict[str, str] | None = None
 
 
-def read_reports(path: str | Path, role: Role = "predictions") -> dict[str, str]:
+def read_reports(
+    path: str | Path, role: Role = "predictions", choice: Choice | None = None
+) -> dict[str, str]:
     """Id → raw report, in the order of the file; see `read_report_file`."""
-    return read_report_file(path, role).reports
+    return read_report_file(path, role, choice).reports
 
 
-def read_reports_for(path: str | Path, ids: Iterable[str]) -> dict[str, str]:
+def read_reports_for(
+    path: str | Path, ids: Iterable[str], choice: Choice | None = None
+) -> dict[str, str]:
     """Id → raw report for those of some studies that a file has (`kia.ids`).
 
     Args:
         path: As for `read_report_file`. Without ids of its own its rows are the studies in order.
         ids: Of the studies.
+        choice: Columns by the user's names.
 
     Raises:
         DataError: The file has no ids, and not as many rows as there are studies.
     """
-    ids, found = list(ids), read_report_file(path)
+    ids, found = list(ids), read_report_file(path, choice=choice)
     if not found.has_ids:
         if len(found.reports) != len(ids):
             rows = len(found.reports)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from kia.errors import DataError
 from kia.studies import ID_COLUMNS
 from kia.tables.cells import identity, text_of
+from kia.tables.columns import plain
 from kia.tables.table import open_table
 
 OBSERVATIONS: tuple[str, ...] = (
@@ -75,7 +76,7 @@ def read_labels(path: Path) -> dict[str, dict[str, int | None]]:
     return read_label_file(path).labels
 
 
-def read_label_file(path: Path) -> LabelFile:
+def read_label_file(path: Path, id_column: str | None = None) -> LabelFile:
     """Labels of reports, as the CheXpert labeler, CheXbert, MIMIC-CXR or kia write them.
 
     Sources: `label.py` of github.com/stanfordmlgroup/chexpert-labeler (a column `Reports`, then the
@@ -85,6 +86,7 @@ def read_label_file(path: Path) -> LabelFile:
     Args:
         path: A table (`kia.tables`) with a column for each observation with 1, 0, −1 or nothing
             (also as 1.0 …), and beside them no other than ids, `subject_id`, and the reports' own.
+        id_column: The column of ids, if it is there; else the usual ones.
 
     Raises:
         DataError: The file is not readable, a column is unknown, missing or doubled, a value is
@@ -92,9 +94,11 @@ def read_label_file(path: Path) -> LabelFile:
     """
     path = Path(path)
     text = next((name for name in _TEXTS if name in open_table(path).columns), None)
-    table = open_table(path, (), ("id", *_NAMED), prose=() if text is None else (text,))
-    _check_columns(path, table.columns)
-    has_ids = any(name in table.columns for name in ID_COLUMNS)
+    prose = () if text is None else (text,)
+    table = open_table(path, (), ("id", *_NAMED), preferred={"id": id_column}, prose=prose)
+    names = {*ID_COLUMNS, plain(id_column or "id")}
+    _check_columns(path, table.columns, names)
+    has_ids = not names.isdisjoint(table.columns)
     found = LabelFile({}, has_ids, {})
     for number, row in enumerate(table, 1):
         where = table.where(row)
@@ -138,8 +142,9 @@ def _label(value: Any, observation: str, where: str) -> int | None:
     return _VALUES[text]
 
 
-def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
-    unknown = [name for name in columns if name not in _NAMED and name not in _BESIDE]
+def _check_columns(path: Path, columns: tuple[str, ...], ids: set[str]) -> None:
+    known = {*_NAMED, *_BESIDE, *ids}
+    unknown = [name for name in columns if name not in known]
     if unknown and not set(_NAMED) & set(columns):
         raise DataError(f"{path}: no column {', '.join(OBSERVATIONS)}; is it a file of labels?")
     if unknown:

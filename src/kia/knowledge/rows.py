@@ -26,7 +26,7 @@ _SAME = 0.5  # share of words that two spellings of one report have in common at
 
 
 def labels_by_id(
-    path: Path, table: Table, reports: object
+    path: Path, table: Table, reports: object, id_column: str | None = None
 ) -> Mapping[str, Mapping[str, int | None]]:
     """Id → labels of a file (`kia.knowledge.chexpert`).
 
@@ -34,11 +34,12 @@ def labels_by_id(
         path: With ids of its own, or with the rows of a table.
         table: Is read where the file has no ids.
         reports: Where the table stands, for messages.
+        id_column: The column of ids in the file, if it is there; else the usual ones.
 
     Raises:
         DataError: A file is malformed, or has other rows or texts than the table.
     """
-    read = read_label_file(path)
+    read = read_label_file(path, id_column)
     if read.has_ids:
         return read.labels
     known = table()

@@ -23,6 +23,12 @@ SPREADSHEET_ERRORS = frozenset(
 MISSING = frozenset(("", "nan", "n/a", "na", "null", "none", "<na>", "nat")) | SPREADSHEET_ERRORS
 """Words for a missing value, in lower case."""
 
+MAY_BE_MISSING = frozenset(
+    {letter for word in MISSING - {""} for letter in (word[0], word[0].upper())}
+    | {chr(code) for code in range(0x3001) if chr(code).isspace()}
+)
+"""First characters of texts that `is_missing` has to look at: most cells need no more than that."""
+
 _LONGEST = 32  # characters with spaces around; longer texts are not looked up
 _NOTHING = frozenset(("",)) | SPREADSHEET_ERRORS
 _WHOLE_NUMBER = re.compile(r"([-+]?\d+)[.,]0+")
@@ -39,7 +45,7 @@ def is_missing(value: Any, *, prose: bool = False) -> bool:
     """
     if isinstance(value, str):
         if len(value) > _LONGEST:
-            return not value.strip()
+            return value.isspace()
         return value.strip().lower() in (_NOTHING if prose else MISSING)
     return value is None or (isinstance(value, float) and math.isnan(value))
 
@@ -63,12 +69,12 @@ def identity(value: Any) -> str:
     Raises:
         ValueError: It is a list or an object, or a fraction so long that it lost its last digits.
     """
-    if isinstance(value, bool | list | tuple | dict):
+    if isinstance(value, (bool, list, tuple, dict)):
         raise ValueError("an id is a text or a whole number")
     if isinstance(value, float) and abs(value) >= _EXACT:
         raise ValueError("the id is a number that has lost its last digits; save ids as text")
     text = text_of(value).strip()
-    whole = _WHOLE_NUMBER.fullmatch(text)
+    whole = _WHOLE_NUMBER.fullmatch(text) if text.endswith("0") else None
     return whole[1] if whole else text
 
 

@@ -67,5 +67,7 @@ def no_column(
 
 def listed(names: Sequence[str]) -> str:
     """Column names for an error line; without a header these would be a patient's report."""
-    named = [n if len(n) <= _LONGEST_NAME else "(no name, but a long text)" for n in names if n]
+    words = (" ".join(name.split()) for name in names if name)
+    shown = ("".join(c if c.isprintable() else "?" for c in word) for word in words)
+    named = [n if len(n) <= _LONGEST_NAME else "(no name, but a long text)" for n in shown]
     return ", ".join(named[:_MOST_NAMES]) + (", …" if len(named) > _MOST_NAMES else "")

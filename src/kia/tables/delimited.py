@@ -90,6 +90,7 @@ class _Rows:
         self._separator = separator
         self._names: list[str] = []
         self._taken: list[str] = []  # the lines of the row that is being read
+        self._size = 0  # their characters
         self._first = 0  # where it begins
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
@@ -97,7 +98,7 @@ class _Rows:
         try:
             for row in reader:
                 if row:
-                    if sum(map(len, self._taken)) > CELL_LIMIT and max(map(len, row)) > CELL_LIMIT:
+                    if self._size > CELL_LIMIT and max(map(len, row)) > CELL_LIMIT:
                         raise self._too_long()
                     self._names = self._names or row
                     yield reader.line_num, row
@@ -107,13 +108,12 @@ class _Rows:
             raise DataError(f"{where}: not readable as CSV ({error})") from None
 
     def _measured(self) -> Iterator[str]:
-        size = 0
         for number, line in enumerate(self._lines, start=1):
             if not self._taken:
-                size, self._first = 0, number
+                self._size, self._first = 0, number
             self._taken.append(line)
-            size += len(line)
-            if size > LINE_LIMIT:
+            self._size += len(line)
+            if self._size > LINE_LIMIT:
                 raise self._too_long()
             yield line
 

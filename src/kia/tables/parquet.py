@@ -36,7 +36,7 @@ def _records(path: Path) -> Iterator[Record]:
                 yield Record(0, names, ())
                 yield from _rows(path, file, names)
         except pa.ArrowException as error:
-            raise ValueError(str(error).splitlines()[0]) from None
+            raise ValueError(str(error)) from None
 
 
 def _rows(path: Path, file: "pq.ParquetFile", names: tuple[str, ...]) -> Iterator[Record]:

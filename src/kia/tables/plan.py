@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kia.errors import DataError
-from kia.tables.cells import identity, is_missing, text_of
+from kia.tables.cells import MAY_BE_MISSING, identity, is_missing, text_of
 from kia.tables.columns import find_column, plain
 
 _MORE = "quote texts that hold the separator"
@@ -52,8 +52,9 @@ class Wanted:
         taken = set(role_of.values())
         keys = [role_of.get(name, "" if name in taken else name) for name in found]
         least = max((i + 1 for i, key in enumerate(keys) if key in self.required), default=0)
-        prose = tuple(name in self.prose for name in found)
-        return Plan(tuple(keys), prose, least, tuple(lacks))
+        prose = frozenset(key for key, name in zip(keys, found, strict=True) if name in self.prose)
+        ids = tuple(key for key in ("id", "patient") if key in keys)
+        return Plan(tuple(keys), ids, prose, least, tuple(lacks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,15 @@ class Plan:
 
     Attributes:
         keys: Of the values; "" for a column that is left out.
-        prose: Of each column, whether words for a missing value are answers there.
+        ids: Those of ids.
+        prose: Keys of the columns where words for a missing value are answers.
         least: Cells that a row needs.
         lacks: Required roles without a column.
     """
 
     keys: tuple[str, ...]
-    prose: tuple[bool, ...]
+    ids: tuple[str, ...]
+    prose: frozenset[str]
     least: int
     lacks: tuple[str, ...]
 
@@ -81,15 +84,20 @@ class Plan:
                 problem = f"{len(cells)} values for {width} columns; {_MORE}"
             cells = [*cells[:width], *[None] * (width - len(cells))]
         values = {
-            key: None if is_missing(cell, prose=prose) else cell
-            for key, cell, prose in zip(self.keys, cells, self.prose, strict=True)
-            if key
+            key: cell
+            if cell.__class__ is str and cell and cell[0] not in MAY_BE_MISSING
+            else None
+            if is_missing(cell, prose=key in self.prose)
+            else cell
+            for key, cell in zip(self.keys, cells, strict=True)
         }
+        values.pop("", None)
         try:
-            for role in ("id", "patient"):
-                if values.get(role) is not None:
+            for role in self.ids:
+                if values[role] is not None:
                     values[role] = identity(values[role])
-            if not isinstance(report := values.get("report"), str | None):
+            report = values.get("report")
+            if report is not None and not isinstance(report, str):
                 values["report"] = _prose(report)
         except ValueError as error:
             problem = problem or str(error)

@@ -134,7 +134,7 @@ class Table:
         blank: list[Row] = []
         passed: list[int] = []
         for row in self._rows():
-            if row.problem is None and all(value is None for value in row.values.values()):
+            if _is_blank(row):
                 blank.append(row)
                 continue
             if "id" in row.values:
@@ -181,6 +181,11 @@ class Table:
         if passed:
             where = f"{self.unit} {first_of(passed)}"
             note(f"{self.path}: {len(passed)} empty rows are left out ({where})")
+
+
+def _is_blank(row: Row) -> bool:
+    values = row.values.values()
+    return row.problem is None and None in values and all(value is None for value in values)
 
 
 def _source(path: Path) -> Source:

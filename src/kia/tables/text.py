@@ -44,7 +44,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
         raise DataError(f"{path}: not readable as {kind} ({reason})") from None
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.columns import IdColumn
 from kia.cli.data.options import (
     Annotation,
     Graphs,
@@ -58,6 +59,7 @@ def iu_xray(
     labels: Labels = None,
     graphs: Graphs = None,
     label_reports: LabelReports = None,
+    id_column: IdColumn = None,
     part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -85,6 +87,7 @@ def iu_xray(
             projections,
             split=source,
             section=target,
+            id_column=id_column,
             complete=not incomplete,
         )
         files = files_of(annotation, reports, projections, source)
@@ -98,7 +101,7 @@ def iu_xray(
 
     preparation = Preparation(
         out, "IU X-Ray", size, resize, labels, graphs, part, workers, overwrite, target, strict,
-        label_reports or _table(reports),
+        label_reports or _table(reports), named={"id": id_column},
     )  # fmt: skip
     preparation.run(read, {"split": split_record(source)}, check)
 

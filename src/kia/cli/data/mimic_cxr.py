@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.columns import IdColumn
 from kia.cli.data.options import (
     Annotation,
     Graphs,
@@ -71,6 +72,7 @@ def mimic_cxr(
     labels: Labels = None,
     graphs: Graphs = None,
     label_reports: LabelReports = None,
+    id_column: IdColumn = None,
     part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -83,7 +85,7 @@ def mimic_cxr(
     target = section.value if section else default_section(annotation)
     preparation = Preparation(
         out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target,
-        strict, label_reports,
+        strict, label_reports, named={"id": id_column},
     )  # fmt: skip
     preparation.run(
         lambda: MIMICCXR(

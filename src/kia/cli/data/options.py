@@ -115,7 +115,8 @@ class Preparation:
         strict: Fail at the end if an input was left out.
         label_reports: Table with ids that `labels` or `graphs` without ids were made from.
         metadata: MIMIC-CXR's table of dicom_ids and their studies, for labels and graphs by study.
-        named: "id" and "report" → the user's names for these columns of `label_reports`.
+        named: "id" and "report" → the user's names for these columns of `labels` and
+            `label_reports`, where they are there.
     """
 
     out: Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from kia.cli.columns import IdColumn, ReportColumn
+from kia.cli.columns import IdColumn, ReferenceColumn, ReportColumn
 from kia.errors import UsageError
 from kia.studies import SPLITS
 
@@ -47,9 +47,6 @@ Against = Annotated[
 ]
 Columns = Annotated[
     str | None, typer.Option(metavar="COLUMNS", help="split the results: view,sex,age")
-]
-ReferenceColumn = Annotated[
-    str | None, typer.Option("--reference-column", help="column with the references")
 ]
 Labels = Annotated[
     Path | None, typer.Option(help="CSV of labels of the reports, instead of the labeler")
