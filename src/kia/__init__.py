@@ -17,13 +17,17 @@ __all__ = [
     "KIAProcessor",
     "Study",
     "__version__",
+    "evaluate",
+    "label",
     "load",
 ]
 
 if TYPE_CHECKING:
+    from kia.evaluation.evaluate import evaluate as evaluate
     from kia.generation import load_model as load
     from kia.hugging_face.configuration import KIAConfig as KIAConfig
     from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
+    from kia.knowledge.labels.label import label as label
     from kia.processing import KIAProcessor as KIAProcessor
     from kia.studies import Study as Study
 
@@ -33,6 +37,8 @@ _HOME = {
     "KIAProcessor": "kia.processing",
     "Study": "kia.studies",
     "load": "kia.generation:load_model",
+    "evaluate": "kia.evaluation.evaluate",
+    "label": "kia.knowledge.labels.label",
 }
 """Where each name is at home; behind the colon what it is called there."""
 

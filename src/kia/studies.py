@@ -9,7 +9,7 @@ View = Literal["frontal", "lateral"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VIEWS: tuple[View, ...] = ("frontal", "lateral")
-ID_COLUMNS = ("id", "study_id", "uid")
+ID_COLUMNS = ("id", "study_id", "uid", "image_id", "dicom_id")
 """Names that the field's tables give the column of study ids; the first that is there counts."""
 
 

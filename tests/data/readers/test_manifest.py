@@ -195,7 +195,7 @@ def test_a_row_that_is_no_study_is_a_reject(collection, change, why):
     ("rows", "message"),
     [
         ([ROWS[0], ROWS[0]], "study a occurs twice"),
-        ([{**ROWS[0], "id": " "}], "study 1 has no id"),
+        ([{**ROWS[0], "id": " "}], "holds no study .line 2: no id"),
         ([{**ROWS[0], "split": "holdout"}], "a: split 'holdout' is none of"),
         ([{"id": "a", "picture": "x/1.png"}], "no column image"),
         (
@@ -238,7 +238,10 @@ def test_a_split_file_takes_the_place_of_the_column(collection, tmp_path):
     assert studies["a"].split == "test"
     assert rejects == {"b": "no split"}
     path.write_text("id,split\nz,test\n")
-    with pytest.raises(DataError, match="none of its ids is a study"):
+    with pytest.raises(
+        DataError,
+        match=r"0 of 2 studies of .*manifest\.csv are in .*: none for 'a', while it has 'z'",
+    ):
         Manifest(write(collection, ROWS), split=path)
 
 
