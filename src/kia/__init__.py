@@ -18,12 +18,14 @@ __all__ = [
     "Study",
     "__version__",
     "load",
+    "read_studies",
 ]
 
 if TYPE_CHECKING:
     from kia.generation import load_model as load
     from kia.hugging_face.configuration import KIAConfig as KIAConfig
     from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
+    from kia.imaging.grouping import read_studies as read_studies
     from kia.processing import KIAProcessor as KIAProcessor
     from kia.studies import Study as Study
 
@@ -33,6 +35,7 @@ _HOME = {
     "KIAProcessor": "kia.processing",
     "Study": "kia.studies",
     "load": "kia.generation:load_model",
+    "read_studies": "kia.imaging.grouping",
 }
 """Where each name is at home; behind the colon what it is called there."""
 

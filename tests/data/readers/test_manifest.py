@@ -124,7 +124,8 @@ def test_a_folder_of_images_is_for_generation(collection, capfd):
     assert dataset.ids("test") == ["x/1.png", "x/2.png", "x/3.png", "x/4.png"]
     study = dataset.study(0)
     assert (study.report, study.labels, study.graph, study.landmarks) == ("", None, None, None)
-    assert dataset.info["rejects"] == 0
+    (reject,) = (out / "rejects.jsonl").read_text().splitlines()
+    assert "notes.txt" in reject and "neither PNG" in reject
     app(["check", str(out)], standalone_mode=False)
     assert "content verified" in capfd.readouterr().out
 

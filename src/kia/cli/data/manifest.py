@@ -52,12 +52,19 @@ def manifest(
     strict: Strict = False,
 ) -> None:
     """Prepare any collection; without reports it serves generation alone."""
+    from kia.cli.image_input import looking
+    from kia.data.readers.folder import read_folder
+    from kia.data.readers.inputs import Inputs
     from kia.data.readers.manifest import Manifest
+
+    def read() -> Inputs:
+        if not file.is_dir():
+            return Manifest(file, roots=root or (), split=source)
+        with looking() as on_progress:
+            return read_folder(file, on_progress)
 
     source = split_source(split, ratio, seed)
     preparation = Preparation(
         out, file.name, size, resize, labels, graphs, part, workers, overwrite, strict=strict
     )
-    preparation.run(
-        lambda: Manifest(file, roots=root or (), split=source), {"split": split_record(source)}
-    )
+    preparation.run(read, {"split": split_record(source)})

@@ -1,4 +1,4 @@
-"""Any collection: a table of studies, R2Gen's annotation.json, or a folder of images."""
+"""Any collection: a table of studies, or R2Gen's annotation.json; folder.py reads bare images."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,13 +10,14 @@ from kia.data.readers.annotation import read_annotation
 from kia.data.readers.splits import RandomSplit, read_split, split_named
 from kia.data.tables import read_table
 from kia.errors import DataError, ImageError, UsageError
+from kia.imaging.facts import UNKNOWN, placed
 from kia.imaging.paths import ImageRoots
-from kia.imaging.views import view_at, view_named
+from kia.imaging.reading import read_facts
+from kia.imaging.views import view_named
 from kia.imaging.workers import Reject
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.studies import Split, Study, StudyImage, View
+from kia.studies import VIEWS, Split, Study, StudyImage, View
 
-_EXTENSIONS = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"}
 _LABELS = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1, "": None, "none": None}
 
 
@@ -26,8 +27,7 @@ class Manifest:
     Args:
         path: A .csv, .csv.gz, .jsonl or .parquet file with a row a study and the columns `id` and
             `image` (paths, joined by ";" or a list), optionally `view`, `report`, `split`,
-            `labels` and `patient`; an annotation.json like R2Gen's; or a folder of images, each
-            of which becomes a study.
+            `labels` and `patient`; or an annotation.json like R2Gen's.
         roots: Folders outside that of the manifest in which images may lie, too.
         split: A file (`read_split`), or drawn by patient, where there is none by study; None for
             the column. Studies without reports are all in test: they serve generation alone.
@@ -46,7 +46,7 @@ class Manifest:
         self, path: Path, *, roots: Sequence[Path] = (), split: Path | RandomSplit | None = None
     ) -> None:
         self.path = path
-        self._roots = ImageRoots(path if path.is_dir() else path.parent, roots)
+        self._roots = ImageRoots(path.parent, roots)
         patients: dict[str, str] = {}  # of each study: the patient, or the study
         splits: dict[str, Split] = {}  # of each patient, by the column
         self.has_reports = False
@@ -107,12 +107,7 @@ class Manifest:
         return {name: by_patient[p] for name, p in patients.items() if p in by_patient}
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
-        if self.path.is_dir():
-            for file in sorted(self.path.rglob("*")):
-                if file.suffix.lower() in _EXTENSIONS and not file.name.startswith("."):
-                    name = file.relative_to(self.path).as_posix()
-                    yield {"id": name, "image": [name]}
-        elif self.path.name.lower().endswith(".json"):
+        if self.path.name.lower().endswith(".json"):
             for entry in read_annotation(self.path):
                 text, images = entry.report, list(entry.images)
                 yield {"id": entry.id, "image": images, "report": text, "split": entry.split}
@@ -126,19 +121,21 @@ class Manifest:
             raise DataError("empty report")
         if name not in self._splits:
             raise DataError("no split")
-        images: list[StudyImage] = []
-        for path, view in _images(row):
+        named = _images(row)
+        paths: list[Path | None] = []  # None where there is none
+        for path, _ in named:
             try:
-                images.append(StudyImage(str(self._roots.find(path)), view))
+                paths.append(self._roots.find(path))
             except ImageError as error:
+                paths.append(None)
                 yield Reject(f"{name} ({path})", str(error))
-        if not images:
+        if not any(paths):
             raise DataError("no image")
         labels = _labels(row.get("labels"))
         yield Study(
             id=name,
             split=self._splits[name],
-            images=tuple(images),
+            images=_read_as(paths, [view for _, view in named if view]),
             report=str(report),
             labels=labels,
             patient=_text(row.get("patient")) or None,
@@ -154,18 +151,29 @@ def _list(value: Any) -> list[str]:
     return [_text(part) for part in parts]
 
 
-def _images(row: Mapping[str, Any]) -> list[tuple[str, View]]:
-    """Paths and views; DataError where their numbers differ or a view is neither."""
+def _images(row: Mapping[str, Any]) -> list[tuple[str, View | None]]:
+    """Paths, and views if the table has them; DataError if numbers differ or a view is neither."""
     paths = [path for path in _list(row["image"]) if path]
     names = _list(row.get("view"))
     if len(names) != len(paths) and any(names):
         raise DataError(f"{len(paths)} images, but {len(names)} views")
     if not any(names):
-        return [(path, view_at(position)) for position, path in enumerate(paths)]
+        return [(path, None) for path in paths]
     views = [view_named(name) for name in names]
     if None in views:
         raise DataError(f"view {names[views.index(None)]!r} is neither frontal nor lateral")
-    return [(path, view) for path, view in zip(paths, views, strict=True) if view is not None]
+    return list(zip(paths, views, strict=True))
+
+
+def _read_as(paths: list[Path | None], views: list[View]) -> tuple[StudyImage, ...]:
+    """Images that are there under the views of the table; without them, under those of headers.
+
+    Where neither says, the first place counts as frontal, even if its image is lost.
+    """
+    facts = [UNKNOWN if views or path is None else read_facts(path) for path in paths]
+    read_as = zip(paths, placed(facts, views), strict=True)
+    images = [StudyImage(str(path), *one) for path, one in read_as if path is not None]
+    return tuple(images if views else sorted(images, key=lambda one: VIEWS.index(one.view)))
 
 
 def _labels(value: Any) -> dict[str, int | None] | None:
