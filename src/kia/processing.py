@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kia.errors import ConfigError, DataError, ModelError
 from kia.imaging.facts import UNKNOWN
+from kia.imaging.grey import MAX_BYTES
 from kia.imaging.grouping import OneStudy, one_study
 from kia.imaging.plausibility import Flag, Reference, study_flags
 from kia.imaging.reading import ImageWarning, read_doubtful, read_facts, read_image
@@ -346,13 +347,14 @@ def _one_study(images: Sequence[Any], views: Sequence[str] | None) -> tuple[list
     unknown = [view for view in views or () if view not in VIEWS]
     if unknown or (views and len(views) != len(images)):
         raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
+    images = [image.read(MAX_BYTES + 1) if hasattr(image, "read") else image for image in images]
     files = []
     for number, image in enumerate(images, start=1):
-        named = isinstance(image, str | Path)
-        is_file = named or isinstance(image, bytes) or hasattr(image, "read")
-        files.append(
-            (str(image) if named else f"image {number}", read_facts(image) if is_file else UNKNOWN)
-        )
+        if isinstance(image, str | Path):
+            files.append((str(image), read_facts(image)))
+        else:
+            is_file = isinstance(image, bytes | bytearray)
+            files.append((f"image {number}", read_facts(bytes(image)) if is_file else UNKNOWN))
     study = one_study(files, cast(Sequence[View] | None, views))
     return [images[place] for place in study.places], study
 

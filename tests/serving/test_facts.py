@@ -1,7 +1,13 @@
 """What is this picture? The server answers as the commands do: from headers before the order."""
 
+import json
+
 import pytest
+from starlette.testclient import TestClient
 from tests.pacs import UIDS, bare, radiograph
+
+from kia.serving.app import api
+from kia.serving.page import with_page
 
 CHEST = {"BodyPartExamined": "CHEST", "StudyInstanceUID": UIDS["A"], "PatientID": "4711"}
 
@@ -37,13 +43,14 @@ def test_named_views_go_before_the_header_and_are_flagged(client, made):
     assert "view" in {flag["kind"] for flag in found["flags"]}
 
 
+def test_the_order_of_uploads_does_not_matter_to_the_report(client, made):
+    lateral, frontal = made(1, ViewPosition="LL"), made(2, ViewPosition="PA")
+    one, other = post(client, lateral, frontal).json(), post(client, frontal, lateral).json()
+    assert one["raw"] == other["raw"]
+
+
 @pytest.mark.parametrize("route", ["/v1/reports", "/v1/findings", "/page/study"])
 def test_two_patients_in_one_request_are_refused(client, make_service, made, route):
-    from starlette.testclient import TestClient
-
-    from kia.serving.app import api
-    from kia.serving.page import with_page
-
     files = made(1, ViewPosition="PA"), made(2, ViewPosition="LL", PatientID="JOHN 2")
     if route == "/page/study":
         service = make_service(page=True)
@@ -65,6 +72,16 @@ def test_another_part_of_the_body_is_left_out_by_name_and_alone_refused(client, 
     assert alone.status_code == 422 and "HAND" in alone.json()["detail"]
     named = post(client, hand, views="frontal")
     assert named.status_code == 422
+
+
+def test_the_page_is_told_which_files_are_read(make_service, made):
+    service = make_service(page=True)
+    hand = made(1, BodyPartExamined="HAND")
+    with TestClient(with_page(api(service), service), raise_server_exceptions=False) as client:
+        answer = post(client, hand, made(2, ViewPosition="LL"), route="/page/study")
+    first = json.loads(answer.text.splitlines()[0])
+    assert (first["views"], first["places"], len(first["pictures"])) == (["lateral"], [1], 1)
+    assert "left out" in {flag["kind"] for flag in first["flags"]}
 
 
 def test_dicom_without_preamble_and_name_is_read(client, made):

@@ -6,7 +6,7 @@ Image files are named by themselves, by folders, by patterns, or in a list on st
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,11 +77,17 @@ def _listed() -> list[Path]:
 @contextmanager
 def looking() -> Iterator[Callable[[int, int], None]]:
     """A progress bar for what looks at many files; none for a few."""
-    with console.progress() as bar:
-        task = bar.add_task("files", visible=False)
-        yield lambda done, total: bar.update(
-            task, completed=done, total=total, visible=total >= MANY
-        )
+    with ExitStack() as shown:
+        bar = console.progress()
+        task = bar.add_task("files")
+
+        def told(done: int, total: int) -> None:
+            if total >= MANY:
+                if done == 1:
+                    shown.enter_context(bar)
+                bar.update(task, completed=done, total=total)
+
+        yield told
 
 
 def decoded_studies(

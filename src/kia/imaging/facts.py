@@ -12,8 +12,6 @@ from kia.imaging.signatures import Kind
 from kia.imaging.views import view_at
 from kia.studies import StudyImage, View, ViewSource
 
-MAX_HEADER = 1 << 18
-"""Bytes of an upload in which its header is looked for: strangers could make it any length."""
 PERHAPS_ELSEWHERE = "perhaps not of the chest: a description in its DICOM header names another part"
 _FROM_HEADER = ("view position", "view code")
 

@@ -19,7 +19,7 @@ from kia.imaging.views import pair_of_views, view_at
 from kia.studies import Study, StudyImage, View
 
 SHOWN = 20
-"""Names in a warning, and warnings of a kind; of the others only the number is shown."""
+"""Names in a warning; of the others only the number is shown."""
 _ORDER = ("frontal", None, "lateral")
 
 Name = str | Path
@@ -234,11 +234,12 @@ def _without_copies(files: list[File]) -> tuple[list[File], list[LeftOut]]:
     first: dict[str, str] = {}
     kept, copies = [], []
     for name, facts in files:
-        original = first.setdefault(facts.instance or name, name)
-        if original is name:
+        image = facts.instance or name
+        if image not in first:
+            first[image] = name
             kept.append((name, facts))
-        elif original != name:
-            copies.append((name, f"a copy of {original}"))
+        elif first[image] != name:
+            copies.append((name, f"a copy of {first[image]}"))
     return kept, copies
 
 
@@ -256,24 +257,27 @@ def _of(
 
 
 def _no_chest(left_out: Sequence[LeftOut]) -> str:
-    more = f"; and {len(left_out) - SHOWN} more" * (len(left_out) > SHOWN)
-    return "no chest X-ray: " + "; ".join(": ".join(one) for one in left_out[:SHOWN]) + more
+    return f"no chest X-ray: {'; '.join(_by_reason(left_out))}"
 
 
 def _passed_over(files: Sequence[LeftOut]) -> str:
-    """Counts and names files that are no images; "" if there are none."""
-    if not files:
-        return ""
-    names = ", ".join(name for name, _ in files[:SHOWN])
-    more = f" and {len(files) - SHOWN} more" * (len(files) > SHOWN)
-    count = "1 file is" if len(files) == 1 else f"{len(files)} files are"
-    return f"; {count} passed over, {files[0][1]}: {names}{more}"
+    """Counts and names files that are no images, for the end of a line; "" if there are none."""
+    return "".join(f"; passed over: {line}" for line in _by_reason(files))
+
+
+def _by_reason(files: Sequence[LeftOut]) -> Iterator[str]:
+    """A text for each reason, with the number and names of its files."""
+    names: dict[str, list[str]] = {}
+    for name, why in files:
+        names.setdefault(why, []).append(name)
+    for why, same in names.items():
+        more = f" and {len(same) - SHOWN} more" * (len(same) > SHOWN)
+        listed = ", ".join(same[:SHOWN])
+        yield f"{len(same)} files, {why}: {listed}{more}" if same[1:] else f"{listed}: {why}"
 
 
 def _warn(left_out: Sequence[LeftOut], passed_over: Sequence[LeftOut]) -> None:
-    lines = [f"{name} is left out: {why}" for name, why in left_out[:SHOWN]]
-    if len(left_out) > SHOWN:
-        lines.append(f"{len(left_out) - SHOWN} more files are left out")
-    lines += [_passed_over(passed_over).removeprefix("; ")] * bool(passed_over)
+    lines = [f"left out: {line}" for line in _by_reason(left_out)]
+    lines += [f"passed over: {line}" for line in _by_reason(passed_over)]
     for line in lines:
         warnings.warn(line, ImageWarning, stacklevel=3)

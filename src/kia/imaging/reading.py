@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kia.errors import ImageError
-from kia.imaging.facts import MAX_HEADER, UNKNOWN, Facts
+from kia.imaging.facts import UNKNOWN, Facts
 from kia.imaging.formats import decode_picture
 from kia.imaging.grey import MAX_BYTES, MAX_PIXELS, Doubt, Grey
 from kia.imaging.signatures import HEAD, kind_of
@@ -20,23 +20,22 @@ class ImageWarning(UserWarning):
     """An image can be read, but may not be a chest X-ray; the message names the file."""
 
 
-def read_facts(source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Facts:
+def read_facts(source: str | Path | bytes, *, name: str | None = None) -> Facts:
     """What a file says of its picture, of which no pixels are read.
 
     pydicom, which takes 0.4 s to import, is loaded for DICOM files alone.
 
     Args:
-        source: A path, the bytes of a file, or a file opened in binary mode, at its start.
+        source: A path, or the bytes of a file.
         name: Counts where the bytes do not say what the file is; the path if there is one.
 
     Returns:
         `UNKNOWN` for what is no file, or cannot be opened.
     """
     try:
-        with _head_of(source) as file:
-            start = file.tell()
+        with _opened(source) as file:
             kind = kind_of(file.read(HEAD), _name(source, name))
-            file.seek(start)
+            file.seek(0)
             if kind != "dicom":
                 return Facts(kind)
             from kia.imaging.dicom.facts import dicom_facts
@@ -44,19 +43,6 @@ def read_facts(source: str | Path | bytes | BinaryIO, *, name: str | None = None
             return dicom_facts(file)
     except (OSError, ValueError, ImageError):  # the decoder will say what it is
         return UNKNOWN
-
-
-@contextmanager
-def _head_of(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
-    """A file, or the beginning of what lies in memory."""
-    if isinstance(source, str | Path | bytes):
-        with _opened(source[:MAX_HEADER] if isinstance(source, bytes) else source) as file:
-            yield file
-        return
-    start = source.tell()
-    content = source.read(MAX_HEADER)
-    source.seek(start)
-    yield io.BytesIO(content)
 
 
 def read_image(

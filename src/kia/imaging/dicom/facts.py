@@ -4,17 +4,18 @@ Sources: PS3.3 C.7.1.1 (patient), C.7.2.1 and C.7.3.1 (study, series), C.8.1.2 a
 of CR and DX); PS3.16 CID 4010 (codes of views).
 """
 
+import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import pydicom
 
+from kia.errors import ImageError
 from kia.imaging.body_parts import CHEST, OTHER, is_elsewhere, part_described, part_named
-from kia.imaging.dicom.header import RADIOGRAPHS, quiet, read_header
-from kia.imaging.facts import MAX_HEADER, PERHAPS_ELSEWHERE, Facts
+from kia.imaging.dicom.header import MAX_HEADER, RADIOGRAPHS, quiet, read_header
+from kia.imaging.facts import PERHAPS_ELSEWHERE, Facts
 from kia.imaging.grey import Doubt
 from kia.imaging.pseudonym import patient_hash
 from kia.imaging.views import view_described, view_named
@@ -51,13 +52,37 @@ def dicom_facts(file: BinaryIO) -> Facts:
     """The facts of a file at its start; of a damaged one that it is DICOM, and no more."""
     try:
         with quiet():
-            dataset, _ = read_header(file, _TAGS, pixels=False)
-            facts = _facts(dataset)
-            cut = file.seek(0, os.SEEK_END) == MAX_HEADER  # what comes later is not known
-            empty = not (facts.why_not or cut or "Rows" in dataset)
-            return replace(facts, why_not="a DICOM file without an image") if empty else facts
+            limited: Any = io.BufferedReader(_Limited(file), 1 << 13)
+            dataset, _ = read_header(limited, _TAGS, pixels=False)
+            return _facts(dataset)
     except Exception:  # pydicom raises anything on damaged files; the decoder will say what it is
         return Facts("dicom")
+
+
+class _Limited(io.RawIOBase):
+    """A file of which at most `MAX_HEADER` bytes can be read."""
+
+    name = ""  # pydicom asks for it
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, MAX_HEADER
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(place, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._file.read(len(buffer))
+        self._left -= len(content)
+        if self._left < 0:
+            raise ImageError("DICOM header without an end")
+        buffer[: len(content)] = content
+        return len(content)
 
 
 def _facts(dataset: pydicom.Dataset) -> Facts:
@@ -135,6 +160,10 @@ def _body_part(dataset: pydicom.Dataset) -> tuple[str | None, str | None]:
 def _why_not(dataset: pydicom.Dataset, part: str | None, source: str | None) -> str:
     if _text(dataset, "Modality").upper() in _OTHER_MODALITIES:
         return f"no radiograph: its DICOM Modality is none of {', '.join(RADIOGRAPHS)}"
+    about = getattr(dataset, "file_meta", {})
+    is_whole = "SOPInstanceUID" in dataset or "MediaStorageSOPClassUID" in about
+    if is_whole and "Rows" not in dataset:
+        return "a DICOM file without an image"
     if is_elsewhere(part) and source != "description":
         return f"not of the chest: its DICOM header names another part of the body ({part})"
     return ""

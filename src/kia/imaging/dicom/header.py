@@ -18,7 +18,6 @@ from pydicom import uid
 from pydicom.filereader import read_dataset, read_preamble
 
 from kia.errors import ImageError
-from kia.imaging.facts import MAX_HEADER
 from kia.imaging.grey import MAX_BYTES, Doubt
 
 RADIOGRAPHS = ("CR", "DX", "DR", "RG")
@@ -37,6 +36,8 @@ _ELEMENTS = (
     *("BluePaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableData"),
 )
 _TAGS: list[Any] = [pydicom.tag.Tag(name) for name in _ELEMENTS]
+MAX_HEADER = 1 << 18
+"""Bytes that are read of a header alone; what is skipped does not count."""
 _READING = threading.Lock()  # warning filters and loggers are shared by all threads
 
 
@@ -70,7 +71,8 @@ def read_header(
     syntax = meta.get("TransferSyntaxUID")
     if syntax == uid.DeflatedExplicitVRLittleEndian:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        content = inflate.decompress(file.read(), MAX_BYTES + 1 if pixels else MAX_HEADER)
+        packed = file.read(-1 if pixels else MAX_HEADER // 2)
+        content = inflate.decompress(packed, MAX_BYTES + 1 if pixels else MAX_HEADER)
         if len(content) > MAX_BYTES:
             raise ImageError(f"DICOM file that unpacks to more than {MAX_BYTES >> 20} MiB")
         body = read_dataset(io.BytesIO(content), False, True, specific_tags=list(tags))
