@@ -18,7 +18,7 @@ from torch import Tensor
 from kia.errors import ConfigError, DataError, ModelError
 from kia.imaging.facts import UNKNOWN
 from kia.imaging.grey import MAX_BYTES
-from kia.imaging.grouping import OneStudy, one_study
+from kia.imaging.one_study import OneStudy, one_study
 from kia.imaging.plausibility import Flag, Reference, study_flags
 from kia.imaging.reading import ImageWarning, read_doubtful, read_facts, read_image
 from kia.imaging.resize import Resize, resize_square

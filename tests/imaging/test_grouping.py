@@ -10,7 +10,8 @@ from tests.pacs import UIDS, radiograph, write_tree
 import kia
 from kia.errors import DataError, ImageError
 from kia.imaging.facts import Facts
-from kia.imaging.grouping import check_frontal, group, one_study
+from kia.imaging.grouping import group
+from kia.imaging.one_study import check_frontal, one_study
 from kia.imaging.reading import ImageWarning
 from kia.studies import StudyImage
 
@@ -108,6 +109,11 @@ def test_a_file_that_names_no_patient_is_of_the_study_s_first():
     assert [len(study.images) for study in studies] == [2] and studies[0].patient == "p"
 
 
+def test_a_picture_that_is_named_twice_is_two_studies():
+    studies, _ = group([("x.png", Facts("picture")), ("x.png", Facts("picture"))])
+    assert [study.id for study in studies] == ["x.png", "x.png"]
+
+
 def test_images_made_for_processing_are_read_where_there_is_no_other():
     raw, shown = file("a", "frontal", raw=True), file("b", "frontal")
     (study,), _ = group([raw, file("c", "lateral"), shown])
@@ -142,6 +148,7 @@ def test_images_that_are_told_to_be_one_study_keep_their_order():
     assert study.left_out == (("c", "of a hand"),)
     with pytest.raises(ImageError, match="c: of a hand"):
         one_study([hand])
+    assert len(one_study([file("a", patient="p"), file("b")]).images) == 2
     with pytest.raises(DataError, match="two patients"):
         one_study([file("a", patient="p"), file("b", patient="q")])
 

@@ -6,27 +6,20 @@ study by itself. Of a study the first frontal and the first lateral chest X-ray 
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from kia.errors import DataError, ImageError
 from kia.imaging.body_parts import is_elsewhere
-from kia.imaging.facts import PERHAPS_ELSEWHERE, Facts, doubts_among, placed, refuse_two_patients
-from kia.imaging.grey import Doubt
+from kia.imaging.facts import PERHAPS_ELSEWHERE, Facts, placed
+from kia.imaging.one_study import File, LeftOut, Name, by_reason, no_chest, one_study
 from kia.imaging.paths import files_named
 from kia.imaging.reading import ImageWarning, read_facts
 from kia.imaging.views import pair_of_views, view_at
-from kia.studies import Study, StudyImage, View
+from kia.studies import Study, StudyImage
 
-SHOWN = 20
-"""Names in a warning; of the others only the number is shown."""
 _ORDER = ("frontal", None, "lateral")
 
-Name = str | Path
-File = tuple[str, Facts]
-"""The name of a file, and what it says."""
-LeftOut = tuple[str, str]
-"""The name of a file, and why it is not read: one line, without any text from its header."""
 Progress = Callable[[int, int], None]
 """Told how many files were looked at, and how many there are."""
 
@@ -75,7 +68,7 @@ def read_studies(
     studies, left_out = group(files)
     studies += [_told([look(name) for name in names]) for names in told]
     if left_out and not studies:
-        raise ImageError(_no_chest(left_out))
+        raise ImageError(no_chest(left_out))
     _warn(left_out, passed_over)
     return studies
 
@@ -106,76 +99,16 @@ def group(files: Iterable[File]) -> tuple[list[Study], list[LeftOut]]:
     found: dict[object, list[File]] = {}
     for number, file in enumerate(files):
         found.setdefault(file[1].study or number, []).append(file)
-    studies: dict[str, Study] = {}
+    studies: list[Study] = []
     left_out: list[LeftOut] = []
     for same in found.values():
-        for one in _by_patient(same):
+        for number, one in enumerate(_by_patient(same)):
             study, others = _study(one)
             if study is None:
                 left_out += others
-            else:
-                id = study.id if study.id not in studies else one[0][0]
-                studies[id] = replace(study, id=id)
-    return list(studies.values()), left_out
-
-
-@dataclass(frozen=True, slots=True)
-class OneStudy:
-    """Images that are one study because someone says so.
-
-    Attributes:
-        images: Those that may be chest X-rays, in the order given.
-        places: Their places among those given.
-        facts: What their files say.
-        doubts: What is odd about these images.
-        left_out: The others.
-    """
-
-    images: tuple[StudyImage, ...]
-    places: tuple[int, ...]
-    facts: tuple[Facts, ...]
-    doubts: tuple[tuple[Doubt, ...], ...]
-    left_out: tuple[LeftOut, ...]
-
-    @property
-    def views(self) -> list[View]:
-        """Of the images."""
-        return [image.view for image in self.images]
-
-
-def one_study(files: Sequence[File], views: Sequence[View] | None = None) -> OneStudy:
-    """Reads images as one study; the order stays as it is.
-
-    Args:
-        files: Names and facts; `kia.imaging.facts.UNKNOWN` for what is no file.
-        views: What each is told to be.
-
-    Raises:
-        DataError: The headers name two patients.
-        ImageError: None of them can be a chest X-ray.
-    """
-    refuse_two_patients([facts for _, facts in files], ", ".join(name for name, _ in files))
-    places = tuple(place for place, (_, facts) in enumerate(files) if not facts.why_not)
-    left_out = tuple((name, facts.why_not) for name, facts in files if facts.why_not)
-    if not places:
-        raise ImageError(_no_chest(left_out))
-    facts = tuple(files[place][1] for place in places)
-    read_as = placed(facts, views and [views[place] for place in places])
-    images = tuple(
-        StudyImage(files[place][0], *one) for place, one in zip(places, read_as, strict=True)
-    )
-    return OneStudy(images, places, facts, tuple(doubts_among(images, facts)), left_out)
-
-
-def check_frontal(path: Name) -> None:
-    """Refuses what cannot be a frontal chest X-ray by its header.
-
-    Raises:
-        ImageError: It is a lateral view, or no chest X-ray.
-    """
-    (image,) = one_study([(str(path), read_facts(path))]).images
-    if image.view != "frontal":
-        raise ImageError(f"{path}: a lateral view by its DICOM header; a frontal one is needed")
+            else:  # of the study's second patient by the name of its first file
+                studies.append(replace(study, id=one[0][0]) if number else study)
+    return studies, left_out
 
 
 class _Look:
@@ -215,7 +148,8 @@ def _study(files: list[File]) -> tuple[Study | None, list[LeftOut]]:
     chest = [file for file in files if not file[1].why_not]
     left_out += [(name, facts.why_not) for name, facts in files if facts.why_not]
     if sure := [file for file in chest if not is_elsewhere(file[1].body_part)]:
-        left_out += [(file[0], PERHAPS_ELSEWHERE) for file in chest if file not in sure]
+        unsure = [name for name, facts in chest if is_elsewhere(facts.body_part)]
+        left_out += [(name, PERHAPS_ELSEWHERE) for name in unsure]
         chest = sure
     if not chest:
         return None, left_out
@@ -256,28 +190,13 @@ def _of(
     return Study(id, "test", images, report="", patient=patient, left_out=tuple(left_out))
 
 
-def _no_chest(left_out: Sequence[LeftOut]) -> str:
-    return f"no chest X-ray: {'; '.join(_by_reason(left_out))}"
-
-
 def _passed_over(files: Sequence[LeftOut]) -> str:
     """Counts and names files that are no images, for the end of a line; "" if there are none."""
-    return "".join(f"; passed over: {line}" for line in _by_reason(files))
-
-
-def _by_reason(files: Sequence[LeftOut]) -> Iterator[str]:
-    """A text for each reason, with the number and names of its files."""
-    names: dict[str, list[str]] = {}
-    for name, why in files:
-        names.setdefault(why, []).append(name)
-    for why, same in names.items():
-        more = f" and {len(same) - SHOWN} more" * (len(same) > SHOWN)
-        listed = ", ".join(same[:SHOWN])
-        yield f"{len(same)} files, {why}: {listed}{more}" if same[1:] else f"{listed}: {why}"
+    return "".join(f"; passed over: {line}" for line in by_reason(files))
 
 
 def _warn(left_out: Sequence[LeftOut], passed_over: Sequence[LeftOut]) -> None:
-    lines = [f"left out: {line}" for line in _by_reason(left_out)]
-    lines += [f"passed over: {line}" for line in _by_reason(passed_over)]
+    lines = [f"left out: {line}" for line in by_reason(left_out)]
+    lines += [f"passed over: {line}" for line in by_reason(passed_over)]
     for line in lines:
         warnings.warn(line, ImageWarning, stacklevel=3)

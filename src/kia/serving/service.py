@@ -17,7 +17,7 @@ from kia.errors import DataError, ImageError, ModelError
 from kia.explain.describe import describe
 from kia.generation import check_image_size, generation_settings, load_model, study_inputs
 from kia.imaging.facts import shown
-from kia.imaging.grouping import one_study
+from kia.imaging.one_study import one_study
 from kia.imaging.plausibility import Flag, study_flags
 from kia.imaging.reading import read_facts
 from kia.imaging.signatures import HEAD, kind_of

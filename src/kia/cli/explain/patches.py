@@ -32,7 +32,7 @@ def patches(
     from kia.cli.report_input import read_one_report
     from kia.errors import UsageError
     from kia.explain.patches import draw_key_patches, draw_masked_versions
-    from kia.imaging.grouping import check_frontal
+    from kia.imaging.one_study import check_frontal
     from kia.imaging.reading import read_image
     from kia.imaging.resize import resize_square
     from kia.knowledge.atlas.landmarks import mentioned_landmarks

@@ -56,7 +56,7 @@ def reconstruct(
     name = _landmark(landmark)
     texts = [read_one_report(path) for path in report or []]
     from kia.explain.reconstruction.measure import HEART, check_pixels, draw_reports
-    from kia.imaging.grouping import check_frontal
+    from kia.imaging.one_study import check_frontal
 
     loaded, processor = open_model(model)
     check_pixels(loaded)

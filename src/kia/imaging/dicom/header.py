@@ -18,12 +18,11 @@ from pydicom import uid
 from pydicom.filereader import read_dataset, read_preamble
 
 from kia.errors import ImageError
+from kia.imaging.body_parts import CHEST, part_named
 from kia.imaging.grey import MAX_BYTES, Doubt
 
 RADIOGRAPHS = ("CR", "DX", "DR", "RG")
 """Values of Modality that need no warning."""
-CHEST = ("CHEST", "THORAX", "TORAX")
-"""A BodyPartExamined that holds one of these needs no warning."""
 
 _ELEMENTS = (
     *("Modality", "BodyPartExamined", "SamplesPerPixel", "PhotometricInterpretation"),
@@ -95,7 +94,7 @@ def doubts_of(dataset: pydicom.Dataset) -> Iterator[Doubt]:
     if modality and modality not in RADIOGRAPHS:
         why = f"no radiograph? Its DICOM Modality is none of {', '.join(RADIOGRAPHS)}"
         yield Doubt("modality", why)
-    if part and not any(name in part for name in CHEST):
+    if part_named(part) not in (None, CHEST):
         why = "not a chest X-ray? Its DICOM BodyPartExamined names another part"
         yield Doubt("body part", why)
 
