@@ -20,6 +20,7 @@ __all__ = [
     "evaluate",
     "label",
     "load",
+    "read_studies",
 ]
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from kia.generation import load_model as load
     from kia.hugging_face.configuration import KIAConfig as KIAConfig
     from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
+    from kia.imaging.grouping import read_studies as read_studies
     from kia.knowledge.labels.label import label as label
     from kia.processing import KIAProcessor as KIAProcessor
     from kia.studies import Study as Study
@@ -39,6 +41,7 @@ _HOME = {
     "load": "kia.generation:load_model",
     "evaluate": "kia.evaluation.evaluate",
     "label": "kia.knowledge.labels.label",
+    "read_studies": "kia.imaging.grouping",
 }
 """Where each name is at home; behind the colon what it is called there."""
 

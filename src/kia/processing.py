@@ -2,11 +2,12 @@
 
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import torch
@@ -15,8 +16,11 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor
 
 from kia.errors import ConfigError, DataError, ModelError
+from kia.imaging.facts import UNKNOWN
+from kia.imaging.grey import MAX_BYTES
+from kia.imaging.one_study import OneStudy, one_study
 from kia.imaging.plausibility import Flag, Reference, study_flags
-from kia.imaging.reading import read_doubtful, read_image
+from kia.imaging.reading import ImageWarning, read_doubtful, read_facts, read_image
 from kia.imaging.resize import Resize, resize_square
 from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
@@ -207,16 +211,24 @@ class KIAProcessor:
     ) -> dict[str, Tensor]:
         """Makes the input of `generate` for one study.
 
+        Warns (`kia.imaging.reading.ImageWarning`) of what is odd about files.
+
         Args:
             images: Paths, file contents, or grey arrays (H, W), one a view.
-            views: "frontal" or "lateral" for each; frontal, then lateral by default.
+            views: "frontal" or "lateral" for each; by default what DICOM headers say, and where
+                they say nothing frontal, then lateral.
 
         Raises:
-            DataError: No image, an array that is not grey, or an unknown view.
-            ImageError: An image cannot be read.
+            DataError: No image, an array that is not grey, an unknown view, or two patients.
+            ImageError: An image cannot be read, or none is a chest X-ray by its header.
         """
-        named = self._named_views(images, views)
-        return self._tensors([self._square(image) for image in images], named)
+        images, study = _one_study(images, views)
+        for image, doubts in zip(study.images, study.doubts, strict=True):
+            for doubt in doubts:
+                warnings.warn(f"{image.path}: {doubt.why}", ImageWarning, stacklevel=2)
+        for name, why in study.left_out:
+            warnings.warn(f"{name} is left out: {why}", ImageWarning, stacklevel=2)
+        return self._tensors([self._square(image) for image in images], study.views)
 
     def checked(
         self, images: Sequence[Any], views: Sequence[str] | None = None
@@ -237,26 +249,16 @@ class KIAProcessor:
             DataError: As above.
             ImageError: As above.
         """
-        named = self._named_views(images, views)
+        images, study = _one_study(images, views)
         squares, doubts, shapes = [], [], []
-        for image in images:
+        for image, more in zip(images, study.doubts, strict=True):
             grey, found = (image, ()) if isinstance(image, np.ndarray) else read_doubtful(image)
             squares.append(self._square(grey))
-            doubts.append(found)
+            doubts.append((*found, *more))
             shapes.append(grey.shape)
-        flags = study_flags(np.stack(squares), named, self.reference, doubts, shapes)
-        return self._tensors(squares, named), flags
-
-    def _named_views(self, images: Sequence[Any], views: Sequence[str] | None) -> list[View]:
-        if isinstance(images, str | bytes | Path | np.ndarray):
-            raise DataError("give the images of a study as a list, one a view")
-        if not images:
-            raise DataError("a study needs at least one image")
-        views = views or [VIEWS[min(i, 1)] for i in range(len(images))]
-        unknown = [view for view in views if view not in VIEWS]
-        if unknown or len(views) != len(images):
-            raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
-        return list(views)  # type: ignore[arg-type]
+        stack, left_out = np.stack(squares), study.left_out
+        flags = study_flags(stack, study.views, self.reference, doubts, shapes, left_out)
+        return self._tensors(squares, study.views), flags
 
     def _tensors(self, squares: list[NDArray[np.uint8]], views: list[View]) -> dict[str, Tensor]:
         return {
@@ -334,6 +336,27 @@ class KIAProcessor:
             save_pretrained = staticmethod(self.save_pretrained)
 
         return Processor().push_to_hub(repository, **options)
+
+
+def _one_study(images: Sequence[Any], views: Sequence[str] | None) -> tuple[list[Any], OneStudy]:
+    """The images that are read, and what they are."""
+    if isinstance(images, str | bytes | Path | np.ndarray):
+        raise DataError("give the images of a study as a list, one a view")
+    if not images:
+        raise DataError("a study needs at least one image")
+    unknown = [view for view in views or () if view not in VIEWS]
+    if unknown or (views and len(views) != len(images)):
+        raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
+    images = [image.read(MAX_BYTES + 1) if hasattr(image, "read") else image for image in images]
+    files = []
+    for number, image in enumerate(images, start=1):
+        if isinstance(image, str | Path):
+            files.append((str(image), read_facts(image)))
+        else:
+            is_file = isinstance(image, bytes | bytearray)
+            files.append((f"image {number}", read_facts(bytes(image)) if is_file else UNKNOWN))
+    study = one_study(files, cast(Sequence[View] | None, views))
+    return [images[place] for place in study.places], study
 
 
 _SPECIAL = {
