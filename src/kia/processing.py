@@ -15,9 +15,11 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor
 
 from kia.errors import ConfigError, DataError, ModelError
+from kia.imaging.arrays import any_picture, is_rows
+from kia.imaging.grey import Picture
 from kia.imaging.plausibility import Flag, Reference, study_flags
-from kia.imaging.reading import read_doubtful, read_image
-from kia.imaging.resize import Resize, resize_square
+from kia.imaging.reading import warn_of
+from kia.imaging.resize import Resize, resize_square, shape_of
 from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
 from kia.studies import VIEWS, View
@@ -195,20 +197,43 @@ class KIAProcessor:
         return ((pixel_values.select(-3, 0) + 1) * 127.5).round().to(torch.uint8)
 
     def __call__(
-        self, images: Sequence[Any], views: Sequence[str] | None = None
+        self, images: Sequence[Any], views: Sequence[Any] | None = None
     ) -> dict[str, Tensor]:
-        """Makes the input of `generate` for one study.
+        """Makes the input of `generate` for one study, or for a batch of studies.
+
+        Warns (`kia.imaging.reading.ImageWarning`) of pictures that may not be chest X-rays.
 
         Args:
-            images: Paths, file contents, or grey arrays (H, W), one a view.
-            views: "frontal" or "lateral" for each; frontal, then lateral by default.
+            images: Paths, file contents, arrays, tensors or images of Pillow, one a view; or a
+                list of such lists, one a study, with any number of views each. Bytes are grey
+                values, floats are in 0…1 or 0…255, what is deeper is stretched, colour becomes
+                grey; `kia.imaging.arrays` has the whole table.
+            views: "frontal" or "lateral" for each; frontal, then lateral by default. For a batch
+                such a list (or None) a study.
+
+        Returns:
+            `pixel_values` (B, W, C, S, S) and `view_ids` (B, W); if the studies have unequal
+            numbers of views `view_mask` (B, W) too, False where a study has no such view.
 
         Raises:
-            DataError: No image, an array that is not grey, or an unknown view.
-            ImageError: An image cannot be read.
+            DataError: No image, or an unknown view.
+            ImageError: An image cannot be read, or an array holds none.
         """
-        named = self._named_views(images, views)
-        return self._tensors([self._square(image) for image in images], named)
+        if not _is_batch(images):
+            images, views = [images], [views]
+        elif views is None:
+            views = [None] * len(images)
+        elif len(views) != len(images) or any(isinstance(one, str) for one in views):
+            raise DataError("give the views of a batch as a list of lists, one a study")
+        named = [self._named_views(*one) for one in zip(images, views, strict=True)]
+        squares = []
+        for study in images:
+            pictures = _pictures(study)
+            for name, picture in pictures:
+                warn_of(picture.doubts, name)
+            squares.append(self._squares(pictures))
+        inputs = self.study_inputs(squares, named)
+        return {name: value for name, value in inputs.items() if value is not None}
 
     def checked(
         self, images: Sequence[Any], views: Sequence[str] | None = None
@@ -219,28 +244,60 @@ class KIAProcessor:
         with what their pictures look like. See `kia.imaging.plausibility.study_flags`.
 
         Args:
-            images: As above.
+            images: As above, of one study.
             views: As above.
 
         Returns:
             What calling the processor gives; and flags, [] if nothing is odd.
 
         Raises:
-            DataError: As above.
+            DataError: As above; or there are several studies.
             ImageError: As above.
         """
+        if _is_batch(images):
+            raise DataError("flags are for one study at a time: give its images as a list")
         named = self._named_views(images, views)
-        squares, doubts, shapes = [], [], []
-        for image in images:
-            grey, found = (image, ()) if isinstance(image, np.ndarray) else read_doubtful(image)
-            squares.append(self._square(grey))
-            doubts.append(found)
-            shapes.append(grey.shape)
-        flags = study_flags(np.stack(squares), named, self.reference, doubts, shapes)
-        return self._tensors(squares, named), flags
+        pictures = _pictures(images)
+        squares = self._squares(pictures)
+        doubts = [picture.doubts for _, picture in pictures]
+        shapes = [shape_of(picture) for _, picture in pictures]
+        flags = study_flags(squares, named, self.reference, doubts, shapes)
+        inputs = self.study_inputs([squares], [named])
+        return {name: value for name, value in inputs.items() if value is not None}, flags
 
-    def _named_views(self, images: Sequence[Any], views: Sequence[str] | None) -> list[View]:
-        if isinstance(images, str | bytes | Path | np.ndarray):
+    def study_inputs(
+        self, squares: Sequence[NDArray[np.uint8]], views: Sequence[Sequence[View]]
+    ) -> dict[str, Tensor | None]:
+        """The input of `generate` for decoded studies, which may have unequal numbers of views.
+
+        Args:
+            squares: Grey values (W, S, S) of each study.
+            views: Of each study, in the order of its images.
+
+        Returns:
+            `pixel_values` (B, W, C, S, S), `view_ids` (B, W), and `view_mask` (B, W) or None.
+        """
+        width, size = max(map(len, views)), self.image_size
+        pixels = torch.zeros(len(views), width, size, size, dtype=torch.uint8)
+        view_ids = torch.zeros(len(views), width, dtype=torch.int64)
+        exists = torch.zeros(len(views), width, dtype=torch.bool)
+        for row, (images, names) in enumerate(zip(squares, views, strict=True)):
+            pixels[row, : len(names)] = torch.from_numpy(images)
+            view_ids[row, : len(names)] = torch.tensor([VIEWS.index(name) for name in names])
+            exists[row, : len(names)] = True
+        return self.masked_inputs(pixels, view_ids, None if exists.all() else exists)
+
+    def masked_inputs(
+        self, pixels: Tensor, view_ids: Tensor, view_mask: Tensor | None
+    ) -> dict[str, Tensor | None]:
+        """Grey values (B, W, S, S) as the model reads them: zero where a view is absent."""
+        pixel_values = self.normalise(pixels)
+        if view_mask is not None:
+            pixel_values = pixel_values * view_mask[:, :, None, None, None]
+        return {"pixel_values": pixel_values, "view_ids": view_ids, "view_mask": view_mask}
+
+    def _named_views(self, images: Any, views: Sequence[str] | None) -> list[View]:
+        if not isinstance(images, Sequence) or isinstance(images, str | bytes | bytearray):
             raise DataError("give the images of a study as a list, one a view")
         if not images:
             raise DataError("a study needs at least one image")
@@ -250,17 +307,9 @@ class KIAProcessor:
             raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
         return list(views)  # type: ignore[arg-type]
 
-    def _tensors(self, squares: list[NDArray[np.uint8]], views: list[View]) -> dict[str, Tensor]:
-        return {
-            "pixel_values": self.normalise(torch.from_numpy(np.stack(squares)))[None],
-            "view_ids": torch.tensor([[VIEWS.index(view) for view in views]]),
-        }
-
-    def _square(self, image: Any) -> NDArray[np.uint8]:
-        array = image if isinstance(image, np.ndarray) else read_image(image)
-        if array.ndim != 2 or not array.size:
-            raise DataError(f"an image array must be grey (H, W), not of shape {array.shape}")
-        return resize_square(array, self.image_size, mode=self.resize)
+    def _squares(self, pictures: Sequence[tuple[str, Picture]]) -> NDArray[np.uint8]:
+        size, mode = self.image_size, self.resize
+        return np.stack([resize_square(one.grey, size, mode, one.aspect) for _, one in pictures])
 
     def save_pretrained(self, folder: Path | str, **_: Any) -> None:
         """Writes the tokenizer, processor_config.json and, if there is one, the reference.
@@ -326,6 +375,25 @@ class KIAProcessor:
             save_pretrained = staticmethod(self.save_pretrained)
 
         return Processor().push_to_hub(repository, **options)
+
+
+def _is_batch(images: Any) -> bool:
+    """Whether these are studies, each a list of images, and not the images of one study."""
+    if not isinstance(images, list | tuple):
+        return False
+    studies = [isinstance(one, list | tuple) and not is_rows(one) for one in images]
+    if any(studies) and not all(studies):
+        raise DataError("give the images of one study, or a list of images for each study")
+    return any(studies)
+
+
+def _pictures(study: Sequence[Any]) -> list[tuple[str, Picture]]:
+    """Name and content of each image of a study."""
+    names = [
+        str(image) if isinstance(image, str | Path) else f"image {number}"
+        for number, image in enumerate(study, 1)
+    ]
+    return [(name, any_picture(image, name)) for name, image in zip(names, study, strict=True)]
 
 
 _SPECIAL = {

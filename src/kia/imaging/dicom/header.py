@@ -4,13 +4,14 @@ Headers hold the names of patients: only these elements are read, and no text of
 message.
 """
 
+import contextlib
 import io
 import logging
+import math
 import threading
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,7 +46,7 @@ _STUDY_TAGS: list[Any] = [pydicom.tag.Tag(name) for name in _STUDY_ELEMENTS]
 _READING = threading.Lock()  # warning filters and loggers are shared by all threads
 
 
-@contextmanager
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """pydicom quotes odd headers in warnings and in its log."""
     logger = logging.getLogger("pydicom")
@@ -108,6 +109,17 @@ def doubts_of(dataset: pydicom.Dataset) -> Iterator[Doubt]:
     if part and not any(name in part for name in CHEST):
         why = "not a chest X-ray? Its DICOM BodyPartExamined names another part"
         yield Doubt("body part", why)
+
+
+def pixel_aspect(dataset: pydicom.Dataset) -> float:
+    """Width of a pixel over its height: from its spacing, else its ratio (PS3.3 C.7.6.3.1.7)."""
+    spacings = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+    for name in (*spacings, "PixelAspectRatio"):
+        with contextlib.suppress(Exception):  # pydicom raises anything on what is no number
+            height, width = (float(side) for side in dataset[name].value)
+            if 0 < height < math.inf and 0 < width < math.inf:
+                return width / height
+    return 1.0
 
 
 def number(dataset: pydicom.Dataset, name: str) -> float | None:

@@ -100,7 +100,7 @@ def _entries(data: Any, entries: int, dataset: pydicom.Dataset) -> npt.NDArray[A
 
 
 def _padding(dataset: pydicom.Dataset) -> tuple[int, int] | None:
-    """The lowest and the highest stored value that is no part of the picture (PS3.3 C.7.5.1.1.2)."""
+    """Lowest and highest stored value that are no part of the picture (PS3.3 C.7.5.1.1.2)."""
     ends = [
         _as_stored(dataset, dataset.get(name))
         for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")

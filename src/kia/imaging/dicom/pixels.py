@@ -44,11 +44,12 @@ def stored_pixels(dataset: pydicom.Dataset, syntax: uid.UID) -> npt.NDArray[Any]
         decoder = get_decoder(syntax)
     except NotImplementedError:
         raise ImageError("DICOM with a compression that is not supported") from None
-    depth, options = 16, {"correct_unused_bits": False}
+    depth = 16
+    options: dict[str, Any] = {"correct_unused_bits": False}
     if decoder.is_encapsulated:
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
         depth = _depth_of_sound_frame(frame, dataset, syntax)
-        options["bits_stored"] = min(depth, int(dataset.BitsAllocated))  # else GDCM cuts some off
+        options["bits_stored"] = min(depth, int(dataset.BitsAllocated))  # GDCM cuts off the rest
     plugin = "pillow" if syntax in _PILLOW else ""
     stored, _ = decoder.as_array(dataset, index=0, decoding_plugin=plugin, **options)
     del dataset.PixelData  # memory
