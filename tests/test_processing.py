@@ -332,6 +332,17 @@ def test_a_coloured_array_is_warned_of_and_flagged(processor: KIAProcessor) -> N
     assert [(flag["view"], flag["kind"]) for flag in flags] == [(1, "colour")]
 
 
+def test_pad_keeps_the_true_shape_of_a_dicom_picture(processor: KIAProcessor, dicom: Any) -> None:
+    """Pixels twice as wide as high: 24 × 24 of them are a picture twice as wide as high."""
+    padding = KIAProcessor(processor.word_pieces, image_size=24, resize="pad")
+    bright = np.full((24, 24), 200, np.uint8)
+    bright[0, 0] = 0
+    data = dicom(bright, PixelSpacing=[0.1, 0.2])
+    for made in (padding([data]), padding.checked([data])[0]):
+        shown = made["pixel_values"][0, 0, 0] > 0
+        assert (int(shown.any(1).sum()), int(shown.any(0).sum())) == (12, 24)
+
+
 def test_a_batch_of_studies_with_unequal_views(processor: KIAProcessor) -> None:
     """Each study as alone; what it lacks is zero and False in the mask, as in training."""
     pictures = [np.full((10, 20), value, np.uint8) for value in (10, 20, 30, 40)]

@@ -16,9 +16,9 @@ class Flag(TypedDict):
 
     Attributes:
         view: Which image of the study, from 0.
-        kind: From the file: "colour", "modality", "body part", "size", "shape". From the picture:
-            "empty", "unlike", "inverted", "rotated", "mirrored", "lateral" or "frontal" (read as
-            the other view), "lateral only".
+        kind: From the file: "colour", "modality", "body part", "grey values", "size", "shape".
+            From the picture: "empty", "unlike", "inverted", "rotated", "mirrored", "lateral" or
+            "frontal" (read as the other view), "lateral only".
         message: One sentence; it names neither file nor patient.
     """
 
