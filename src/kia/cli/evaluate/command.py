@@ -119,8 +119,9 @@ def evaluate(
     """Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals."""
     if localisation is not None:
         others = [references, train_references, against, labels, reference_labels, graphs]
-        others += [reference_graphs, markdown_file, latex_file, html_file]
-        if len(predictions) > 1 or allow_missing or by or with_ or any(others):
+        others += [reference_graphs, markdown_file, latex_file, html_file, label_reports, metadata]
+        named = [id_column, report_column, reference_column]
+        if len(predictions) > 1 or allow_missing or by or with_ or any([*others, *named]):
             raise UsageError("--localisation takes one model, --data, --split and --json alone")
         _check_split(split)
         check_files(json=json_file)
