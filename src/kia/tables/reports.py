@@ -145,13 +145,11 @@ def _from_table(path: Path, named: dict[str, str | None]) -> Reports:
 def _texts(files: Sequence[Path]) -> list[str]:
     """Contents of text files; a note counts those that are not UTF-8."""
     texts = []
-    encodings: Counter[str] = Counter()
+    remarks: Counter[str] = Counter()
     for file in files:
         text = TextFile(file)
         texts.append("".join(text.chunks()))
-        encodings[text.encoding] += 1
-    for encoding in ("cp1252", "utf-16"):
-        if count := encodings[encoding]:
-            what = f"{files[0]}:" if len(files) == 1 else f"{count} of {len(files)} files"
-            note(f"{what} read as {encoding.upper().replace('CP', 'cp')}")
+        remarks.update(text.remarks)
+    for remark, count in remarks.items():
+        note(f"{files[0] if len(files) == 1 else f'{count} of {len(files)} files'}: {remark}")
     return texts
