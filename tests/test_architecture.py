@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
-    {"errors", "ids", "installed", "studies"},
+    {"errors", "ids", "installed", "spacing", "studies"},
     {"config", "imaging", "tables"},
     {"knowledge"},
     {"models", "phantoms"},
@@ -25,6 +25,7 @@ ORDER = [
     {"generation", "readable"},
     {"agreement", "matching"},
     {"candidates"},
+    {"predictions"},
     {"ablations", "explain", "hub", "training"},
     {"bench", "serving"},
     {"cli"},

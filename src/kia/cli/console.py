@@ -5,7 +5,8 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,6 +89,18 @@ def progress() -> Progress:
         TimeRemainingColumn(),
         console=err,
     )
+
+
+@contextmanager
+def tracked() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """Progress bars for a function of the library that begins one after another of them."""
+    with progress() as bar:
+
+        def begin(what: str, total: int) -> Callable[[int], None]:
+            task = bar.add_task(what, total=total)
+            return lambda count: bar.advance(task, count)
+
+        yield begin
 
 
 def table(

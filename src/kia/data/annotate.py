@@ -1,6 +1,6 @@
 """Labels, graph and landmarks for studies that come without: built-in tools, or files."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -27,6 +27,7 @@ def annotated(
     graphs: Mapping[str, ReportGraph] | None = None,
     *,
     workers: int = 1,
+    clean: Callable[[Study], Study] = lambda study: study,
 ) -> Iterator[Study]:
     """Studies with labels, graph and landmarks of their report, in the same order.
 
@@ -36,8 +37,10 @@ def annotated(
             in it stays without labels.
         graphs: Study id → graph; those of the built-in extractor if None, and so on.
         workers: Processes; the first studies are done in this one.
+        clean: Changes the texts, when what is in files has been joined by id and before the
+            built-in tools read them.
     """
-    chunks = _chunks(_with_files(study, labels, graphs) for study in studies)
+    chunks = _chunks(clean(_with_files(study, labels, graphs)) for study in studies)
     describe = partial(_described, label=labels is None, draw=graphs is None)
     yield from describe(next(chunks, []))
     if workers <= 1:

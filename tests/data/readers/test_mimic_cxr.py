@@ -202,6 +202,32 @@ def test_the_command_prepares_official_splits_and_labels(tree, tmp_path):
     assert {r["why"] for r in dataset.rejects()} == {"empty findings", "no report"}
 
 
+def test_the_command_deidentifies(tree, tmp_path):
+    row = ["10000001", "50000001", *("1.0" if n == "Edema" else "" for n in OBSERVATIONS)]
+    tree.table("chexpert", ",".join(["subject_id", "study_id", *OBSERVATIONS]), [row])
+    for path in tree.reports.rglob("s50000001.txt"):
+        path.write_text(path.read_text() + " Dr. Okonkwo was told.\n")
+    (tmp_path / "kia.key").write_text("0123456789abcdef" * 4)
+    words = [str(tree.root), "--reports", str(tree.reports), "--size", "32"]
+    key = ["--deidentify", "--deidentify-key", str(tmp_path / "kia.key")]
+    out = tmp_path / "out"
+    app(
+        ["mimic-cxr", *words, *key, "--section", "report", "--out", str(out)], standalone_mode=False
+    )
+    study = PreparedDataset.open(out).study(0)
+    assert "Dr. ___ was told." in study.report
+    assert study.labels is not None and study.labels["Edema"] == 1  # joined by the number of before
+    everything = b"".join(path.read_bytes() for path in out.iterdir())
+    for canary in (
+        b"Okonkwo",
+        b"50000001",
+        b"10000001",
+        dicom(1).encode(),
+        b"0123456789abcdef" * 4,
+    ):
+        assert canary not in everything
+
+
 def test_radgraphs_and_the_labelers_own_files_meet_the_images_of_a_study(tree, tmp_path):
     """Graphs of whole reports by path (`MIMIC-CXR_graphs.json`), labels by bare numbers."""
     edema = {"tokens": "Edema", "label": "OBS-DP", "start_ix": 6, "end_ix": 6, "relations": []}

@@ -190,17 +190,20 @@ def _check(missing: Sequence[PlannedRun], target: Target) -> None:
 
 
 def _train_and_generate(run: PlannedRun, target: Target) -> None:
-    from kia.cli.generate.data import write_predictions
     from kia.cli.train import train_run
+    from kia.data.store.dataset import PreparedDataset
     from kia.generation import generation_settings, load_model
+    from kia.predictions import write_predictions
     from kia.training.distributed import join
 
     train_run(run.config, target.data, run.folder, resume=True)
     model, processor = load_model(run.folder)
     model.to(join())
     settings = generation_settings(model)
-    predictions = _predictions(run, target)
-    write_predictions(model, processor, target.data, target.split, predictions, settings)
+    dataset, predictions = PreparedDataset.open(target.data), _predictions(run, target)
+    studies = dataset.indices(target.split)  # type: ignore[arg-type]
+    with console.tracked() as track:
+        write_predictions(model, processor, dataset, studies, predictions, settings, track=track)
 
 
 def _predictions(run: PlannedRun, target: Target) -> Path:

@@ -10,6 +10,8 @@ import typer
 from kia.cli.columns import IdColumn
 from kia.cli.data.options import (
     Annotation,
+    Deidentify,
+    DeidentifyKey,
     Graphs,
     Incomplete,
     LabelReports,
@@ -64,8 +66,11 @@ def iu_xray(
     workers: Workers = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    deidentify: Deidentify = False,
+    deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare IU X-Ray, with labels, graphs and landmarks of its reports."""
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.inputs import Input, ListedInputs
     from kia.data.readers.iu_xray.studies import (
         chosen_section,
@@ -103,7 +108,8 @@ def iu_xray(
         out, "IU X-Ray", size, resize, labels, graphs, part, workers, overwrite, target, strict,
         label_reports or _table(reports), named={"id": id_column},
     )  # fmt: skip
-    preparation.run(read, {"split": split_record(source)}, check)
+    privacy = Privacy.chosen(deidentify, deidentify_key, out)
+    preparation.run(read, {"split": split_record(source)}, check, privacy)
 
 
 def _table(reports: Path | None) -> Path | None:

@@ -9,6 +9,8 @@ import typer
 from kia.cli.columns import IdColumn
 from kia.cli.data.options import (
     Annotation,
+    Deidentify,
+    DeidentifyKey,
     Graphs,
     Incomplete,
     LabelReports,
@@ -41,6 +43,13 @@ class ViewChoice(StrEnum):
     lateral = "lateral"
 
 
+class SectionRules(StrEnum):
+    """Whose rules split a report into sections."""
+
+    kia = "kia"
+    authors = "authors"
+
+
 Root = Annotated[
     Path, typer.Argument(metavar="DIR", help="MIMIC-CXR-JPG: files/p10 … and the tables")
 ]
@@ -50,6 +59,10 @@ Reports = Annotated[
 ]
 Sectioned = Annotated[
     Path | None, typer.Option("--sectioned", help="mimic_cxr_sectioned.csv, for the .txt")
+]
+Sections = Annotated[
+    SectionRules,
+    typer.Option("--sections", help="split reports by kia's rules, or as the authors' code does"),
 ]
 Samples = Annotated[
     SampleChoice, typer.Option("--samples", help="an image (as R2Gen) or a study a sample")
@@ -66,6 +79,7 @@ def mimic_cxr(
     samples: Samples = SampleChoice.image,
     views: Views = ViewChoice.all,
     section: Target = None,
+    sections: Sections = SectionRules.kia,
     size: Size = 256,
     resize: Resize = ResizeMode.squash,
     incomplete: Incomplete = False,
@@ -77,8 +91,11 @@ def mimic_cxr(
     workers: Workers = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    deidentify: Deidentify = False,
+    deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare MIMIC-CXR-JPG in its official splits, with the labels it comes with."""
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.mimic_cxr.studies import MIMICCXR
     from kia.data.reports import default_section
 
@@ -96,8 +113,15 @@ def mimic_cxr(
             samples=samples.value,
             views=views.value,
             section=target,
+            sections=sections.value,
             own_labels=labels is None,
             complete=not incomplete,
         ),
-        {"samples": samples.value, "views": views.value, "annotation": annotation is not None},
+        {
+            "samples": samples.value,
+            "views": views.value,
+            "annotation": annotation is not None,
+            "sections": sections.value,
+        },
+        privacy=Privacy.chosen(deidentify, deidentify_key, out),
     )

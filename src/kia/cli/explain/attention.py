@@ -26,7 +26,12 @@ TITLES = {
 
 def attention(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="the views of one study: frontal, lateral")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="the views of one study: by their DICOM headers, else frontal, lateral"
+        ),
+    ],
     file: Annotated[Path, typer.Option("--out", help="the picture, a PNG")],
     observation: Annotated[
         list[str] | None,

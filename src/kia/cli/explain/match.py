@@ -27,7 +27,10 @@ GENERATED = "generated"
 def match(
     model: Model,
     images: Annotated[
-        list[Path] | None, typer.Argument(help="the views of one study: frontal, lateral")
+        list[Path] | None,
+        typer.Argument(
+            help="the views of one study: by their DICOM headers, else frontal, lateral"
+        ),
     ] = None,
     report: Annotated[
         list[str] | None,

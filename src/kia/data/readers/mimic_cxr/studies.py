@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from kia.data.readers.annotation import AnnotatedReport, read_annotation
+from kia.data.readers.mimic_cxr.authors import read_sections_as_authors
 from kia.data.readers.mimic_cxr.reports import read_sections
 from kia.data.readers.splits import split_named
 from kia.data.reports import Section, default_section, normalise, section_text
@@ -30,6 +31,7 @@ from kia.tables.table import read_rows
 
 Samples = Literal["image", "study"]
 Views = Literal["all", "frontal", "lateral"]
+Sections = Literal["kia", "authors"]
 
 IMAGE_COUNT = 377_110
 """Images as published."""
@@ -67,6 +69,7 @@ class MIMICCXR:
         views: Which images to take. An image whose view is oblique or not recorded belongs to
             "all" only, and counts as frontal there.
         section: The target text; by default the annotation's ("report"), else the findings.
+        sections: How a report is split: by our rules (`reports.py`), or as the authors' code does.
         own_labels: Give studies the labels of `mimic-cxr-2.0.0-chexpert.csv.gz`, if it is there.
         complete: Refuse missing images and other counts than the published ones.
 
@@ -89,10 +92,12 @@ class MIMICCXR:
         samples: Samples = "image",
         views: Views = "all",
         section: Section | None = None,
+        sections: Sections = "kia",
         own_labels: bool = True,
         complete: bool = True,
     ) -> None:
         self.section: Section = section or default_section(annotation)
+        self._split = read_sections_as_authors if sections == "authors" else read_sections
         self._files = _files_in(root)
         self._reports = self._files if reports is None else _files_in(reports)
         table = _read_tables(root)
@@ -177,7 +182,7 @@ class MIMICCXR:
             content = (self._reports / folder / f"s{study}.txt").read_bytes()
         except FileNotFoundError:
             return None
-        return read_sections(content.decode("utf-8", "replace"))
+        return self._split(content.decode("utf-8", "replace"))
 
     def _require_reports(self) -> None:
         """DataError if there is no report at all: they come in an archive of their own."""
