@@ -156,10 +156,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without its command
             error.show()  # type: ignore[attr-defined]
             return 2
+        from kia.cli.console import visible
+
         if debug:
-            traceback.print_exc()
+            print(visible(traceback.format_exc()), end="", file=sys.stderr)
         line, code = describe(error)
-        print(f"error: {' '.join(line.split())}", file=sys.stderr)
+        print(f"error: {visible(' '.join(line.split()))}", file=sys.stderr)
         return code
     if code == 130:
         print("interrupted", file=sys.stderr)

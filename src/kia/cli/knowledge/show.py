@@ -12,14 +12,14 @@ def show(
     seed: Annotated[int, typer.Option("--seed", min=0, help="another seed, other coins")] = 0,
 ) -> None:
     """Print a study's report, labels, graph and landmarks, and each kind of mask with reasons."""
-    from kia.cli.console import out, table
+    from kia.cli.console import one_line, out, table
     from kia.data.store.dataset import PreparedDataset
     from kia.knowledge.chexpert import OBSERVATIONS, label_report
     from kia.knowledge.masks.shown import masked_versions
     from kia.knowledge.radgraph import ReportGraph
 
     study = (dataset := PreparedDataset.open(folder)).study(dataset.index_of(study_id))
-    out.print(f"{study.id} ({study.split})", markup=False)
+    out.print(f"{one_line(study.id)} ({study.split})")
     out.print(study.report, markup=False)
     if study.labels is not None:
         words = {1: "present", 0: "absent", -1: "uncertain"}
