@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
-    {"errors", "installed", "studies"},
+    {"core_files", "errors", "installed", "studies"},
     {"config", "imaging"},
     {"knowledge"},
     {"models", "phantoms"},

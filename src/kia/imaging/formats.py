@@ -1,5 +1,6 @@
 """Decodes PNG and JPEG to grey."""
 
+import logging
 import threading
 import warnings
 from typing import BinaryIO
@@ -10,6 +11,7 @@ from PIL import Image, ImageChops, ImageOps
 from kia.errors import ImageError
 from kia.imaging.grey import Doubt, Grey, colour_doubts, refuse_large, stretch
 
+logging.getLogger("PIL").setLevel(logging.INFO)  # below, it quotes what a file says in words
 _OPENING = threading.Lock()  # warning filters are shared by all threads
 
 

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 import kia
+from kia.core_files import leave_none
 from kia.errors import DataError, KIAError, ModelError
 from kia.readable import NOTICE
 from kia.serving.answers import failure, problem, wrong_address
@@ -68,6 +69,7 @@ def api(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        leave_none()
         asyncio.get_running_loop().set_exception_handler(_unheard)
         service.start()
         yield
