@@ -1,5 +1,6 @@
 """Decodes PNG and JPEG to grey, and what Pillow has decoded already."""
 
+import logging
 import threading
 import warnings
 from typing import Any, BinaryIO
@@ -12,6 +13,7 @@ from kia.errors import ImageError
 from kia.imaging.deep import deep_picture
 from kia.imaging.grey import MAX_PIXELS, Picture, colour_doubts, refuse_large
 
+logging.getLogger("PIL").setLevel(logging.INFO)  # below, it quotes what a file says in words
 _OPENING = threading.Lock()  # warning filters are shared by all threads
 _HALVES = {
     "RGB;16B": ("RGB;16B", "RGB;16L"),
