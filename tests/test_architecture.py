@@ -14,6 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
     {"errors", "installed", "studies"},
+    {"processes"},
     {"config", "imaging"},
     {"knowledge"},
     {"models", "phantoms"},
