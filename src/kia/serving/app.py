@@ -25,7 +25,7 @@ from kia.serving.uploads import FORM, Form, read_form
 STATUS: dict[type[KIAError], int] = {UnknownFormat: 415, DataError: 422, Busy: 429, ModelError: 501}
 """The nearest class of an error decides."""
 LAST_SECONDS = 0.3
-"""What the model has to finish, once every request was answered or given up."""
+"""Those of the model, once every request was answered or given up."""
 _PROBLEMS: dict[int, str] = {
     400: "the form is broken",
     408: "the upload took too long",
@@ -62,11 +62,11 @@ def api(service: Service) -> FastAPI:
     """The REST API alone; the service starts and ends with it."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
         yield
         # what was asked for has been answered by now: if the model is still busy, nobody waits
-        app.state.hangs = not await asyncio.to_thread(service.close, LAST_SECONDS)
+        await asyncio.to_thread(service.close, LAST_SECONDS)
 
     app = FastAPI(
         title="kia",

@@ -85,12 +85,13 @@ def run(
         timeout_keep_alive=30,
     )
     server = _Server(config, on_ready)
-    signal.signal(signal.SIGTERM, _stop)  # uvicorn raises it again at its end
+    # uvicorn raises them again at its end
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         server.run(sockets=[listening])
     finally:
-        if getattr(app.state, "hangs", False):
-            _leave(0, "the model did not finish; nobody waited for it")
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if not server.started:
         raise KIAError("the server did not start; the lines above say why")
 
@@ -107,20 +108,21 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.started:  # nothing is under way that would have to be finished
-            _leave(130 if sig == signal.SIGINT else 0, "stopped before it served")
+            _stop(sig, frame)
         super().handle_exit(sig, frame)
 
 
-def _leave(code: int, why: str) -> NoReturn:
-    """Ends this process although a thread of it hangs; the others must not be waited for."""
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends this process at once: what hangs is not waited for, and torch not taken apart.
+
+    Python spends a second on the latter, and more where the machine is busy.
+    """
     end_all()
-    logging.getLogger("kia.serving").warning(why)
+    if number == signal.SIGINT:
+        print("interrupted", file=sys.stderr)
+    logging.shutdown()
     sys.stdout.flush()
-    os._exit(code)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    sys.exit(0)
+    os._exit(130 if number == signal.SIGINT else 0)
 
 
 def _log_requests() -> None:
