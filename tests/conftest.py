@@ -10,6 +10,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test downloads
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("KIA_PATIENT_KEY", "of the tests")  # none is written to the home folder
 
 ROOT = Path(__file__).resolve().parent.parent
 

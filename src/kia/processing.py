@@ -2,11 +2,12 @@
 
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import torch
@@ -15,11 +16,15 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor
 
 from kia.errors import ConfigError, DataError, ModelError
+from kia.imaging.facts import UNKNOWN
+from kia.imaging.grey import MAX_BYTES
+from kia.imaging.one_study import OneStudy, one_study
 from kia.imaging.plausibility import Flag, Reference, study_flags
-from kia.imaging.reading import read_doubtful, read_image
+from kia.imaging.reading import ImageWarning, read_doubtful, read_facts, read_image
 from kia.imaging.resize import Resize, resize_square
 from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
+from kia.spacing import closed_up
 from kia.studies import VIEWS, View
 
 if TYPE_CHECKING:
@@ -88,11 +93,13 @@ class EncodedReport:
         text: What was read: white space is single, words beyond the limit are cut.
         ids: Of the word pieces, without special tokens.
         spans: First character of each piece in `text`, and the one after its last.
+        whole: Whether nothing was cut.
     """
 
     text: str
     ids: list[int]
     spans: list[tuple[int, int]]
+    whole: bool = True
 
 
 class KIAProcessor:
@@ -166,21 +173,26 @@ class KIAProcessor:
         self, reports: Sequence[str], *, max_words: int, max_tokens: int
     ) -> list[EncodedReport]:
         """What `encode` gives, with the place of each word piece in the text that was read."""
-        cut = [" ".join(report.split()[:max_words]) for report in reports]
+        words = [report.split() for report in reports]
+        cut = [" ".join(each[:max_words]) for each in words]
         if not cut:
             return []
+        encoded = self.word_pieces.encode_batch(cut, add_special_tokens=False)
         return [
-            EncodedReport(text, encoded.ids[:max_tokens], encoded.offsets[:max_tokens])
-            for text, encoded in zip(
-                cut, self.word_pieces.encode_batch(cut, add_special_tokens=False), strict=True
+            EncodedReport(
+                text,
+                one.ids[:max_tokens],
+                one.offsets[:max_tokens],
+                whole=len(each) <= max_words and len(one.ids) <= max_tokens,
             )
+            for each, text, one in zip(words, cut, encoded, strict=True)
         ]
 
     def decode(self, token_ids: Tensor) -> list[str]:
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""
         end = self.token_id("[SEP]")
         rows = [row[: row.index(end)] if end in row else row for row in token_ids.tolist()]
-        return [_closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
+        return [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
 
     batch_decode = decode  # transformers' name for it
 
@@ -199,16 +211,24 @@ class KIAProcessor:
     ) -> dict[str, Tensor]:
         """Makes the input of `generate` for one study.
 
+        Warns (`kia.imaging.reading.ImageWarning`) of what is odd about files.
+
         Args:
             images: Paths, file contents, or grey arrays (H, W), one a view.
-            views: "frontal" or "lateral" for each; frontal, then lateral by default.
+            views: "frontal" or "lateral" for each; by default what DICOM headers say, and where
+                they say nothing frontal, then lateral.
 
         Raises:
-            DataError: No image, an array that is not grey, or an unknown view.
-            ImageError: An image cannot be read.
+            DataError: No image, an array that is not grey, an unknown view, or two patients.
+            ImageError: An image cannot be read, or none is a chest X-ray by its header.
         """
-        named = self._named_views(images, views)
-        return self._tensors([self._square(image) for image in images], named)
+        images, study = _one_study(images, views)
+        for image, doubts in zip(study.images, study.doubts, strict=True):
+            for doubt in doubts:
+                warnings.warn(f"{image.path}: {doubt.why}", ImageWarning, stacklevel=2)
+        for name, why in study.left_out:
+            warnings.warn(f"{name} is left out: {why}", ImageWarning, stacklevel=2)
+        return self._tensors([self._square(image) for image in images], study.views)
 
     def checked(
         self, images: Sequence[Any], views: Sequence[str] | None = None
@@ -229,26 +249,16 @@ class KIAProcessor:
             DataError: As above.
             ImageError: As above.
         """
-        named = self._named_views(images, views)
+        images, study = _one_study(images, views)
         squares, doubts, shapes = [], [], []
-        for image in images:
+        for image, more in zip(images, study.doubts, strict=True):
             grey, found = (image, ()) if isinstance(image, np.ndarray) else read_doubtful(image)
             squares.append(self._square(grey))
-            doubts.append(found)
+            doubts.append((*found, *more))
             shapes.append(grey.shape)
-        flags = study_flags(np.stack(squares), named, self.reference, doubts, shapes)
-        return self._tensors(squares, named), flags
-
-    def _named_views(self, images: Sequence[Any], views: Sequence[str] | None) -> list[View]:
-        if isinstance(images, str | bytes | Path | np.ndarray):
-            raise DataError("give the images of a study as a list, one a view")
-        if not images:
-            raise DataError("a study needs at least one image")
-        views = views or [VIEWS[min(i, 1)] for i in range(len(images))]
-        unknown = [view for view in views if view not in VIEWS]
-        if unknown or len(views) != len(images):
-            raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
-        return list(views)  # type: ignore[arg-type]
+        stack, left_out = np.stack(squares), study.left_out
+        flags = study_flags(stack, study.views, self.reference, doubts, shapes, left_out)
+        return self._tensors(squares, study.views), flags
 
     def _tensors(self, squares: list[NDArray[np.uint8]], views: list[View]) -> dict[str, Tensor]:
         return {
@@ -328,6 +338,27 @@ class KIAProcessor:
         return Processor().push_to_hub(repository, **options)
 
 
+def _one_study(images: Sequence[Any], views: Sequence[str] | None) -> tuple[list[Any], OneStudy]:
+    """The images that are read, and what they are."""
+    if isinstance(images, str | bytes | Path | np.ndarray):
+        raise DataError("give the images of a study as a list, one a view")
+    if not images:
+        raise DataError("a study needs at least one image")
+    unknown = [view for view in views or () if view not in VIEWS]
+    if unknown or (views and len(views) != len(images)):
+        raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
+    images = [image.read(MAX_BYTES + 1) if hasattr(image, "read") else image for image in images]
+    files = []
+    for number, image in enumerate(images, start=1):
+        if isinstance(image, str | Path):
+            files.append((str(image), read_facts(image)))
+        else:
+            is_file = isinstance(image, bytes | bytearray)
+            files.append((f"image {number}", read_facts(bytes(image)) if is_file else UNKNOWN))
+    study = one_study(files, cast(Sequence[View] | None, views))
+    return [images[place] for place in study.places], study
+
+
 _SPECIAL = {
     "clean_up_tokenization_spaces": True,
     "cls_token": "[CLS]",
@@ -342,17 +373,6 @@ _SPECIAL = {
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-# as transformers closes spaces up, in its order
-_SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
-
-
-def _closed_up(text: str) -> str:
-    """Decoded word pieces without the spaces that English does not have."""
-    for spaced in _SPACES:
-        text = text.replace(spaced, spaced.strip())
-    return text
 
 
 PROCESSOR_FILES = (

@@ -232,7 +232,7 @@ def test_palette():
     [
         ({"Modality": "DX", "BodyPartExamined": "CHEST"}, ""),
         ({"Modality": "CR", "BodyPartExamined": "Thorax"}, ""),
-        ({"Modality": "RG"}, ""),
+        ({"Modality": "RG", "BodyPartExamined": "LUNG"}, ""),
         ({}, ""),
         ({"Modality": "MR"}, "Modality"),
         ({"Modality": "OT", "BodyPartExamined": "CHEST"}, "Modality"),

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from kia.imaging import decoding
 from kia.imaging.decoding import LoadedImage, cause_of_loss, load, most_bytes, request, understood
+from kia.imaging.facts import Facts, doubts_among
 from kia.imaging.grey import Doubt
 from kia.imaging.resize import Resize
 from kia.processes.crew import Crew, Lost, Task
@@ -49,6 +50,7 @@ class LoadedStudy:
         doubts: Images that are kept, but may not be chest X-rays, and why.
         found: The same doubts, for each image that is kept.
         shapes: Height and width of these images before they became squares.
+        facts: What the files of these images say.
     """
 
     study: Study
@@ -57,6 +59,7 @@ class LoadedStudy:
     doubts: tuple[Reject, ...] = ()
     found: tuple[tuple[Doubt, ...], ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
+    facts: tuple[Facts, ...] = ()
 
 
 def load_study(study: Study, size: int, resize: Resize = "squash") -> LoadedStudy:
@@ -121,15 +124,19 @@ def _assemble(study: Study, loaded: list[LoadedImage]) -> LoadedStudy:
     kept = [one for one in loaded if not one.why_not]
     squares = [one.pixels for one in kept if one.pixels is not None]
     named = [(f"{study.id} ({i.view})", one) for i, one in zip(study.images, loaded, strict=True)]
+    facts = tuple(one.facts for one in kept)
+    compared = doubts_among(images, facts)
+    found = [(*one.doubts, *more) for one, more in zip(kept, compared, strict=True)]
     return LoadedStudy(
         replace(study, images=tuple(images)),
         np.stack(squares) if squares else None,
         tuple(Reject(name, one.why_not) for name, one in named if one.why_not),
         tuple(
-            Reject(name, f"{image.path}: {doubt.why}")
-            for image, (name, one) in zip(study.images, named, strict=True)
-            for doubt in one.doubts
+            Reject(f"{study.id} ({image.view})", f"{image.path}: {doubt.why}")
+            for image, doubts in zip(images, found, strict=True)
+            for doubt in doubts
         ),
-        tuple(one.doubts for one in kept),
+        tuple(found),
         tuple(one.shape for one in kept),
+        facts,
     )

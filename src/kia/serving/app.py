@@ -31,7 +31,8 @@ _PROBLEMS: dict[int, str] = {
     408: "the upload took too long",
     413: "the request is too large",
     415: "not a form, or an image that is neither PNG, JPEG nor DICOM",
-    422: "an image cannot be decoded, or a field is wrong",
+    422: "an image cannot be decoded, none is a chest X-ray, they are of two patients, or a field "
+    "is wrong",
     429: "too many requests under way",
     504: "the model took too long",
 }
