@@ -22,6 +22,7 @@ from kia.imaging.reading import read_facts
 from kia.imaging.workers import decode_studies, load_study
 from kia.studies import Study, StudyImage
 
+slow = pytest.mark.slow
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits and process groups of Linux")
 
 
@@ -99,10 +100,10 @@ def test_processes_agree_on_a_patient_also_where_no_key_can_be_kept(tmp_path, di
         ("crash", "crashes with -11"),
         ("hang", "takes too long to decode"),
         ("stall", "not read and decoded within"),
-        ("killed", "out of memory"),
-        ("stop", "not read and decoded within"),
         ("noise", "answers nonsense"),
-        ("no pixels", "answers nonsense"),
+        pytest.param("killed", "out of memory", marks=slow),
+        pytest.param("stop", "not read and decoded within", marks=slow),
+        pytest.param("no pixels", "answers nonsense", marks=slow),
     ],
 )
 @linux
@@ -118,7 +119,9 @@ def test_an_image_that_ruins_its_worker_is_the_only_one_lost(stub, monkeypatch, 
 
 
 @linux
-@pytest.mark.parametrize("kind", ["crash", "killed", "stall", "stop", "noise"])
+@pytest.mark.parametrize(
+    "kind", ["crash", "stop", *(pytest.param(k, marks=slow) for k in ("killed", "stall", "noise"))]
+)
 def test_an_image_gets_a_second_worker(stub, tmp_path, kind):
     """The first one may have died, or been killed, of something else."""
     loaded = list(

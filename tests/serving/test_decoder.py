@@ -36,6 +36,7 @@ def test_a_damaged_file_is_a_reason_that_names_it(decoder, content):
     assert loaded.pixels is None and loaded.why_not.startswith("image 2: ")
 
 
+slow = pytest.mark.slow
 linux = pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")
 
 
@@ -82,12 +83,12 @@ def until(wanted, seconds=10.0) -> float:
     ("content", "why"),
     [
         (b"crash", "crashes with -11"),
-        (b"killed", "its decoder was killed"),
         (b"hang", "takes too long"),
         (b"stall", "not read and decoded within 1 s"),
-        (b"stop", "not read and decoded within 1 s"),
         (b"pickle", "answers nonsense"),
-        (b"half", "not read and decoded within 1 s"),
+        pytest.param(b"killed", "its decoder was killed", marks=slow),
+        pytest.param(b"stop", "not read and decoded within 1 s", marks=slow),
+        pytest.param(b"half", "not read and decoded within 1 s", marks=slow),
     ],
 )
 def test_a_file_that_ruins_its_process_costs_nobody_else_anything(make_decoder, content, why):
@@ -98,7 +99,9 @@ def test_a_file_that_ruins_its_process_costs_nobody_else_anything(make_decoder, 
 
 
 @linux
-@pytest.mark.parametrize("kind", ["crash", "killed", "stall", "stop", "noise"])
+@pytest.mark.parametrize(
+    "kind", ["crash", "stop", *(pytest.param(k, marks=slow) for k in ("killed", "stall", "noise"))]
+)
 def test_a_good_file_is_tried_again_on_a_new_process(make_decoder, tmp_path, kind):
     decoder = make_decoder()
     (loaded,) = decode(decoder, f"once:{kind}:{tmp_path / 'tried'}".encode())
@@ -106,7 +109,9 @@ def test_a_good_file_is_tried_again_on_a_new_process(make_decoder, tmp_path, kin
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGSTOP, pytest.param(signal.SIGSEGV, marks=slow)]
+)
 def test_processes_that_die_or_hang_while_idle_cost_no_upload_anything(make_decoder, number):
     decoder = make_decoder(2)
     for _ in range(3):
@@ -193,6 +198,7 @@ def test_what_nobody_waits_for_is_not_tried_again(make_decoder, tmp_path):
     assert loaded.pixels is not None  # the file was made by the only try of the first
 
 
+@slow
 @linux
 def test_descriptors_and_processes_do_not_grow(make_decoder):
     decoder = make_decoder(2)
