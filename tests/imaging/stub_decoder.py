@@ -53,7 +53,7 @@ SENT = {
     "noise": bytes(range(255, -1, -1)) * 9,
     "pickle": message(pickle.dumps(decoding.LoadedImage(np.zeros((8, 8), np.uint8)))),
     "half": b"\0\0",
-    "no pixels": message(b'{"value": ["", [], [8, 8], {}], "sizes": [3]}') + b"abc",
+    "no pixels": message(b'{"value": ["", [], [8, 8]], "sizes": [3]}') + b"abc",
 }
 """What a decoder sends that a file has taken over."""
 

@@ -16,9 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from kia.imaging import pseudonym
 from kia.imaging import workers as decoding
-from kia.imaging.reading import read_facts
 from kia.imaging.workers import decode_studies, load_study
 from kia.studies import Study, StudyImage
 
@@ -77,21 +75,6 @@ def test_doubts_about_an_image_arrive_and_the_image_stays(tmp_path, dicom):
     assert loaded.rejects == ()
     assert [doubt.what for doubt in loaded.doubts] == ["s1 (frontal)"]
     assert str(path) in loaded.doubts[0].why
-
-
-def test_processes_agree_on_a_patient_also_where_no_key_can_be_kept(tmp_path, dicom, monkeypatch):
-    """As in a container that cannot write: each process would have a key of its own."""
-    monkeypatch.delenv("KIA_PATIENT_KEY")
-    monkeypatch.setenv("XDG_DATA_HOME", os.devnull)
-    pseudonym._kept_key.cache_clear()
-    paths = [tmp_path / f"{number}.dcm" for number in range(4)]
-    for path in paths:
-        path.write_bytes(dicom(np.eye(40, dtype=np.uint16), PatientID="12345", Modality="CR"))
-    read = {read_facts(path).patient for path in paths}
-    pseudonym._kept_key.cache_clear()
-    loaded = decode_studies([study(n, path) for n, path in enumerate(paths)], 32, "squash", 2)
-    assert {facts.patient for one in loaded for facts in one.facts} == read != {None}
-    assert len(read) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kia.errors import ImageError
-from kia.imaging.facts import UNKNOWN, Facts
 from kia.imaging.grey import Doubt
-from kia.imaging.pseudonym import spare_key, use_spare_key
-from kia.imaging.reading import read_doubtful, read_facts
+from kia.imaging.reading import read_doubtful
 from kia.imaging.resize import Resize, resize_square
 from kia.processes.child import serve
 from kia.processes.messages import Garbled, Message
@@ -49,14 +47,12 @@ class LoadedImage:
         why_not: One line.
         doubts: Why it may not be a chest X-ray.
         shape: Height and width before it became square.
-        facts: What the file says of its picture.
     """
 
     pixels: npt.NDArray[np.uint8] | None
     why_not: str = ""
     doubts: tuple[Doubt, ...] = ()
     shape: tuple[int, ...] = ()
-    facts: Facts = UNKNOWN
 
 
 def load(source: str | bytes, size: int, resize: Resize, name: str | None = None) -> LoadedImage:
@@ -69,22 +65,20 @@ def load(source: str | bytes, size: int, resize: Resize, name: str | None = None
         name: What to call it in errors; its path if absent.
     """
     name = name or (source if isinstance(source, str) else "image")
-    facts = read_facts(source, name=name)
     try:
         grey, doubts = read_doubtful(source, name=name)
         pixels = resize_square(grey, size, resize)
     except ImageError as error:
-        return LoadedImage(None, str(error), facts=facts)
+        return LoadedImage(None, str(error))
     except MemoryError:
-        return LoadedImage(None, f"{name}: needs too much memory to decode", facts=facts)
-    return LoadedImage(pixels, doubts=doubts, shape=grey.shape, facts=facts)
+        return LoadedImage(None, f"{name}: needs too much memory to decode")
+    return LoadedImage(pixels, doubts=doubts, shape=grey.shape)
 
 
 def request(source: str | bytes, size: int, resize: Resize, name: str | None = None) -> Message:
     """What a decoding process is sent, with the arguments of `load`."""
     path, pieces = (source, []) if isinstance(source, str) else (None, [source])
-    asked = {"path": path, "size": size, "resize": resize, "name": name, "key": spare_key()}
-    return Message(asked, pieces)
+    return Message({"path": path, "size": size, "resize": resize, "name": name}, pieces)
 
 
 def most_bytes(size: int) -> int:
@@ -103,14 +97,14 @@ def understood(answer: Message, size: int) -> LoadedImage:
         Garbled: It is no answer.
     """
     try:
-        why_not, doubts, shape, facts = _said().validate_python(_shown(answer.value))
+        why_not, doubts, shape = _said().validate_python(_shown(answer.value))
         pixels = None
         if not why_not:
             (content,) = answer.pieces
             pixels = np.frombuffer(content, np.uint8).reshape(size, size)
     except ValueError as error:
         raise Garbled(f"no answer ({type(error).__name__})") from None
-    return LoadedImage(pixels, why_not, doubts, shape, facts)
+    return LoadedImage(pixels, why_not, doubts, shape)
 
 
 def work(channel: socket.socket) -> None:
@@ -143,20 +137,19 @@ def _answer(asked: Message) -> Message:
     if asked.value is None:  # only whether it is there
         return Message(None)
     source = bytes(asked.pieces[0]) if asked.pieces else asked.value["path"]
-    use_spare_key(asked.value["key"])
     asked = Message(asked.value)  # without the file, of which one copy is enough
     _limit_time(MAX_SECONDS + SECONDS_PER_BYTE * _bytes(source))
     found = load(source, *(asked.value[name] for name in ("size", "resize", "name")))
     _limit_time(0)
     pieces = [] if found.pixels is None else [found.pixels.tobytes()]
-    return Message([found.why_not, found.doubts, found.shape, asdict(found.facts)], pieces)
+    return Message([found.why_not, found.doubts, found.shape], pieces)
 
 
 @cache
 def _said() -> "TypeAdapter[Any]":
     from pydantic import TypeAdapter  # the parent needs it, the children not
 
-    return TypeAdapter(tuple[str, tuple[Doubt, ...], tuple[int, ...], Facts])
+    return TypeAdapter(tuple[str, tuple[Doubt, ...], tuple[int, ...]])
 
 
 def _shown(value: Any) -> Any:

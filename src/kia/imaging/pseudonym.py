@@ -2,9 +2,9 @@
 
 A plain hash of a record number is no secret: all numbers of eight digits are hashed in seconds. So
 the hash is keyed (HMAC-SHA-256, RFC 2104). The key is the text of KIA_PATIENT_KEY, or 32 random
-bytes that lie in the user's data folder from the first use on (in memory, of this process and those
-that read pictures for it, where that cannot be written). With the same key a patient has the same
-hash in every output. See docs/decisions/0024-facts-of-pictures.md.
+bytes that lie in the user's data folder from the first use on (in memory, where that cannot be
+written). With the same key a patient has the same hash in every output. See
+docs/decisions/0024-facts-of-pictures.md.
 """
 
 import hashlib
@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 
 VARIABLE = "KIA_PATIENT_KEY"
-_spare = secrets.token_bytes(32)
 _LETTERS = 16  # 64 bits: among a million patients two are alike with a chance of 3 in 100 million
 
 
@@ -25,17 +24,6 @@ def patient_hash(number: str) -> str:
     text = os.environ.get(VARIABLE)
     key = text.encode() if text else _kept_key()
     return hmac.new(key, number.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:_LETTERS]
-
-
-def spare_key() -> str:
-    """The key of this process where none can be kept, for `use_spare_key` of those it starts."""
-    return _spare.hex()
-
-
-def use_spare_key(key: str) -> None:
-    """Takes over that key: a patient has the same hash in all processes of a program."""
-    global _spare
-    _spare = bytes.fromhex(key)
 
 
 @lru_cache(maxsize=1)
@@ -50,7 +38,7 @@ def _kept_key() -> bytes:
             return key
     except (OSError, RuntimeError):  # a folder that cannot be written, a user without a home
         pass
-    return _spare
+    return secrets.token_bytes(32)
 
 
 def _keep(key: bytes, file: Path) -> None:

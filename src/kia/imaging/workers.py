@@ -16,6 +16,7 @@ from kia.imaging import decoding
 from kia.imaging.decoding import LoadedImage, cause_of_loss, load, most_bytes, request, understood
 from kia.imaging.facts import Facts, doubts_among
 from kia.imaging.grey import Doubt
+from kia.imaging.reading import read_facts
 from kia.imaging.resize import Resize
 from kia.processes.crew import Crew, Lost, Task
 from kia.studies import Study
@@ -124,7 +125,7 @@ def _assemble(study: Study, loaded: list[LoadedImage]) -> LoadedStudy:
     kept = [one for one in loaded if not one.why_not]
     squares = [one.pixels for one in kept if one.pixels is not None]
     named = [(f"{study.id} ({i.view})", one) for i, one in zip(study.images, loaded, strict=True)]
-    facts = tuple(one.facts for one in kept)
+    facts = tuple(read_facts(image.path) for image in images)
     compared = doubts_among(images, facts)
     found = [(*one.doubts, *more) for one, more in zip(kept, compared, strict=True)]
     return LoadedStudy(
