@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kia.hugging_face.auto_classes import register_when_loaded
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0"
 
 __all__ = [
     "KIAConfig",

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from kia.core_files import leave_none
 from kia.errors import ImageError
 from kia.imaging.grey import Doubt
 from kia.imaging.reading import read_doubtful
-from kia.imaging.resize import Resize, resize_square
+from kia.imaging.resize import Resize, resize_square, shape_of
 from kia.processes.child import serve
 from kia.processes.messages import Garbled, Message
 
@@ -66,13 +67,13 @@ def load(source: str | bytes, size: int, resize: Resize, name: str | None = None
     """
     name = name or (source if isinstance(source, str) else "image")
     try:
-        grey, doubts = read_doubtful(source, name=name)
-        pixels = resize_square(grey, size, resize)
+        picture = read_doubtful(source, name=name)
+        pixels = resize_square(picture.grey, size, resize, picture.aspect)
     except ImageError as error:
         return LoadedImage(None, str(error))
     except MemoryError:
         return LoadedImage(None, f"{name}: needs too much memory to decode")
-    return LoadedImage(pixels, doubts=doubts, shape=grey.shape)
+    return LoadedImage(pixels, doubts=picture.doubts, shape=shape_of(picture))
 
 
 def request(source: str | bytes, size: int, resize: Resize, name: str | None = None) -> Message:
@@ -109,6 +110,7 @@ def understood(answer: Message, size: int) -> LoadedImage:
 
 def work(channel: socket.socket) -> None:
     """Answers requests until the channel closes, or an image ends this process."""
+    leave_none()  # a core file would hold the image
     _be_quiet()
     _limit_memory()
     serve(channel, _answer)
