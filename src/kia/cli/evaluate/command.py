@@ -26,7 +26,10 @@ MarkdownFile = Annotated[
 LatexFile = Annotated[
     Path | None, typer.Option("--latex", metavar="FILE", help="write it as LaTeX tables")
 ]
-Cleaning = Annotated[str, typer.Option(metavar="iu|mimic", help="style of cleaning")]
+Cleaning = Annotated[
+    str | None,
+    typer.Option(metavar="iu|mimic", help="cleaning and cut; by the source of --data if absent"),
+]
 
 
 Predictions = Annotated[
@@ -112,7 +115,7 @@ def evaluate(
     markdown_file: MarkdownFile = None,
     latex_file: LatexFile = None,
     html_file: HtmlFile = None,
-    dataset: Cleaning = "iu",
+    dataset: Cleaning = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
@@ -155,7 +158,7 @@ def evaluate(
         label_reports,
         metadata,
         Choice(id_column, report_column, reference_column),
-        cast("DatasetStyle", dataset),
+        cast("DatasetStyle | None", dataset),
         Settings(allow_missing=allow_missing, resamples=resamples, seed=seed),
         usable_tools(_listed(with_)),
         _chexbert,
@@ -194,7 +197,7 @@ def _check_options(
     split: str,
     references: Path | None,
     train_references: Path | None,
-    dataset: str,
+    dataset: str | None,
 ) -> None:
     if data is not None and references is not None:
         raise UsageError("give the references: either --data DIR or --references FILE")
@@ -215,9 +218,9 @@ def _check_split(split: str) -> None:
         raise UsageError(f"no split {split!r}: use one of {', '.join(SPLITS)}")
 
 
-def check_cleaning(dataset: str) -> None:
+def check_cleaning(dataset: str | None) -> None:
     """Refuses a style of cleaning that there is not."""
-    if dataset not in ("iu", "mimic"):
+    if dataset not in (None, "iu", "mimic"):
         raise UsageError(f"--dataset is iu or mimic, not {dataset!r}")
 
 
