@@ -13,8 +13,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
-    {"errors", "installed", "spacing", "studies"},
-    {"config", "imaging"},
+    {"errors", "ids", "installed", "spacing", "studies"},
+    {"config", "imaging", "tables"},
     {"knowledge"},
     {"models", "phantoms"},
     {"processing"},
@@ -42,11 +42,13 @@ FORBIDDEN = {
     },
     "ablations": {"torch", "transformers", "accelerate"},
     "models": {"kia.knowledge"},
+    "ids": {"torch", "transformers"},
     "studies": {"torch", "transformers"},
     "errors": {"torch", "transformers"},
     "config": {"torch", "transformers"},
     "imaging": {"torch", "transformers"},
     "phantoms": {"torch", "transformers"},
+    "tables": {"torch", "transformers"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 NOWHERE = {*PICKLES, "torchvision", "timm", "hydra"}

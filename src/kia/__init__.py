@@ -17,15 +17,19 @@ __all__ = [
     "KIAProcessor",
     "Study",
     "__version__",
+    "evaluate",
+    "label",
     "load",
     "read_studies",
 ]
 
 if TYPE_CHECKING:
+    from kia.evaluation.evaluate import evaluate as evaluate
     from kia.generation import load_model as load
     from kia.hugging_face.configuration import KIAConfig as KIAConfig
     from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
     from kia.imaging.grouping import read_studies as read_studies
+    from kia.knowledge.labels.label import label as label
     from kia.processing import KIAProcessor as KIAProcessor
     from kia.studies import Study as Study
 
@@ -36,6 +40,8 @@ _HOME = {
     "Study": "kia.studies",
     "load": "kia.generation:load_model",
     "read_studies": "kia.imaging.grouping",
+    "evaluate": "kia.evaluation.evaluate",
+    "label": "kia.knowledge.labels.label",
 }
 """Where each name is at home; behind the colon what it is called there."""
 

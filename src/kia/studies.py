@@ -10,7 +10,7 @@ ViewSource = Literal["given", "view position", "view code", "description", "orde
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VIEWS: tuple[View, ...] = ("frontal", "lateral")
-ID_COLUMNS = ("id", "study_id", "uid")
+ID_COLUMNS = ("id", "study_id", "uid", "image_id", "dicom_id")
 """Names that the field's tables give the column of study ids; the first that is there counts."""
 
 

@@ -281,3 +281,20 @@ def test_what_needs_a_frontal_view_refuses_a_lateral_one(put, tmp_path, model, o
     assert "lateral" in one_line(1, *words, *report, *out)
     hand = put("b.dcm", BodyPartExamined="HAND")
     assert "HAND" in one_line(1, "explain", "patches", "--image", hand, *out)
+
+
+def test_a_de_identified_folder_keeps_the_reasons_and_no_names(dicom, tmp_path, kia_command):
+    write_tree(tmp_path / "pacs", dicom)
+    (tmp_path / "key").write_text("0123456789abcdef" * 4)
+    words = ("--deidentify", "--deidentify-key", str(tmp_path / "key"), "--size", "32")
+    out = ("--out", str(tmp_path / "out"))
+    code, shown, err = kia_command("data", "manifest", str(tmp_path / "pacs"), *words, *out)
+    assert code == 0, err
+    rejects = (tmp_path / "out" / "rejects.jsonl").read_text()
+    assert "another part of the body" in rejects and "no radiograph" in rejects
+    assert "neither PNG, JPEG nor DICOM" in rejects
+    dataset = PreparedDataset.open(tmp_path / "out")
+    stored = [dataset.study(number) for number in range(len(dataset))]
+    for hidden in (*UIDS.values(), "1.2.9", "IM0000", "README", "4711"):
+        assert hidden not in rejects + repr(stored) + shown
+    assert len({study.patient for study in stored} - {None}) == 2

@@ -27,20 +27,23 @@ def test_other_keys_empty_lines_number_ids_and_a_byte_order_mark_are_fine(tmp_pa
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", "preds.jsonl is empty"),
-        ("\n \n", "preds.jsonl is empty"),
-        (f"{GOOD}\nnonsense", r"line 2 is not JSON \(Expecting value\)"),
-        (f"{GOOD}\n[1]", "line 2 is not a JSON object"),
-        ('{"id": "1"}', "line 1 has no 'report'"),
-        ('{"report": "1"}', "line 1 has no 'id'"),
-        ('{"id": null, "report": "a"}', "line 1: the id must be a text"),
-        ('{"id": true, "report": "a"}', "line 1: the id must be a text"),
+        ("", "preds.jsonl: has no row"),
+        ("\n \n", "preds.jsonl: has no row"),
+        (f"{GOOD}\nnonsense", r"line 2: not JSON \(Expecting value\)"),
+        (f"{GOOD}\n[1]", "line 2: not a JSON object"),
+        (
+            '{"id": "1"}',
+            r"has no column report, .*; it has nothing but ids \(--report-column names yours\)",
+        ),
+        (f'{GOOD}\n{{"report": "1"}}', "line 2: the id is missing"),
+        (f'{GOOD}\n{{"id": null, "report": "a"}}', "line 2: the id is missing"),
+        ('{"id": true, "report": "a"}', "line 1: an id is a text or a whole number"),
         ('{"id": "1", "report": ["a"]}', "line 1: the report must be a text"),
         (r'{"id": "1", "report": "a \ud83d"}', "line 1: an escape such as .* half of a character"),
         (r'{"id": "\udc00", "report": "a"}', "line 1: an escape such as .* half of a character"),
-        (f"{GOOD}\n\n{GOOD}", "1 ids occur more than once: 1 .the first on lines 1 and 3"),
-        (b"\xff\xfe{}", "is not UTF-8 text"),
-        ("[" * 100_000, "line 1 is not JSON"),
+        (f"{GOOD}\n\n{GOOD}", "1 ids occur more than once: 1 .the first on line 1 and line 3"),
+        (b"\xff\xfe{}{", "is not UTF-16 text"),
+        ("[" * 100_000, "line 1: not JSON"),
     ],
 )
 def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | bytes, error: str) -> None:
@@ -50,13 +53,13 @@ def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | bytes, error
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read .*none.jsonl: No such file"):
+    with pytest.raises(DataError, match=r"none.jsonl: no such file"):
         read_reports(tmp_path / "none.jsonl")
 
 
 def test_all_doubled_ids_are_counted_and_the_first_named(tmp_path: Path) -> None:
     lines = [f'{{"id": {i % 5}, "report": ""}}' for i in range(9)]
-    with pytest.raises(DataError, match=r"4 ids occur more than once: 0, 1, 2, … .* 1 and 6"):
+    with pytest.raises(DataError, match=r"4 ids occur more than once: 0, 1, 2, … .* 1 and line 6"):
         read_reports(write(tmp_path, "\n".join(lines)))
 
 
@@ -85,13 +88,13 @@ def test_a_csv_is_read_with_commas_quotes_and_line_breaks_in_reports(tmp_path: P
     ("text", "error"),
     [
         ("", "is empty"),
-        ("id,report\n", "is empty"),
-        ("id,words\n1,a", "has no column report or text in its first line"),
-        ("name,report\n1,a", "has no column id or study_id or uid"),
+        ("id,report\n", "has no row below its header"),
+        ("id,words\n1,a", "has no column report, .*; it has words"),
         ("id,report\n1,a,b", "line 2: 3 values for 2 columns; quote"),
         ("id,report\n ,a", "line 2 has no id"),
+        ("id,report\n1,a\n,b", "line 3 has no id"),
         ("id,report\n1,a\n1,b", "1 ids occur more than once: 1"),
-        ('id,report\n1,"a', "is not readable as CSV"),
+        ('id,report\n1,"a', "line 2: not readable as CSV"),
     ],
 )
 def test_a_bad_csv_is_told_in_one_line(tmp_path: Path, text: str, error: str) -> None:

@@ -136,7 +136,7 @@ def test_copies_are_left_out_and_a_name_that_is_repeated_is_one():
     one = file("a", "frontal", instance="9")
     (study,), _ = group([one, file("b", "frontal", instance="9"), one])
     assert [image.path for image in study.images] == ["a"]
-    assert study.left_out == (("b", "a copy of a"),)
+    assert study.left_out == (("b", "a copy of another, a"),)
 
 
 def test_images_that_are_told_to_be_one_study_keep_their_order():

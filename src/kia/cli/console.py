@@ -72,8 +72,11 @@ def quiet_libraries() -> None:
 
 
 def show_warning(message: Warning | str, *_: object) -> None:
-    """Prints a warning as one line, in place of `warnings.showwarning`."""
-    err.print(f"warning: {message}", markup=False, soft_wrap=True)
+    """Prints a warning, or a note, as one line; in place of `warnings.showwarning`."""
+    from kia.tables.notes import Note
+
+    kind = "note" if isinstance(message, Note) else "warning"
+    err.print(f"{kind}: {message}", markup=False, soft_wrap=True)
 
 
 def progress() -> Progress:

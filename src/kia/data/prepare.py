@@ -11,6 +11,7 @@ from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
+from kia.data.deidentify import Deidentifier
 from kia.data.readers.inputs import Input
 from kia.data.store.dataset import DatasetWriter
 from kia.imaging.reading import ImageWarning
@@ -32,6 +33,7 @@ def write_studies(
     annotate: Callable[[Iterable[Study]], Iterable[Study]] = lambda studies: studies,
     workers: int | None = None,
     advance: Callable[[], None] = lambda: None,
+    deidentifier: Deidentifier | None = None,
 ) -> list[Reject]:
     """Decode studies in worker processes and store them in order.
 
@@ -41,32 +43,42 @@ def write_studies(
         annotate: Adds labels and graphs to studies, in their order.
         workers: Processes; None for one a processor.
         advance: Called after each input.
+        deidentifier: Hashes ids and names of images on their way to the writer; None for none.
 
     Returns:
         One reject for each study, of all inputs of the writer, that has no image left.
     """
-    waiting: deque[tuple[list[Reject], bool]] = deque()  # read ahead: rejects, and is there a study
+    waiting: deque[tuple[list[Reject], Study | None]] = deque()  # what has been read ahead
 
     def studies() -> Iterator[Study]:
         for items in inputs:
             found = [item for item in items if isinstance(item, Study)]
-            waiting.append(([item for item in items if isinstance(item, Reject)], bool(found)))
+            rejects = [item for item in items if isinstance(item, Reject)]
+            waiting.append((rejects, found[0] if found else None))
             yield from found
 
     def settle(loaded: LoadedStudy | None) -> None:
         """Store the inputs up to a study, or those that are left."""
         while waiting:
-            rejects, is_study = waiting.popleft()
-            if loaded is None or not is_study:
-                writer.reject(*rejects)
+            rejects, study = waiting.popleft()
+            if loaded is None or study is None:
+                writer.reject(*hidden(rejects, study))
             elif loaded.pixels is None:
                 why = "; ".join(reject.why for reject in loaded.rejects)
-                writer.reject(*rejects, Reject(loaded.study.id, f"{_NO_IMAGE}: {why}"))
+                lost = Reject(loaded.study.id, f"{_NO_IMAGE}: {why}")
+                writer.reject(*hidden([*rejects, lost], study))
             else:
-                writer.add(loaded.study, loaded.pixels, [*rejects, *loaded.rejects])
+                left_out = hidden([*rejects, *loaded.rejects], study)
+                named = loaded.study if deidentifier is None else deidentifier.named(loaded.study)
+                writer.add(named, loaded.pixels, left_out)
             advance()
-            if is_study:
+            if study is not None:
                 return
+
+    def hidden(rejects: list[Reject], study: Study | None) -> list[Reject]:
+        if deidentifier is None:
+            return rejects
+        return [deidentifier.reject(reject, study) for reject in rejects]
 
     decoded = decode_studies(annotate(studies()), writer.image_size, writer.resize, workers)
     doubts = 0

@@ -181,6 +181,14 @@ def test_a_folder_of_dicom_files_is_grouped_whatever_its_folders(dicom, tmp_path
     ]
     assert "HAND" in rejects[f"{UIDS['A']} (PAT1/ST1/SE1/1.2.9.1)"]
     assert "lies outside" in rejects["1.2.3 (PAT1/out)"]
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "allowed" / "x")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "allowed" / "x")
+    assert read_folder(tmp_path / "pacs", [tmp_path / "allowed"]).ids == [
+        UIDS["A"],
+        "1.2.3",
+        UIDS["B"],
+    ]
 
 
 def test_a_folder_without_a_chest_x_ray_is_one_line(dicom, tmp_path):
@@ -257,7 +265,7 @@ def test_a_row_that_is_no_study_is_a_reject(collection, change, why):
     ("rows", "message"),
     [
         ([ROWS[0], ROWS[0]], "study a occurs twice"),
-        ([{**ROWS[0], "id": " "}], "study 1 has no id"),
+        ([{**ROWS[0], "id": " "}], "holds no study .line 2: no id"),
         ([{**ROWS[0], "split": "holdout"}], "a: split 'holdout' is none of"),
         ([{"id": "a", "picture": "x/1.png"}], "no column image"),
         (
@@ -300,7 +308,10 @@ def test_a_split_file_takes_the_place_of_the_column(collection, tmp_path):
     assert studies["a"].split == "test"
     assert rejects == {"b": "no split"}
     path.write_text("id,split\nz,test\n")
-    with pytest.raises(DataError, match="none of its ids is a study"):
+    with pytest.raises(
+        DataError,
+        match=r"0 of 2 studies of .*manifest\.csv are in .*: none for 'a', while it has 'z'",
+    ):
         Manifest(write(collection, ROWS), split=path)
 
 

@@ -182,11 +182,11 @@ def test_images_without_a_visible_finding_count_as_images_alone(table, processor
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("a.png,Pneumothorx,0,0,1,1,", r"row 2: .* did you mean 'Pneumothorax'"),
-        ("a.png,Edema,0,0,5,,", "row 2: give numbers for x, y, w, h, or a mask"),
-        ("a.png,Edema,0,0,5,nan,", "row 2: box .* is not inside its image of 128 × 64"),
-        ("a.png,Edema,128,0,5,5,", "row 2: box x=128 .* is not inside"),
-        ("a.png,Edema,,,,,mask.png", "row 2: the mask has shape"),
+        ("a.png,Pneumothorx,0,0,1,1,", r"line 3: .* did you mean 'Pneumothorax'"),
+        ("a.png,Edema,0,0,5,,", "line 3: give numbers for x, y, w, h, or a mask"),
+        ("a.png,Edema,0,0,5,inf,", "line 3: box .* is not inside its image of 128 × 64"),
+        ("a.png,Edema,128,0,5,5,", "line 3: box x=128 .* is not inside"),
+        ("a.png,Edema,,,,,mask.png", "line 3: the mask has shape"),
         ("absent.png,Edema,0,0,5,5,", "absent.png: no such image"),
     ],
 )
@@ -196,5 +196,5 @@ def test_what_is_wrong_with_a_row_is_said(row, said, table, processor):
 
 
 def test_a_table_without_rows_is_refused(table):
-    with pytest.raises(DataError, match="no rows"):
+    with pytest.raises(DataError, match="no row below"):
         read_boxes(table())

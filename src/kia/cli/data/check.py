@@ -33,6 +33,8 @@ def print_check(result: Mapping[str, Any]) -> None:
         out.print(f"  {count} × “{text}”", markup=False)
     out.print(f"{result['blank_images']} images are blank")
     out.print(f"{result['rejects']} inputs were left out (rejects.jsonl)")
+    if result["deidentified"]:
+        out.print("de-identified: ids are hashed, what rules found personal in reports is ___")
     out.print(f"content verified: {result['hash']}")
 
 

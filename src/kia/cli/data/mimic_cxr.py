@@ -6,10 +6,14 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.columns import IdColumn
 from kia.cli.data.options import (
     Annotation,
+    Deidentify,
+    DeidentifyKey,
     Graphs,
     Incomplete,
+    LabelReports,
     Labels,
     Out,
     Overwrite,
@@ -81,19 +85,25 @@ def mimic_cxr(
     incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
+    label_reports: LabelReports = None,
+    id_column: IdColumn = None,
     part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    deidentify: Deidentify = False,
+    deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare MIMIC-CXR-JPG in its official splits, with the labels it comes with."""
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.mimic_cxr.studies import MIMICCXR
     from kia.data.reports import default_section
 
     target = section.value if section else default_section(annotation)
     preparation = Preparation(
-        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target, strict
-    )
+        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target,
+        strict, label_reports, named={"id": id_column},
+    )  # fmt: skip
     preparation.run(
         lambda: MIMICCXR(
             root,
@@ -113,4 +123,5 @@ def mimic_cxr(
             "annotation": annotation is not None,
             "sections": sections.value,
         },
+        privacy=Privacy.chosen(deidentify, deidentify_key, out),
     )

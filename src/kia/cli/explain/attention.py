@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
-from kia.cli.report_input import read_one_report
 from kia.cli.trained import Model, open_model
 from kia.errors import UsageError
+from kia.tables.reports import read_one_report
 
 if TYPE_CHECKING:
     from kia.explain.evidence import SentenceEvidence

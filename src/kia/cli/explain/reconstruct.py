@@ -7,9 +7,9 @@ import typer
 
 from kia.cli import console
 from kia.cli.image_input import Data, SplitOf, check_split, split_studies
-from kia.cli.report_input import read_one_report
 from kia.cli.trained import Model, open_model
 from kia.errors import DataError, UsageError
+from kia.tables.reports import read_one_report
 
 if TYPE_CHECKING:
     from torch import Tensor

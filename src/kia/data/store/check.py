@@ -37,10 +37,11 @@ def check_dataset(
         "median_words", "max_words", "repeated_reports", "reports_in_train"}}, "labels":
         {observation: {"present", "absent", "uncertain", "silent"}}, "same_images": [[{"id",
         "view", "split"}]], "short_reports": {text: count}, "patients_in_two_splits",
-        "images_in_two_splits", "blank_images", "rejects", "hash", "source", "image_size",
-        "knowledge": {split: counts of `KnowledgeCoverage`}}. A repeated report is word for word
-        that of another study in its split; a short one has fewer than `FEWEST_WORDS` words, the most frequent first; same images
-        are equal in every pixel; a blank one has one grey value.
+        "images_in_two_splits", "blank_images", "rejects", "hash", "source",
+        "deidentified", "image_size", "knowledge": {split: counts of `KnowledgeCoverage`}}. A
+        repeated report is word for word that of another study in its split; a short one has fewer
+        than `FEWEST_WORDS` words, the most frequent first; same images are equal in every pixel; a
+        blank one has one grey value.
 
     Raises:
         DataError: The content is not what was prepared; names the first study that differs.
@@ -58,6 +59,7 @@ def check_dataset(
     same = [[_image(dataset, *place) for place in places] for places in found.same.values()]
     return {
         "source": dataset.info["source"],
+        "deidentified": bool(dataset.info.get("settings", {}).get("deidentified")),
         "image_size": dataset.image_size,
         "hash": dataset.info["content_hash"],
         "rejects": dataset.info["rejects"],
