@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
-    {"errors", "ids", "installed", "spacing", "studies"},
+    {"core_files", "errors", "ids", "installed", "spacing", "studies"},
     {"config", "imaging", "tables"},
     {"knowledge"},
     {"models", "phantoms"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kia.hugging_face.auto_classes import register_when_loaded
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0"
 
 __all__ = [
     "KIAConfig",
@@ -39,9 +39,9 @@ _HOME = {
     "KIAProcessor": "kia.processing",
     "Study": "kia.studies",
     "load": "kia.generation:load_model",
-    "read_studies": "kia.imaging.grouping",
     "evaluate": "kia.evaluation.evaluate",
     "label": "kia.knowledge.labels.label",
+    "read_studies": "kia.imaging.grouping",
 }
 """Where each name is at home; behind the colon what it is called there."""
 

@@ -66,7 +66,7 @@ class Client:
     def begin(self, length: int | None, route: str = "/v1/findings") -> None:
         size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         close = "" if length is None else "Connection: close\r\n"
-        head = f"POST {route} HTTP/1.1\r\nHost: x\r\n{close}{size}\r\n"
+        head = f"POST {route} HTTP/1.1\r\nHost: localhost\r\n{close}{size}\r\n"
         self.send(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode())
 
     def send(self, content: bytes) -> None:
@@ -98,7 +98,7 @@ def ask(port: int, png: bytes) -> tuple[int, dict]:
 
 def metrics(port: int) -> str:
     client = Client(port)
-    client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    client.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     return client.all().decode()
 
 

@@ -146,6 +146,8 @@ def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
     if setup.train is not None and setup.data is not None:
         raise UsageError("--train-references goes with --references; --data has its own")
     choice = replace(setup.choice, split=setup.split)
+    if setup.references is not None or setup.data is not None:
+        choice = replace(choice, reference_column=None)  # theirs, not that of the predictions
     given = [read_given(texts, "predictions", choice) for texts in setup.predictions]
     truth, references, studies = _references(setup, given[0])
     table = None if setup.label_reports is None else read_given(setup.label_reports, "references")

@@ -4,7 +4,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +12,7 @@ from typing import BinaryIO
 from kia.errors import ImageError
 from kia.imaging.facts import UNKNOWN, Facts
 from kia.imaging.formats import decode_picture
-from kia.imaging.grey import MAX_BYTES, MAX_PIXELS, Doubt, Grey
+from kia.imaging.grey import MAX_BYTES, MAX_PIXELS, Doubt, Grey, Picture
 from kia.imaging.signatures import HEAD, kind_of
 
 
@@ -68,16 +68,21 @@ def read_image(
         ImageError: It is missing, too large, damaged, or of another format; one line, without any
             text from the file's header.
     """
-    grey, doubts = read_doubtful(source, name=name, max_pixels=max_pixels)
+    picture = read_doubtful(source, name=name, max_pixels=max_pixels)
+    warn_of(picture.doubts, _name(source, name))
+    return picture.grey
+
+
+def warn_of(doubts: Iterable[Doubt], name: str) -> None:
+    """An `ImageWarning` for each doubt, as if from where the caller was called."""
     for doubt in doubts:
-        warnings.warn(f"{_name(source, name)}: {doubt.why}", ImageWarning, stacklevel=2)
-    return grey
+        warnings.warn(f"{name}: {doubt.why}", ImageWarning, stacklevel=3)
 
 
 def read_doubtful(
     source: str | Path | bytes | BinaryIO, *, name: str | None = None, max_pixels: int = MAX_PIXELS
-) -> tuple[Grey, tuple[Doubt, ...]]:
-    """What `read_image` gives, and what it warns of."""
+) -> Picture:
+    """What `read_image` gives, what it warns of, and the shape of the pixels."""
     name = _name(source, name)
     try:
         with _opened(source) as file:
@@ -108,7 +113,7 @@ def _name(source: str | Path | bytes | BinaryIO, name: str | None) -> str:
     return name or (str(source) if isinstance(source, str | Path) else "image")
 
 
-def _decode(file: BinaryIO, name: str, max_pixels: int) -> tuple[Grey, tuple[Doubt, ...]]:
+def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
     if file.seek(0, os.SEEK_END) > MAX_BYTES:
         raise ImageError(f"file larger than {MAX_BYTES >> 20} MiB")
     file.seek(0)

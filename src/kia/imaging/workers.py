@@ -23,7 +23,7 @@ from kia.errors import ImageError
 from kia.imaging.facts import Facts, doubts_among
 from kia.imaging.grey import Doubt
 from kia.imaging.reading import read_doubtful, read_facts
-from kia.imaging.resize import Resize, resize_square
+from kia.imaging.resize import Resize, resize_square, shape_of
 from kia.studies import Study
 
 MAX_SECONDS = 5.0
@@ -273,13 +273,13 @@ def _assemble(study: Study, loaded: list[LoadedImage]) -> LoadedStudy:
 def _load(source: str | bytes, size: int, resize: Resize, name: str | None = None) -> LoadedImage:
     name = name or (source if isinstance(source, str) else "image")
     try:
-        grey, doubts = read_doubtful(source, name=name)
-        pixels = resize_square(grey, size, resize)
+        picture = read_doubtful(source, name=name)
+        pixels = resize_square(picture.grey, size, resize, picture.aspect)
     except ImageError as error:
         return LoadedImage(None, str(error))
     except MemoryError:
         return LoadedImage(None, f"{name}: needs too much memory to decode")
-    return LoadedImage(pixels, doubts=doubts, shape=grey.shape)
+    return LoadedImage(pixels, doubts=picture.doubts, shape=shape_of(picture))
 
 
 def _work(pipe: connection.Connection) -> None:

@@ -42,7 +42,7 @@ def listen(host: str, port: int, settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=128)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise KIAError(f"cannot listen on {host} port {port}: {reason}; try --port") from None
 

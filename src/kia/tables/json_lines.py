@@ -52,8 +52,7 @@ def _records(path: Path, text: TextFile, source: Source) -> Iterator[Record]:
                 if isinstance(value, str) and len(value) > CELL_LIMIT:
                     raise too_long(path, f"line {number}", name)
         yield Record(number, tuple(found), tuple(found.values()))
-    if text.encoding in ("cp1252", "utf-16"):
-        source.remarks.append(f"read as {text.encoding.upper().replace('CP', 'cp')}")
+    source.remarks += text.remarks
 
 
 def _parsed(line: str) -> dict[str, Any] | str:

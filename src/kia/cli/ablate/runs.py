@@ -137,7 +137,7 @@ def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, Score
     join()
     missing = on_first(lambda: _prepare(plan, target), lambda: _missing(plan, target))
     for number, run in enumerate(missing, 1):
-        console.err.print(f"run {number} of {len(missing)}: {run.name}", markup=False)
+        console.err.print(f"run {number} of {len(missing)}: {run.name}")
         try:
             _train_and_generate(run, target)
         except KIAError as error:

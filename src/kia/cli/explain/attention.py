@@ -138,7 +138,7 @@ def _written(model: Any, processor: Any, inputs: dict[str, Any]) -> str:
 
     settings = generation_settings(model)
     text = chosen_reports(model, processor, inputs, settings)[0]
-    console.out.print(text, markup=False, soft_wrap=True)
+    console.out.print(text, soft_wrap=True)
     return text
 
 

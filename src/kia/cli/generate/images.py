@@ -1,6 +1,5 @@
 """Reports for image files: as text, as a JSON file, or as a JSON line a study."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -50,7 +49,7 @@ def write_image_reports(
     for entry in written:
         _print(entry, named=len(written) > 1, evidence=evidence)
     if any(one["agrees"] is False for entry in written for one in entry["sentences"]):
-        console.err.print("[disputed]: the model's own label task says otherwise", markup=False)
+        console.err.print("[disputed]: the model's own label task says otherwise")
     console.err.print(NOTICE)
     if json_file:
         console.write_json(json_file, written)
@@ -85,7 +84,7 @@ def write_report_lines(
         task = bar.add_task("reports", total=len(studies))
         for entry in _entries(model, processor, studies, loaded, settings, seed):
             failed += [entry["error"]] if "error" in entry else []
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            file.write(console.json_text(entry) + "\n")
             file.flush()
             bar.advance(task)
     if failed:
@@ -139,8 +138,9 @@ def _entries(
 def _print(entry: Entry, *, named: bool, evidence: bool) -> None:
     warn_of(entry)
     if named:
-        console.out.print(", ".join(entry["images"]), style="bold", markup=False, soft_wrap=True)
-    console.out.print(marked_text(entry), markup=False, soft_wrap=True)
+        names = ", ".join(map(console.one_line, entry["images"]))
+        console.out.print(names, style="bold", soft_wrap=True)
+    console.out.print(marked_text(entry), soft_wrap=True)
     if evidence:
         _print_evidence(entry)
     if entry["candidates"]:

@@ -144,7 +144,9 @@ class Manifest:
     def _rows(self) -> Iterator[Row]:
         """Rows with an id, or with a problem."""
         if self.path.name.lower().endswith(".json"):
-            refuse_columns(self.path, self._named)
+            for option, name in self._named.items():
+                if name is not None:
+                    raise UsageError(f"{OPTIONS[option]} {name}: {self.path} is no table")
             yield from (Row(number, values) for number, values in enumerate(self._entries(), 1))
             return
         table = open_table(self.path, ("id", "image"), _COLUMNS, named=self._named)
@@ -184,13 +186,6 @@ class Manifest:
             labels=labels,
             patient=row.get("patient"),
         )
-
-
-def refuse_columns(path: Path, named: Mapping[str, str | None]) -> None:
-    """UsageError if a column is named of what is no table."""
-    for option, name in named.items():
-        if name is not None:
-            raise UsageError(f"{OPTIONS[option]} {name}: {path} is no table")
 
 
 def _text(value: Any) -> str:

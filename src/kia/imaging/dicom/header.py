@@ -4,13 +4,14 @@ Headers hold the names of patients: only these elements are read, and no text of
 message.
 """
 
+import contextlib
 import io
 import logging
+import math
 import threading
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import pydicom
@@ -30,6 +31,7 @@ _ELEMENTS = (
     *("HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
     *("RescaleIntercept", "RescaleSlope", "ModalityLUTSequence", "LUTDescriptor", "LUTData"),
     *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PixelData"),
+    *("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"),
     *("RedPaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData"),
     *("GreenPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableData"),
     *("BluePaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableData"),
@@ -40,7 +42,7 @@ MAX_HEADER = 1 << 18
 _READING = threading.Lock()  # warning filters and loggers are shared by all threads
 
 
-@contextmanager
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """pydicom quotes odd headers in warnings and in its log."""
     logger = logging.getLogger("pydicom")
@@ -97,6 +99,17 @@ def doubts_of(dataset: pydicom.Dataset) -> Iterator[Doubt]:
     if part_named(part) not in (None, CHEST):
         why = "not a chest X-ray? Its DICOM BodyPartExamined names another part"
         yield Doubt("body part", why)
+
+
+def pixel_aspect(dataset: pydicom.Dataset) -> float:
+    """Width of a pixel over its height: from its spacing, else its ratio (PS3.3 C.7.6.3.1.7)."""
+    spacings = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+    for name in (*spacings, "PixelAspectRatio"):
+        with contextlib.suppress(Exception):  # pydicom raises anything on what is no number
+            height, width = (float(side) for side in dataset[name].value)
+            if 0 < height < math.inf and 0 < width < math.inf:
+                return width / height
+    return 1.0
 
 
 def number(dataset: pydicom.Dataset, name: str) -> float | None:

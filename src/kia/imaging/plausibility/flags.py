@@ -19,11 +19,11 @@ class Flag(TypedDict):
 
     Attributes:
         view: Which image of the study, from 0.
-        kind: From the file: "colour", "modality", "body part", "size", "shape", and what its header
-            says otherwise than it is read as: "view", "study", "patient", "orientation", "for
-            processing". From the picture: "empty", "unlike", "inverted", "rotated", "mirrored",
-            "lateral" or "frontal" (read as the other view), "lateral only". "left out" is about
-            another file of the study.
+        kind: From the file: "colour", "modality", "body part", "grey values", "size", "shape", and
+            what its header says otherwise than it is read as: "view", "study", "patient",
+            "orientation", "for processing". From the picture: "empty", "unlike", "inverted",
+            "rotated", "mirrored", "lateral" or "frontal" (read as the other view), "lateral only".
+            "left out" is about another file of the study.
         message: One sentence; it names neither file nor patient.
     """
 
