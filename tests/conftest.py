@@ -40,6 +40,13 @@ def kia_command(capfd: pytest.CaptureFixture[str]) -> KiaCommand:
     return run
 
 
+@pytest.fixture
+def stub_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding processes do what the names of files say: tests/imaging/stub_decoder.py."""
+    monkeypatch.syspath_prepend(ROOT / "tests" / "imaging")
+    monkeypatch.setattr("kia.imaging.decoding.WORK", "stub_decoder:work")
+
+
 def make_dicom(pixels: np.ndarray, photometric: str = "MONOCHROME2", **elements) -> bytes:
     """An uncompressed DICOM file of (H, W) or (H, W, 3) pixels; further elements by keyword."""
     from pydicom.dataset import Dataset, FileMetaDataset

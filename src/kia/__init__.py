@@ -4,6 +4,14 @@ The names below are loaded at their first use, so `import kia` loads neither tor
 transformers' AutoConfig, AutoModel and AutoProcessor know kia's classes from then on.
 """
 
+import sys
+
+if sys.argv[:1] == ["-m"] and f"{sys.orig_argv[-len(sys.argv)]}.".startswith(("kia.", "-mkia.")):
+    # `python -m kia` looks for modules in the current folder, which may be a stranger's
+    from kia.processes.safe_path import leave_folder
+
+    leave_folder()
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

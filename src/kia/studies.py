@@ -1,8 +1,8 @@
 """Study and its images: what crosses the borders between kia's folders (no torch)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
 
 Split = Literal["train", "val", "test"]
 View = Literal["frontal", "lateral"]
@@ -58,3 +58,18 @@ class Study:
     landmarks: tuple[str, ...] | None = None
     patient: str | None = None
     left_out: tuple[tuple[str, str], ...] = ()
+
+    def to_record(self) -> dict[str, Any]:
+        """This study as JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The study of a record of `to_record`."""
+        landmarks = record["landmarks"]
+        tuples: dict[str, Any] = {
+            "images": tuple(StudyImage(**image) for image in record["images"]),
+            "landmarks": None if landmarks is None else tuple(landmarks),
+            "left_out": tuple(map(tuple, record["left_out"])),
+        }
+        return cls(**{**record, **tuples})

@@ -99,7 +99,12 @@ class Service:
         self.model, self.processor, self.dataset = model.eval(), processor, dataset
         self.settings = settings = settings or Settings()
         self.decoding = generation_settings(model)
-        self._decoder = Decoder(settings.decoders, processor.image_size, processor.resize)
+        self._decoder = Decoder(
+            settings.decoders,
+            processor.image_size,
+            processor.resize,
+            settings.timeout / 3,  # so that a second try and the report still come in time
+        )
         self._batcher = Batcher(
             most=settings.max_batch,
             wait=settings.wait_ms / 1000,
@@ -127,6 +132,7 @@ class Service:
         """Starts the threads and processes, and writes one report, so that the first is quick.
 
         Raises:
+            Busy: The processes do not start.
             ModelError: The decoding defaults of the model do not go with it.
         """
         import_module("kia.imaging.dicom.facts")  # 0.4 s, which the first DICOM file need not wait
@@ -136,15 +142,24 @@ class Service:
         blank = Pictures(np.zeros((1, size, size), np.uint8), ("frontal",), [], [], (0,))
         self._batcher.submit(_Describe(self), blank).result()
 
-    def close(self) -> None:
-        """Finishes what is under way, and ends the threads and processes."""
-        self._batcher.close()
+    def close(self, within: float | None = None) -> bool:
+        """Lets the model finish what it has, and ends the threads and processes.
+
+        Args:
+            within: Seconds that the model may take; the settings' time of a request if absent.
+
+        Returns:
+            Whether the model has finished. If it hangs, its thread stays until the program ends.
+        """
+        finished = self._batcher.close(self.settings.timeout if within is None else within)
         self._decoder.close()
+        return finished
 
     @property
     def ready(self) -> bool:
-        """Whether requests would be answered."""
-        return self._batcher.alive
+        """Whether requests would be answered: the model and a decoder are there and not stuck."""
+        model = self._batcher.alive and self._batcher.busy_for < self.settings.timeout
+        return model and self._decoder.ready
 
     async def read(
         self, images: Sequence[Upload | bytes], views: Sequence[View] | None = None
