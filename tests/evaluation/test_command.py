@@ -106,7 +106,7 @@ def test_the_constant_is_not_chosen_on_what_is_scored(
         (("--references", "r", "--json", "."), "--json . is a folder; name a file", 2),
         (("--references", "r", "--html", "."), "--html . is a folder; name a file", 2),
         (("--references", "r", "--with", "spice"), "kia knows radgraph, chexbert, radeval", 2),
-        (("--references", "absent.jsonl"), "cannot read absent.jsonl", 1),
+        (("--references", "absent.jsonl"), "absent.jsonl: no such file", 1),
         (("--data", "absent"), "no such data set", 1),
     ],
 )
@@ -407,6 +407,22 @@ def test_a_file_that_is_not_chexbert_is_one_line(
     assert "Clinical efficacy" in printed
     assert told.count("\n") == 1
     assert "cannot read weights" in told
+
+
+def test_a_data_set_of_images_knows_their_studies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `kia data mimic-cxr --samples image` stores them: files/p10/p…/s…/dicom_id.jpg."""
+    from kia.data.store.dataset import PreparedDataset
+    from kia.evaluation.prepared import studies_of_images
+
+    dicom = "02aa804e-bde0afdd-112c0b34-7bc16630-4e384014"
+    fake = SimpleNamespace(
+        ids=lambda split: [dicom] if split == "test" else ["s1"],
+        index_of=lambda id_: id_,
+        row=lambda id_, columns: {"paths": [f"/d/files/p10/p10000032/s50414267/{id_}.jpg"]},
+    )
+    monkeypatch.setattr(PreparedDataset, "open", lambda path: fake)
+    assert studies_of_images("d", "test") == {dicom: "50414267"}
+    assert studies_of_images("d", "train") == {}
 
 
 def test_scoring_files_loads_no_torch(files: tuple[str, str, str]) -> None:

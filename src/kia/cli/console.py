@@ -10,7 +10,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -116,8 +117,11 @@ def quiet_libraries() -> None:
 
 
 def show_warning(message: Warning | str, *_: object) -> None:
-    """Prints a warning as one line, in place of `warnings.showwarning`."""
-    err.print(f"warning: {' '.join(str(message).split())}", soft_wrap=True)
+    """Prints a warning, or a note, as one line; in place of `warnings.showwarning`."""
+    from kia.tables.notes import Note
+
+    kind = "note" if isinstance(message, Note) else "warning"
+    err.print(f"{kind}: {' '.join(str(message).split())}", soft_wrap=True)
 
 
 def say(head: str, text: str) -> None:
@@ -135,6 +139,18 @@ def progress() -> Progress:
         TimeRemainingColumn(),
         console=err,
     )
+
+
+@contextmanager
+def tracked() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """Progress bars for a function of the library that begins one after another of them."""
+    with progress() as bar:
+
+        def begin(what: str, total: int) -> Callable[[int], None]:
+            task = bar.add_task(what, total=total)
+            return lambda count: bar.advance(task, count)
+
+        yield begin
 
 
 def table(

@@ -94,5 +94,5 @@ def _show(run: Path, data: Path, out: Path) -> None:
     picture = out / "report.png"
     study_picture(study, dataset.pixels(int(chosen[0]))).save(picture)
     console.out.print(f"picture    {picture}", soft_wrap=True)
-    console.out.print(f"the model  {report}", soft_wrap=True, markup=False)
-    console.out.print(f"the truth  {study.report}", soft_wrap=True, markup=False)
+    console.out.print(f"the model  {report}", soft_wrap=True)
+    console.out.print(f"the truth  {study.report}", soft_wrap=True)

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 import kia
 from kia.core_files import leave_none
 from kia.errors import KIAError
+from kia.processes.safe_path import leave_folder
 
 SPINS = "10000"
 """How often a thread of torch looks for work before it sleeps; libgomp's own is 300,000.
@@ -140,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failure, 2 wrong usage or configuration, 130 interrupted.
     """
+    if arguments is None:  # this process is the command's own
+        leave_folder()
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     # torch and its libgomp read both, and a command imports them later
     if "OMP_WAIT_POLICY" not in os.environ:

@@ -63,6 +63,6 @@ def serve(
         def ready() -> None:
             where = address(listening)
             what = f"page {where}   API {where}/docs" if page else f"API {where}/docs"
-            console.out.print(f"{what}\n{NOTICE} Ctrl-C stops it.", soft_wrap=True, markup=False)
+            console.out.print(f"{what}\n{NOTICE} Ctrl-C stops it.", soft_wrap=True)
 
         run(app, listening, settings, ready)

@@ -29,6 +29,8 @@ from kia.serving.uploads import FORM, Form, read_form
 
 STATUS: dict[type[KIAError], int] = {UnknownFormat: 415, DataError: 422, Busy: 429, ModelError: 501}
 """The nearest class of an error decides."""
+LAST_SECONDS = 0.3
+"""Those of the model, once every request was answered or given up."""
 _log = logging.getLogger("kia.serving")
 _PROBLEMS: dict[int, str] = {
     400: "the form is broken",
@@ -37,7 +39,8 @@ _PROBLEMS: dict[int, str] = {
     413: "the request is too large",
     415: "not a form, or an image that is neither PNG, JPEG nor DICOM",
     421: "the server does not go by the name that it was asked under",
-    422: "an image cannot be decoded, or a field is wrong",
+    422: "an image cannot be decoded, none is a chest X-ray, they are of two patients, or a field "
+    "is wrong",
     429: "too many requests under way",
     504: "the model took too long",
 }
@@ -73,7 +76,8 @@ def api(service: Service) -> FastAPI:
         asyncio.get_running_loop().set_exception_handler(_unheard)
         service.start()
         yield
-        await asyncio.to_thread(service.close)
+        # what was asked for has been answered by now: if the model is still busy, nobody waits
+        await asyncio.to_thread(service.close, LAST_SECONDS)
 
     app = FastAPI(
         title="kia",

@@ -170,7 +170,7 @@ class _Upload:
 
     async def discard(self) -> None:
         """Reads what is left, for `_LINGER` at most."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):  # or the server ends
             async with asyncio.timeout(_LINGER):
                 while not self.ended:
                     await self.receive()

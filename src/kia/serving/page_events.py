@@ -54,12 +54,13 @@ async def study_events(
         similar: Finds training reports, if the data set is there.
 
     Yields:
-        `{"pictures", "views", "flags"}`, so that doubts are seen before any report;
+        `{"pictures", "views", "flags", "places"}`, so that doubts are seen before any report;
         `{"words"}`, the report so far, if it is written word by word; `{"found", "fhir"}`;
         `{"similar"}`. `{"error"}` is the last one, if something goes wrong.
     """
     shown = [png_data(square) for square in pictures.squares]
-    yield {"pictures": shown, "views": pictures.views, "flags": pictures.flags}
+    known = {"views": pictures.views, "flags": pictures.flags, "places": pictures.places}
+    yield {"pictures": shown, **known}
     try:
         async for event in _report_events(service, pictures, deadline, candidates):
             yield event

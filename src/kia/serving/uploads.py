@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from kia.imaging.signatures import DICOM_NAMES
 from kia.serving.service import MOST_IMAGES, Upload
 from kia.studies import VIEWS, View
 
@@ -18,7 +19,6 @@ MOST_CANDIDATES = 8
 """Reports that a client may have written for a study."""
 CLIENT_GONE = 499
 """In the log (as nginx has it); nobody is left to read it."""
-_DICOM_NAMES = (".dcm", ".dicom")
 _CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1")  # our fields are ASCII
 
 FORM: dict[str, Any] = {
@@ -43,7 +43,8 @@ FORM: dict[str, Any] = {
                             "minItems": 1,
                             "maxItems": MOST_IMAGES,
                             "items": {"type": "string", "enum": list(VIEWS)},
-                            "description": "of each image; frontal, then lateral, if absent",
+                            "description": "of each image; if absent what its DICOM header says, "
+                            "else frontal, then lateral",
                         },
                         "candidates": {
                             "type": "integer",
@@ -133,5 +134,5 @@ def _wrong(one: Any) -> str:
 
 
 def _is_dicom(file: UploadFile) -> bool:
-    named = (file.filename or "").lower().endswith(_DICOM_NAMES)
+    named = (file.filename or "").lower().endswith(DICOM_NAMES)
     return named or file.content_type == "application/dicom"

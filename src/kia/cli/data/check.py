@@ -9,6 +9,7 @@ MOST = 10  # groups of equal images that are named
 def print_check(result: Mapping[str, Any]) -> None:
     """Prints what `kia.data.store.check.check_dataset` found."""
     from kia.cli.console import one_line, out
+    from kia.data.store.check import FEWEST_WORDS
 
     _print_table(result["splits"], "split")
     if any(any(states.values()) for states in result["labels"].values()):
@@ -26,8 +27,14 @@ def print_check(result: Mapping[str, Any]) -> None:
     patients = result["patients_in_two_splits"]
     named = f": {', '.join(map(one_line, patients[:MOST]))}" if patients else ""
     out.print(f"{len(patients)} patients are in more than one split{named}")
+    short = result["short_reports"]
+    out.print(f"{sum(short.values())} reports have fewer than {FEWEST_WORDS} words")
+    for text, count in list(short.items())[:MOST]:
+        out.print(f"  {count} × “{one_line(text)}”")
     out.print(f"{result['blank_images']} images are blank")
     out.print(f"{result['rejects']} inputs were left out (rejects.jsonl)")
+    if result["deidentified"]:
+        out.print("de-identified: ids are hashed, what rules found personal in reports is ___")
     out.print(f"content verified: {result['hash']}")
 
 

@@ -20,13 +20,13 @@ def show(
 
     study = (dataset := PreparedDataset.open(folder)).study(dataset.index_of(study_id))
     out.print(f"{one_line(study.id)} ({study.split})")
-    out.print(study.report, markup=False)
+    out.print(study.report)
     if study.labels is not None:
         words = {1: "present", 0: "absent", -1: "uncertain"}
         stated = {name: study.labels.get(name) for name in OBSERVATIONS}
         rows = [(name, words[value]) for name, value in stated.items() if value is not None]
         table(["observation", "label"], rows, title="labels (others are not mentioned)")
-        out.print(label_report(study.labels), markup=False)
+        out.print(label_report(study.labels))
     if study.graph is not None:
         entities = ReportGraph.from_record(dict(study.graph), study.id).entities
         table(
@@ -41,6 +41,6 @@ def show(
             ],
             title="graph",
         )
-    out.print(f"landmarks: {', '.join(study.landmarks or ()) or 'none'}", markup=False)
+    out.print(f"landmarks: {', '.join(study.landmarks or ()) or 'none'}")
     versions = [(v.masking, v.text, v.reason) for v in masked_versions(study, seed)]
     table(["masking", "masked", "why"], versions, title="what MLM would hide")

@@ -18,6 +18,8 @@ from kia.knowledge.atlas.landmarks import LANDMARKS
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.studies import SPLITS, VIEWS, Split, Study
 
+FEWEST_WORDS = 4
+"""Reports with fewer are named: "As above." is no target."""
 _STATES: Mapping[int | None, str] = {1: "present", 0: "absent", -1: "uncertain", None: "silent"}
 
 
@@ -34,10 +36,12 @@ def check_dataset(
         {"splits": {split: {"studies", "patients", "frontal", "lateral", "mean_words",
         "median_words", "max_words", "repeated_reports", "reports_in_train"}}, "labels":
         {observation: {"present", "absent", "uncertain", "silent"}}, "same_images": [[{"id",
-        "view", "split"}]], "patients_in_two_splits", "images_in_two_splits", "blank_images",
-        "rejects", "hash", "source", "image_size", "knowledge": {split: counts of
-        `KnowledgeCoverage`}}. A repeated report is word for word that of another study in its
-        split; same images are equal in every pixel; a blank one has one grey value.
+        "view", "split"}]], "short_reports": {text: count}, "patients_in_two_splits",
+        "images_in_two_splits", "blank_images", "rejects", "hash", "source",
+        "deidentified", "image_size", "knowledge": {split: counts of `KnowledgeCoverage`}}. A
+        repeated report is word for word that of another study in its split; a short one has fewer
+        than `FEWEST_WORDS` words, the most frequent first; same images are equal in every pixel; a
+        blank one has one grey value.
 
     Raises:
         DataError: The content is not what was prepared; names the first study that differs.
@@ -55,6 +59,7 @@ def check_dataset(
     same = [[_image(dataset, *place) for place in places] for places in found.same.values()]
     return {
         "source": dataset.info["source"],
+        "deidentified": bool(dataset.info.get("settings", {}).get("deidentified")),
         "image_size": dataset.image_size,
         "hash": dataset.info["content_hash"],
         "rejects": dataset.info["rejects"],
@@ -62,6 +67,7 @@ def check_dataset(
         "images_in_two_splits": sum(len({i["split"] for i in images}) > 1 for images in same),
         "same_images": same,
         "blank_images": found.blank,
+        "short_reports": dict(found.short.most_common()),
         "knowledge": {split: asdict(found.tally.knowledge[split]) for split in SPLITS},
         "labels": {name: dict(found.labels[name]) for name in OBSERVATIONS},
         "splits": {split: found.summary(split) for split in SPLITS},
@@ -80,6 +86,7 @@ class _Found:
     reports: dict[str, Counter[bytes]] = field(
         default_factory=lambda: {split: Counter() for split in SPLITS}
     )
+    short: Counter[str] = field(default_factory=Counter)
     lengths: dict[str, list[int]] = field(default_factory=lambda: {split: [] for split in SPLITS})
     views: Counter[tuple[str, str]] = field(default_factory=Counter)
     labels: dict[str, Counter[str]] = field(
@@ -94,7 +101,10 @@ class _Found:
         if study.patient is not None:
             self.patients.setdefault(study.patient, set()).add(study.split)
         self.reports[study.split][_hash(normalise(study.report).encode())] += 1
-        self.lengths[study.split].append(len(words(study.report)))
+        said = words(study.report)
+        self.lengths[study.split].append(len(said))
+        if sum(word[0].isalnum() for word in said) < FEWEST_WORDS:
+            self.short[normalise(study.report)] += 1
         for name, state in (study.labels or {}).items():
             self.labels[name][_STATES[state]] += 1
         for number, image in enumerate(pixels):
