@@ -4,6 +4,14 @@ The names below are loaded at their first use, so `import kia` loads neither tor
 transformers' AutoConfig, AutoModel and AutoProcessor know kia's classes from then on.
 """
 
+import sys
+
+if sys.argv[:1] == ["-m"] and f"{sys.orig_argv[-len(sys.argv)]}.".startswith(("kia.", "-mkia.")):
+    # `python -m kia` looks for modules in the current folder, which may be a stranger's
+    from kia.processes.safe_path import leave_folder
+
+    leave_folder()
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +25,19 @@ __all__ = [
     "KIAProcessor",
     "Study",
     "__version__",
+    "evaluate",
+    "label",
     "load",
+    "read_studies",
 ]
 
 if TYPE_CHECKING:
+    from kia.evaluation.evaluate import evaluate as evaluate
     from kia.generation import load_model as load
     from kia.hugging_face.configuration import KIAConfig as KIAConfig
     from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
+    from kia.imaging.grouping import read_studies as read_studies
+    from kia.knowledge.labels.label import label as label
     from kia.processing import KIAProcessor as KIAProcessor
     from kia.studies import Study as Study
 
@@ -33,6 +47,9 @@ _HOME = {
     "KIAProcessor": "kia.processing",
     "Study": "kia.studies",
     "load": "kia.generation:load_model",
+    "evaluate": "kia.evaluation.evaluate",
+    "label": "kia.knowledge.labels.label",
+    "read_studies": "kia.imaging.grouping",
 }
 """Where each name is at home; behind the colon what it is called there."""
 

@@ -1,15 +1,9 @@
 """Decodes the images of studies in parallel and hands them to the data set writer in order."""
 
-import os
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
 from contextlib import closing
-from multiprocessing import parent_process
-from multiprocessing.process import BaseProcess
-from typing import TypeVar
 
 from kia.data.deidentify import Deidentifier
 from kia.data.readers.inputs import Input
@@ -17,9 +11,6 @@ from kia.data.store.dataset import DatasetWriter
 from kia.imaging.reading import ImageWarning
 from kia.imaging.workers import LoadedStudy, Reject, decode_studies
 from kia.studies import Study
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 SHOWN_DOUBTS = 20
 """Warnings of images that may not be chest X-rays; of the others only the number is shown."""
@@ -92,32 +83,3 @@ def write_studies(
         warnings.warn(f"{doubts - SHOWN_DOUBTS:,} more such images", ImageWarning, stacklevel=2)
     settle(None)
     return [reject for reject in writer.rejects() if reject.why.startswith(_NO_IMAGE)]
-
-
-def ordered_map(
-    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], window: int = 64
-) -> Iterator[Result]:
-    """Like `Executor.map`, with at most `window` results waiting in memory."""
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= window:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-def leave_with_parent() -> None:
-    """Initialiser of worker processes: they end when their parent does, even if it is killed."""
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(process: BaseProcess) -> None:
-    process.join()
-    os._exit(1)

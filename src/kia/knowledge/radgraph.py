@@ -177,15 +177,15 @@ def _relation(item: Any, where: str, entities: Mapping[str, Any]) -> tuple[str, 
     return relation, target
 
 
-def read_graphs(path: Path, labeler: str = "1") -> dict[str, ReportGraph]:
-    """Report id → graph, from a JSON file such as RadGraph's `MIMIC-CXR_graphs.json`.
+def read_graph_records(path: Path) -> dict[str, Any]:
+    """Report id → unchecked RadGraph record, from a JSON file.
 
     Args:
-        path: The file.
-        labeler: "1" or "2": whose entities, where records have two (RadGraph's test set).
+        path: RadGraph's `MIMIC-CXR_graphs.json` (keys `p10/p10000032/s50414267.txt`; physionet.org
+            /content/radgraph), what the package `radgraph` returns (keys from "0"), or kia's.
 
     Raises:
-        DataError: The file is not readable, or a graph is malformed.
+        DataError: The file is not readable.
     """
     try:
         records = json.loads(Path(path).read_bytes())
@@ -194,11 +194,28 @@ def read_graphs(path: Path, labeler: str = "1") -> dict[str, ReportGraph]:
     except (ValueError, RecursionError) as error:
         problem = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8, or too deep"
         raise DataError(f"{path} is not JSON ({problem})") from None
+    if (
+        isinstance(records, list) and records
+    ):  # in the order of the reports, as F1RadGraph returns them
+        return {str(row): record for row, record in enumerate(records)}
     if not isinstance(records, dict):
         raise DataError(f'{path}: expected {{"report id": {{"text", "entities"}}, …}}')
+    return records
+
+
+def read_graphs(path: Path, labeler: str = "1") -> dict[str, ReportGraph]:
+    """Report id → graph; see `read_graph_records`.
+
+    Args:
+        path: The file.
+        labeler: "1" or "2": whose entities, where records have two (RadGraph's test set).
+
+    Raises:
+        DataError: The file is not readable, or a graph is malformed.
+    """
     return {
         name: ReportGraph.from_record(record, f"{path}, report {name}", labeler)
-        for name, record in records.items()
+        for name, record in read_graph_records(path).items()
     }
 
 

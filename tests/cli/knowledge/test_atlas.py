@@ -53,11 +53,11 @@ def test_scene_graphs_of_chest_imagenome_make_an_atlas(kia_command, tmp_path):
         (("--out", "a.npz"), 2, "give either --boxes or --contours"),
         (("--boxes", "b.csv", "--contours", "c.json", "--out", "a.npz"), 2, "give either"),
         (("--boxes", "b.csv", "--out", "a.npy"), 2, "a.npy: an atlas is a .npz file"),
-        (("--boxes", "b.csv", "--out", "a.npz"), 1, "b.csv: No such file"),
-        (("--boxes", "b.txt", "--out", "a.npz"), 1, "b.txt: boxes come as .csv, .json"),
-        (("--boxes", "empty.csv", "--out", "a.npz"), 1, "boxes of empty.csv: nothing for right"),
+        (("--boxes", "b.csv", "--out", "a.npz"), 1, "b.csv: no such file"),
+        (("--boxes", "b.txt", "--out", "a.npz"), 1, "b.txt: no such file"),
+        (("--boxes", "empty.csv", "--out", "a.npz"), 1, "empty.csv: has no row below"),
         (("--boxes", "folder", "--out", "a.npz"), 1, "folder: no scene graph"),
-        (("--contours", "empty.csv", "--out", "a.npz"), 1, "empty.csv: not JSON"),
+        (("--contours", "empty.csv", "--out", "a.npz"), 1, "empty.csv: not readable as JSON"),
     ],
 )
 def test_what_cannot_be_an_atlas_is_one_line(

@@ -78,7 +78,7 @@ def test_explain_prints_sentence_phrase_and_rule(kia_command, folder):
         (["reports.txt", "--out", "."], 2, "--out . is a folder"),
         (["reports.txt", "--out", "o.csv", "--json", "."], 2, "--json . is a folder"),
         (["reports.txt", "--out", "reports.txt"], 2, "name another"),
-        (["reports.txt", "--out", "o.csv", "--column", "a"], 2, "--column"),
+        (["reports.txt", "--out", "o.csv", "--column", "a"], 2, "--report-column"),
         (["reports.txt", "--out", "o.csv", "--labeler", "chexbert"], 2, "--weights FILE"),
         (["reports.txt", "--out", "o.csv", "--weights", "a"], 2, "--labeler chexbert"),
         (

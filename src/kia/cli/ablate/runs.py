@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kia.cli import console
 from kia.errors import KIAError, RunError
@@ -22,6 +22,8 @@ from kia.errors import KIAError, RunError
 if TYPE_CHECKING:
     from kia.ablations.results import ScoredRun
     from kia.config import RunConfig
+    from kia.evaluation.language.protocols import DatasetStyle
+    from kia.studies import Split
 
 RECORD = "ablation.yaml"
 HALF = ".ablation.yaml"  # the record while it is written
@@ -53,6 +55,7 @@ class Target:
         hash: Of its content.
         split: That is scored.
         cleaning: "iu" or "mimic".
+        labels: File of labels of the references, instead of kia's labeler.
     """
 
     out: Path
@@ -61,6 +64,7 @@ class Target:
     hash: str
     split: str
     cleaning: str
+    labels: Path | None = None
 
     def record(self) -> dict[str, Any]:
         """What all runs of the folder have; seeds may be added later."""
@@ -135,7 +139,7 @@ def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, Score
     join()
     missing = on_first(lambda: _prepare(plan, target), lambda: _missing(plan, target))
     for number, run in enumerate(missing, 1):
-        console.err.print(f"run {number} of {len(missing)}: {run.name}", markup=False)
+        console.err.print(f"run {number} of {len(missing)}: {run.name}")
         try:
             _train_and_generate(run, target)
         except KIAError as error:
@@ -223,6 +227,7 @@ def _identity(run: PlannedRun, target: Target) -> dict[str, str]:
         "config": hashlib.sha256(run.config.model_dump_json().encode()).hexdigest(),
         "data": target.hash,
         "cleaning": target.cleaning,
+        **({"labels": sha256(target.labels)} if target.labels else {}),
         "version": __version__,
     }
 
@@ -255,22 +260,25 @@ def _scores_of(run: PlannedRun, target: Target) -> "ScoredRun":
 
 def _score(runs: Sequence[PlannedRun], target: Target) -> None:
     """All at once: METEOR starts once, and the constant baselines are scored once."""
-    from kia.cli.evaluate import inputs
     from kia.evaluation.board.entries import Settings
     from kia.evaluation.board.scoreboard import Evaluation
+    from kia.evaluation.evaluate import Setup, read_sides
+    from kia.evaluation.prepared import phantom_findings
 
-    refs = inputs.read_references(
-        target.data, target.split, None, None, target.cleaning, None, None, None
+    setup = Setup(
+        [_predictions(run, target) for run in runs],
+        data=target.data,
+        split=cast("Split", target.split),
+        dataset=cast("DatasetStyle", target.cleaning),
+        reference_labels=target.labels,
     )
-    systems = [
-        replace(inputs.read_system(_predictions(run, target), None, None), name=run.name)
-        for run in runs
-    ]
+    read, refs, _ = read_sides(setup)
+    systems = [replace(system, name=run.name) for system, run in zip(read, runs, strict=True)]
     settings = Settings()
     evaluation = Evaluation(systems, refs, settings)
     for run, result in zip(runs, evaluation.results, strict=True):
         pairs = evaluation.pairs(run.name)
-        findings = inputs.phantom_findings(target.data, *pairs, evaluation.ids)
+        findings = phantom_findings(target.data, *pairs, evaluation.ids)
         if findings is not None:
             result["phantom_findings"] = findings
         resampled = {

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.columns import IdColumn
 from kia.cli.data.options import (
     Annotation,
     Deidentify,
     DeidentifyKey,
     Graphs,
     Incomplete,
+    LabelReports,
     Labels,
     Out,
     Overwrite,
@@ -83,6 +85,8 @@ def mimic_cxr(
     incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
+    label_reports: LabelReports = None,
+    id_column: IdColumn = None,
     part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -97,8 +101,9 @@ def mimic_cxr(
 
     target = section.value if section else default_section(annotation)
     preparation = Preparation(
-        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target, strict
-    )
+        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target,
+        strict, label_reports, named={"id": id_column},
+    )  # fmt: skip
     preparation.run(
         lambda: MIMICCXR(
             root,

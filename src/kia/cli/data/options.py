@@ -60,6 +60,12 @@ Incomplete = Annotated[
 ]
 Labels = Annotated[Path | None, typer.Option("--labels", help="CheXpert labels (CSV) by study id")]
 Graphs = Annotated[Path | None, typer.Option("--graphs", help="RadGraph graphs (JSON) by study id")]
+LabelReports = Annotated[
+    Path | None,
+    typer.Option(
+        "--label-reports", help="table with ids that --labels or --graphs without ids was made from"
+    ),
+]
 SplitFrom = Annotated[
     str | None,
     typer.Option("--split", metavar="FILE|random", help="a file with id and split, or a draw"),
@@ -116,6 +122,10 @@ class Preparation:
         workers: Processes; None for one a processor.
         overwrite: Replace the data set in `out`.
         strict: Fail at the end if an input was left out.
+        label_reports: Table with ids that `labels` or `graphs` without ids were made from.
+        metadata: MIMIC-CXR's table of dicom_ids and their studies, for labels and graphs by study.
+        named: "id" and "report" → the user's names for these columns of `labels` and
+            `label_reports`, where they are there.
     """
 
     out: Path
@@ -129,6 +139,9 @@ class Preparation:
     overwrite: bool
     section: str = "report"
     strict: bool = False
+    label_reports: Path | None = None
+    metadata: Path | None = None
+    named: Mapping[str, str | None] | None = None
 
     def run(
         self,
@@ -157,6 +170,8 @@ class Preparation:
         privacy = privacy or Privacy()
         inputs = read()
         own = [path for path in (self.labels, self.graphs) if path is not None]
+        if own:
+            own += [path for path in (self.label_reports, self.metadata) if path is not None]
         writer = DatasetWriter(
             self.out,
             image_size=self.size,
@@ -197,10 +212,10 @@ class Preparation:
         self, inputs: "Inputs", numbers: range, writer: "DatasetWriter", privacy: "Privacy"
     ) -> "list[Reject]":
         from kia.cli.console import err, progress
-        from kia.data.annotate import annotated, imported
+        from kia.data.annotate import annotated
         from kia.data.prepare import write_studies
 
-        labels, graphs = imported(inputs.ids, self.labels, self.graphs)
+        labels, graphs = self._imported(inputs)
         workers = self.workers or os.cpu_count() or 1
         if writer.done:
             err.print(f"going on after {writer.done:,} of {len(numbers):,} inputs")
@@ -217,6 +232,17 @@ class Preparation:
                 advance=lambda: bar.advance(task),
                 deidentifier=privacy.deidentifier,
             )
+
+    def _imported(self, inputs: "Inputs") -> "tuple[Any, Any]":
+        """Labels and graphs from the user's files, by study; None where there is no file."""
+        from kia.data.imported import imported_graphs, imported_labels, read_metadata
+
+        studies = inputs.studies if self.metadata is None else read_metadata(self.metadata)
+        known = (inputs.ids, self.label_reports, studies, self.named)
+        return (
+            None if self.labels is None else imported_labels(self.labels, *known),
+            None if self.graphs is None else imported_graphs(self.graphs, *known),
+        )
 
 
 def _print_details(privacy: "Privacy") -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kia.cli.columns import IdColumn, ReportColumn
 from kia.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,13 +34,12 @@ def graph(
     reports: Annotated[
         Path,
         typer.Argument(
-            metavar="IN", help="a .txt file (a report a line), a .csv, or a folder of .txt files"
+            metavar="IN", help="a .txt file (a report a line), a table, or a folder of .txt files"
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="OUT.json", help="the graphs, by report")],
-    column: Annotated[
-        str | None, typer.Option("--column", help="column of a .csv with the reports")
-    ] = None,
+    id_column: IdColumn = None,
+    report_column: ReportColumn = None,
     source: Annotated[
         GraphSource, typer.Option("--source", help="kia's rules, or the radgraph package")
     ] = GraphSource.rules,
@@ -53,13 +53,13 @@ def graph(
     """Find anatomy, observations and their relations in reports, in RadGraph's format."""
     from kia.cli.console import out as stdout
     from kia.cli.console import table, write_json
-    from kia.cli.report_input import read_reports
     from kia.knowledge.radgraph import write_graphs
+    from kia.tables.reports import read_reports
 
     for name, file in (("--out", out), ("--json", json_file)):
         if file is not None and file.is_dir():
             raise UsageError(f"{name} {file} is a folder; name a file")
-    found = read_reports(reports, column)
+    found = read_reports(reports, id_column=id_column, report_column=report_column)
     if out.exists() and out.samefile(reports):
         raise UsageError(f"--out {out} is the file with the reports; name another")
     texts = [text for _, text in found]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.columns import IdColumn, ReportColumn
 from kia.errors import UsageError
 
 _BATCH = 256  # reports between two steps of the progress bar
@@ -26,13 +27,12 @@ def label(
     reports: Annotated[
         Path,
         typer.Argument(
-            metavar="IN", help="a .txt file (a report a line), a .csv, or a folder of .txt files"
+            metavar="IN", help="a .txt file (a report a line), a table, or a folder of .txt files"
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="OUT.csv", help="the labels, by report")],
-    column: Annotated[
-        str | None, typer.Option("--column", help="column of a .csv with the reports")
-    ] = None,
+    id_column: IdColumn = None,
+    report_column: ReportColumn = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="print the words that gave each label")
     ] = False,
@@ -49,8 +49,8 @@ def label(
     """Read the 14 CheXpert observations from reports: 1 present, 0 absent, -1 uncertain."""
     from kia.cli.console import out as stdout
     from kia.cli.console import table, write_json
-    from kia.cli.report_input import read_reports
     from kia.knowledge.chexpert import OBSERVATIONS, write_labels
+    from kia.tables.reports import read_reports
 
     for name, file in (("--out", out), ("--json", json_file)):
         if file is not None and file.is_dir():
@@ -61,7 +61,7 @@ def label(
         raise UsageError("--weights goes with --labeler chexbert")
     if labeler == Labeler.chexbert and explain:
         raise UsageError("--explain goes with the rules; CheXbert gives no reasons")
-    found = read_reports(reports, column)
+    found = read_reports(reports, id_column=id_column, report_column=report_column)
     if out.exists() and out.samefile(reports):
         raise UsageError(f"--out {out} is the file with the reports; name another")
     texts = [text for _, text in found]
@@ -76,7 +76,7 @@ def label(
     }
     rows = [[name, *count.values()] for name, count in counts.items()]
     table(["observation", *_COUNTED], rows, title=f"{len(texts)} reports")
-    stdout.print(f"wrote {out}", soft_wrap=True, markup=False)
+    stdout.print(f"wrote {out}", soft_wrap=True)
     if json_file is not None:
         write_json(json_file, {"reports": len(texts), "observations": counts})
 
@@ -106,7 +106,7 @@ def _chexbert(texts: Sequence[str], weights: Path) -> list[Labels]:
 
 def _explain(key: str, text: str) -> None:
     """Every mention in a report: what it says, its words, the rule, and the resulting label."""
-    from kia.cli.console import out, table
+    from kia.cli.console import one_line, out, table
     from kia.knowledge.labels.rules import explain_report
 
     labels, reasons = explain_report(text)
@@ -121,7 +121,7 @@ def _explain(key: str, text: str) -> None:
         )
         for r in reasons
     ]
-    out.print(key, style="bold", markup=False)
+    out.print(one_line(key), style="bold")
     if rows:
         table(["observation", "label", "says", "phrase", "rule", "sentence"], rows)
     else:

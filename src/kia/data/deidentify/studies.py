@@ -11,6 +11,7 @@ from kia.data.deidentify.graphs import clean_graph
 from kia.data.deidentify.key import Pseudonyms
 from kia.data.deidentify.rules import find_personal
 from kia.data.deidentify.spans import MARK, Kind, Personal, replaced
+from kia.imaging.facts import PERHAPS_ELSEWHERE
 from kia.imaging.workers import Reject
 from kia.knowledge.radgraph import ReportGraph
 from kia.studies import Study
@@ -23,6 +24,9 @@ _REASONS = (
     *("lies outside the manifest's folder", "is not a path", "is neither frontal nor lateral"),
     *("is not a report of Open-i", "not a report of Open-i", "labels are not JSON"),
     *("has no value", "use a CheXpert observation with 1, 0 or -1", "images, but"),
+    *("its DICOM header names another part of the body", "no radiograph", "a copy of another"),
+    *("the first frontal and lateral one are read", "a DICOM file without an image"),
+    *("neither PNG, JPEG nor DICOM, or cannot be opened", PERHAPS_ELSEWHERE),
 )
 """What readers say of an input that they leave out; what stands around it may be personal."""
 _OTHERWISE = "refused (without --deidentify the reason is told in full)"

@@ -1,13 +1,12 @@
 """Boxes and contours of landmarks on frontal chest X-rays, as users have them.
 
-- CSV with the columns landmark, x1, y1, x2, y2: corners as fractions of the picture, one row a box.
+- A table with the columns landmark, x1, y1, x2, y2: corners as fractions of the picture, a row a
+  box.
 - Scene graphs of Chest ImaGenome (JSON, one file an image, or a folder of them): `objects` with
   `bbox_name`, `x1`, `y1`, `x2`, `y2` in pixels of the picture padded to a square of 224.
 - JSRT contours (JSON): image → {"right_lung": [[x, y], …], …}, fractions of the picture.
 """
 
-import csv
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,9 @@ import numpy as np
 from kia.errors import DataError
 from kia.knowledge.atlas.places import LANDMARKS
 from kia.knowledge.atlas.rules import Mask, box, landmark_masks
+from kia.tables.cells import number
+from kia.tables.json_lines import read_json
+from kia.tables.table import open_table
 
 SCENE_SIDE = 224
 """Pixels a side of the pictures that Chest ImaGenome's boxes refer to."""
@@ -27,14 +29,14 @@ def read_boxes(path: str | Path) -> Iterator[dict[str, Mask]]:
     """Masks of annotated boxes, as `Atlas.from_masks` takes them.
 
     Args:
-        path: A .csv, a scene graph (.json), or a folder of scene graphs.
+        path: A table, a scene graph (.json), or a folder of scene graphs.
 
     Returns:
-        Landmark → mask for each box (CSV) or image (scene graphs). Objects of a scene graph that
+        Landmark → mask for each box (table) or image (scene graphs). Objects of a scene graph that
         are no landmark, or have no box, are left out.
 
     Raises:
-        DataError: The file cannot be read, a landmark is unknown (CSV), or a box is none.
+        DataError: The file cannot be read, a landmark is unknown (table), or a box is none.
     """
     path = Path(path)
     if path.is_dir():
@@ -43,12 +45,10 @@ def read_boxes(path: str | Path) -> Iterator[dict[str, Mask]]:
             raise DataError(f"{path}: no scene graph in this folder; they are named *.json")
         for file in files:
             yield _scene_graph(file)
-    elif path.suffix.lower() == ".csv":
-        yield from _csv_boxes(path)
     elif path.suffix.lower() == ".json":
         yield _scene_graph(path)
     else:
-        raise DataError(f"{path}: boxes come as .csv, .json, or a folder of .json")
+        yield from _table_boxes(path)
 
 
 def read_contours(path: str | Path) -> Iterator[dict[str, Mask]]:
@@ -57,7 +57,7 @@ def read_contours(path: str | Path) -> Iterator[dict[str, Mask]]:
     Raises:
         DataError: The file is no such file.
     """
-    images = _json(Path(path))
+    images = read_json(Path(path))
     if not isinstance(images, dict) or not images:
         raise DataError(f"{path}: no contours; expected an object: image → contours")
     for image, contours in images.items():
@@ -71,30 +71,20 @@ def read_contours(path: str | Path) -> Iterator[dict[str, Mask]]:
             raise DataError(f"{path}: {image}: {error}") from None
 
 
-def _csv_boxes(path: Path) -> Iterator[dict[str, Mask]]:
-    columns = ("landmark", "x1", "y1", "x2", "y2")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in columns if name not in (rows.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path}: no column {missing[0]}; needs {', '.join(columns)}")
-            for row in rows:
-                name = (row["landmark"] or "").strip().lower()
-                where = f"{path}, line {rows.line_num}"
-                if name not in LANDMARKS:
-                    raise DataError(
-                        f"{where}: {name!r} is none of the 34 landmarks (as 'right lung')"
-                    )
-                yield {name: _box(row, 1, where)}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: no CSV in UTF-8 ({error})") from None
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
+def _table_boxes(path: Path) -> Iterator[dict[str, Mask]]:
+    table = open_table(path, ("landmark", "x1", "y1", "x2", "y2"))
+    for row in table:
+        where = table.where(row)
+        if row.problem is not None:
+            raise DataError(f"{where}: {row.problem}")
+        name = str(row.values["landmark"] or "").strip().lower()
+        if name not in LANDMARKS:
+            raise DataError(f"{where}: {name!r} is none of the 34 landmarks (as 'right lung')")
+        yield {name: _box(row.values, 1, where)}
 
 
 def _scene_graph(path: Path) -> dict[str, Mask]:
-    scene = _json(path)
+    scene = read_json(path)
     objects = scene.get("objects") if isinstance(scene, dict) else None
     if not isinstance(objects, list) or not all(isinstance(item, dict) for item in objects):
         raise DataError(f"{path}: no Chest ImaGenome scene graph: it has no list of objects")
@@ -108,7 +98,7 @@ def _scene_graph(path: Path) -> dict[str, Mask]:
 
 def _box(corners: Mapping[str, Any], side: float, where: str) -> Mask:
     try:
-        x1, y1, x2, y2 = (float(corners[key]) / side for key in ("x1", "y1", "x2", "y2"))
+        x1, y1, x2, y2 = (number(corners[key]) / side for key in ("x1", "y1", "x2", "y2"))
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{where}: x1, y1, x2 and y2 are not all numbers") from None
     if not all(math.isfinite(value) and -0.5 <= value <= 1.5 for value in (x1, y1, x2, y2)):
@@ -116,12 +106,3 @@ def _box(corners: Mapping[str, Any], side: float, where: str) -> Mask:
     if x1 >= x2 or y1 >= y2:
         raise DataError(f"{where}: the box is empty; x1 < x2 and y1 < y2 are needed")
     return box(x1, y1, x2, y2)
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: not JSON in UTF-8") from None

@@ -20,13 +20,14 @@ from kia.data.readers.mimic_cxr.authors import read_sections_as_authors
 from kia.data.readers.mimic_cxr.reports import read_sections
 from kia.data.readers.splits import split_named
 from kia.data.reports import Section, default_section, normalise, section_text
-from kia.data.tables import read_csv
 from kia.errors import DataError
 from kia.imaging.paths import why_missing
 from kia.imaging.views import pair_of_views, view_named
 from kia.imaging.workers import Reject
 from kia.knowledge.chexpert import read_labels
 from kia.studies import SPLITS, Split, Study, StudyImage, View
+from kia.tables.cells import identity
+from kia.tables.table import read_rows
 
 Samples = Literal["image", "study"]
 Views = Literal["all", "frontal", "lateral"]
@@ -74,6 +75,7 @@ class MIMICCXR:
 
     Attributes:
         ids: Of the samples.
+        studies: Of each sample, the study_id.
         files: The tables, and the annotation.
 
     Raises:
@@ -114,6 +116,7 @@ class MIMICCXR:
         chosen = [image for image in table.values() if views in ("all", image.view)]
         self._samples = _grouped(chosen, samples)
         self.ids = list(self._samples)
+        self.studies = {name: images[0].study for name, images in self._samples.items()}
         self._labels = _read_labels(root) if own_labels else {}
         self._sectioned = None if sectioned is None else _read_sectioned(sectioned)
         self._sections = lru_cache(maxsize=1)(self._read_report)  # its images follow each other
@@ -229,15 +232,16 @@ def _table(root: Path, name: str) -> Path:
 
 def _read_tables(root: Path) -> dict[str, _MIMICImage]:
     """dicom_id → image, in the order of the table of splits."""
-    columns = ("dicom_id", "ViewPosition")
+    position, code = "ViewPosition", "ViewCodeSequence_CodeMeaning"
     views: dict[str, View | None] = {}
-    for row in read_csv(metadata := _table(root, "metadata"), columns):
-        view = view_named(row["ViewPosition"])
-        views[row["dicom_id"]] = view or view_named(row.get("ViewCodeSequence_CodeMeaning", ""))
+    for row in read_rows(metadata := _table(root, "metadata"), ("dicom_id", position), (code,)):
+        view = view_named(row[position] or "") or view_named(row.get(code) or "")
+        views[row["dicom_id"]] = view
     images: dict[str, _MIMICImage] = {}
     path = _table(root, "split")
-    for row in read_csv(path, ("dicom_id", "study_id", "subject_id", "split")):
-        dicom, study, subject = row["dicom_id"], row["study_id"], row["subject_id"]
+    for row in read_rows(path, ("dicom_id", "study_id", "subject_id", "split")):
+        names = (row["dicom_id"], row["study_id"], row["subject_id"])
+        dicom, study, subject = (identity(name or "") for name in names)
         if not _IDS.fullmatch(f"{subject} {study} {dicom}"):  # they become paths
             raise DataError(f"{path}: {subject!r}, {study!r}, {dicom!r} are not ids of MIMIC-CXR")
         if dicom not in views:
@@ -267,8 +271,8 @@ def _read_labels(root: Path) -> Mapping[str, Mapping[str, int | None]]:
 def _read_sectioned(path: Path) -> dict[str, Mapping[str, str]]:
     names = ("impression", "findings", "last_paragraph", "comparison")
     return {
-        row["study"]: {name: row[name] for name in names if row[name].strip()}
-        for row in read_csv(path, ("study", *names))
+        row["study"]: {name: row[name] for name in names if row[name] is not None}
+        for row in read_rows(path, ("study", *names), prose=names)
     }
 
 

@@ -1,17 +1,24 @@
-"""`kia evaluate --with`: scores by tools of others, where they are installed."""
+"""Scores by tools of others, where they are installed.
+
+CheXbert is a network, so its labeler comes from the caller (`kia.models.chexbert`).
+"""
 
 import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kia.errors import MissingDependency, ModelError, UsageError
+from kia.errors import MissingDependency, UsageError
+from kia.evaluation.board.systems import Labeler
+from kia.tables.notes import note
 
 CHEXBERT_FOLDER = "KIA_CHEXBERT"
 """Environment variable with the folder of CheXbert's files."""
+
+TOOLS = ("radgraph", "chexbert", "radeval")
 
 _CHEXBERT_FILES = ("chexbert.pth", "vocab.txt")
 
@@ -21,18 +28,20 @@ _RADEVAL_METRICS = ("bleu", "rouge", "bertscore", "f1chexbert", "radgraph", "rat
 Scores = dict[str, Any]
 
 
-def check_tools(names: str | None) -> list[str]:
-    """The tools of `--with` that can be used; of the others a line on stderr says what is missing.
+def usable_tools(names: Sequence[str]) -> list[str]:
+    """The tools that can be used; of the others a note says what is missing.
+
+    Args:
+        names: Some of `TOOLS`.
 
     Raises:
         UsageError: A name is unknown.
     """
     usable = []
-    for name in (part.strip().lower() for part in (names or "").split(",") if part.strip()):
-        if name not in _TOOLS:
-            raise UsageError(f"--with {name}: kia knows {', '.join(_TOOLS)}")
-        missing = _missing(name)
-        if missing:
+    for name in names:
+        if name not in TOOLS:
+            raise UsageError(f"--with {name}: kia knows {', '.join(TOOLS)}")
+        if missing := _missing(name):
             _tell(name, f"{missing}; scored without it")
         else:
             usable.append(name)
@@ -41,37 +50,53 @@ def check_tools(names: str | None) -> list[str]:
     return usable
 
 
-def scores_by_tools(tools: Sequence[str], hyps: Sequence[str], refs: Sequence[str]) -> Scores:
-    """{"extra": {tool: scores}}, or nothing where no tool is asked for; notes of failed tools."""
+def chexbert_weights() -> Path | None:
+    """CheXbert's weights in the folder that `KIA_CHEXBERT` names; None if they are not there."""
+    folder = os.environ.get(CHEXBERT_FOLDER)
+    if folder and all((Path(folder) / file).is_file() for file in _CHEXBERT_FILES):
+        return Path(folder) / _CHEXBERT_FILES[0]
+    return None
+
+
+def scores_by_tools(
+    tools: Sequence[str],
+    hyps: Sequence[str],
+    refs: Sequence[str],
+    chexbert: Callable[[], Labeler] | None = None,
+) -> Scores:
+    """{"extra": {tool: scores}}, or nothing where no tool is asked for; a note for failed ones.
+
+    Args:
+        tools: From `usable_tools`.
+        hyps: Generated reports.
+        refs: References, in the same order.
+        chexbert: Loads CheXbert's labeler; may raise MissingDependency.
+    """
     extra: Scores = {}
     for name in tools:
         try:
-            extra[name] = _TOOLS[name](hyps, refs)
+            if name == "chexbert":
+                if chexbert is None:
+                    raise MissingDependency("no labeler was given")
+                extra[name] = _clinical(chexbert(), hyps, refs)
+            else:
+                extra[name] = _SCORED[name](hyps, refs)
         except MissingDependency as error:  # the package is there, its weights are not
             _tell(name, f"{error}; scored without it")
     return {"extra": extra} if extra else {}
 
 
 def _tell(tool: str, line: str) -> None:
-    from kia.cli.console import err
-
-    err.print(f"--with {tool}: {line}", markup=False, soft_wrap=True)
+    note(f"--with {tool}: {line}")
 
 
 def _missing(name: str) -> str | None:
     if name == "chexbert":
-        if _chexbert_weights() is None:
+        if chexbert_weights() is None:
             files = " and ".join(_CHEXBERT_FILES)
             return f"put {files} (bert-base-uncased) in a folder and set {CHEXBERT_FOLDER} to it"
     elif importlib.util.find_spec(name) is None:
         return f"{name} is not installed (pip install {name})"
-    return None
-
-
-def _chexbert_weights() -> Path | None:
-    folder = os.environ.get(CHEXBERT_FOLDER)
-    if folder and all((Path(folder) / file).is_file() for file in _CHEXBERT_FILES):
-        return Path(folder) / _CHEXBERT_FILES[0]
     return None
 
 
@@ -86,18 +111,11 @@ def _radgraph(hyps: Sequence[str], refs: Sequence[str]) -> Scores:
     return dict(measure.values())
 
 
-def _chexbert(hyps: Sequence[str], refs: Sequence[str]) -> Scores:
-    """The clinical grid by CheXbert's labels."""
+def _clinical(labeler: Labeler, hyps: Sequence[str], refs: Sequence[str]) -> Scores:
+    """The clinical grid by a labeler's labels."""
     from kia.evaluation.board.systems import annotate
     from kia.evaluation.clinical.efficacy import clinical_grid, clinical_measures
-    from kia.models.chexbert import load_chexbert
 
-    weights = _chexbert_weights()
-    assert weights is not None  # `check_tools` asked
-    try:
-        labeler = load_chexbert(weights).label_reports
-    except ModelError as error:
-        raise MissingDependency(str(error)) from None
     labels = annotate(labeler, [*hyps, *refs])
     return clinical_grid(
         clinical_measures([labels[text] for text in hyps], [labels[text] for text in refs])
@@ -129,8 +147,7 @@ def _radeval(hyps: Sequence[str], refs: Sequence[str]) -> Scores:
     return scores
 
 
-_TOOLS: dict[str, Callable[[Sequence[str], Sequence[str]], Scores]] = {
+_SCORED: Mapping[str, Callable[[Sequence[str], Sequence[str]], Scores]] = {
     "radgraph": _radgraph,
-    "chexbert": _chexbert,
     "radeval": _radeval,
 }
