@@ -105,7 +105,11 @@ class Deidentifier:
 
     def named(self, study: Study) -> Study:
         """A study with hashes for its id, its patient and the names of its images."""
-        return self._pseudonyms.of_study(study)
+        left_out = tuple(
+            (self._pseudonyms.of_image(study.id, name), _reason(why, study))
+            for name, why in study.left_out
+        )
+        return replace(self._pseudonyms.of_study(study), left_out=left_out)
 
     def reject(self, reject: Reject, study: Study | None = None) -> Reject:
         """An input that was left out, without its id, and without file names in the reason.
@@ -122,8 +126,7 @@ class Deidentifier:
         if image in ("frontal", "lateral"):
             what = f"{what} ({image})"
         elif image:
-            hashed = self._pseudonyms.of("image", f"{name}/{Path(image).name}")
-            what = f"{what} ({hashed})"
+            what = f"{what} ({self._pseudonyms.of_image(name, image)})"
         return Reject(what, _reason(reject.why, study))
 
     def fingerprint(self, inputs: str) -> str:
