@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
     {"core_files", "errors", "ids", "installed", "spacing", "studies"},
-    {"processes"},
+    {"files", "processes"},
     {"config", "imaging", "tables"},
     {"knowledge"},
     {"models", "phantoms"},
@@ -46,6 +46,7 @@ FORBIDDEN = {
     "ids": {"torch", "transformers"},
     "studies": {"torch", "transformers"},
     "errors": {"torch", "transformers"},
+    "files": {"torch", "transformers"},
     "config": {"torch", "transformers"},
     "imaging": {"torch", "transformers"},
     "phantoms": {"torch", "transformers"},

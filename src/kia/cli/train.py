@@ -1,6 +1,5 @@
 """`kia train`: both stages, validation, model selection."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,8 +95,9 @@ def best_validation(run: Path) -> dict[str, Any]:
     Raises:
         RunError: There is none.
     """
-    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    kept = [line for line in map(json.loads, lines) if line.get("best")]
+    from kia.training.run_log import read_log
+
+    kept = [line for line in read_log(run / "log.jsonl") if line.get("best")]
     if not kept:
         raise RunError(f"{run / 'log.jsonl'} holds no validation")
     return dict(kept[-1])

@@ -9,8 +9,6 @@ Scores are bound to the weights, the configuration and the data by their hashes.
 """
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,8 +77,8 @@ def check_folder(target: Target) -> None:
     Raises:
         RunError: It holds something else.
     """
-    import yaml
-
+    from kia.ablations.stored import AblationRecord
+    from kia.files.plain import read_yaml
     from kia.training.run_folder import first_difference
 
     out, now = target.out, target.record()
@@ -91,10 +89,10 @@ def check_folder(target: Target) -> None:
             raise RunError(f"{out} is not empty and no ablation; choose another --out")
         return
     try:
-        before = yaml.safe_load(file.read_text(encoding="utf-8"))
-        different = first_difference(before["config"], now["config"])
-        path, other_data = before["data"]["path"], before["data"]["hash"] != target.hash
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        before = AblationRecord.of(read_yaml(file))
+        different = first_difference(before.config, now["config"])
+        path, other_data = before.data.path, before.data.hash != target.hash
+    except (OSError, ValueError) as error:
         raise RunError(f"{file} is damaged ({error}); choose another --out") from None
     if different:
         raise RunError(
@@ -219,7 +217,7 @@ def _scores_file(run: PlannedRun, target: Target) -> Path:
 def _identity(run: PlannedRun, target: Target) -> dict[str, str]:
     """What scores depend on."""
     from kia import __version__
-    from kia.training.checkpoint import sha256
+    from kia.files.regular import sha256
 
     weights = run.folder / "model" / "model.safetensors"
     return {
@@ -234,21 +232,13 @@ def _identity(run: PlannedRun, target: Target) -> dict[str, str]:
 
 def read_scores(run: PlannedRun, target: Target) -> "ScoredRun | None":
     """The scores of a run, if it has any that are still true."""
-    import numpy as np
-
+    from kia.ablations import stored
     from kia.ablations.results import ScoredRun
 
-    file = _scores_file(run, target)
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
-            resampled = dict(arrays)
-        if content["of"] != _identity(run, target):
-            return None
-        result, parameters = content["result"], content["parameters"]
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # none yet, or a half of them: made anew
-    return ScoredRun(run.seed, str(run.folder), result, resampled, parameters)
+    found = stored.read_scores(_scores_file(run, target), _identity(run, target))
+    if found is None:
+        return None
+    return ScoredRun(run.seed, str(run.folder), found.result, found.resampled, found.parameters)
 
 
 def _scores_of(run: PlannedRun, target: Target) -> "ScoredRun":
@@ -294,21 +284,18 @@ def _score(runs: Sequence[PlannedRun], target: Target) -> None:
 def _write_scores(
     run: PlannedRun, target: Target, result: dict[str, Any], resampled: dict[str, Any]
 ) -> None:
-    import numpy as np
-
     from kia.ablations.results import RESAMPLED
+    from kia.ablations.stored import content_hash, write_resampled
+    from kia.files.plain import read_json
+    from kia.files.regular import MOST_TABLE
 
     file = _scores_file(run, target)
-    partial = file.with_name(f".{file.stem}.npz")
     kept = {name: resampled[name] for name in RESAMPLED if name in resampled}
-    np.savez(partial, **kept)
-    partial.replace(file.with_suffix(".npz"))
-    content = {
-        "of": _identity(run, target),
-        "parameters": _parameters(run),
-        "result": result,
-    }
+    write_resampled(file, kept)
+    content = {"of": _identity(run, target), "parameters": _parameters(run), "result": result}
     console.write_json(file, content)
+    said = read_json(file, MOST_TABLE)  # without what JSON cannot hold
+    console.write_json(file, said | {"sha256": content_hash(said, file)})
 
 
 def _parameters(run: PlannedRun) -> int:
