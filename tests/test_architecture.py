@@ -23,7 +23,7 @@ ORDER = [
     {"data"},
     {"tasks"},
     {"evaluation"},
-    {"generation", "readable"},
+    {"ceilings", "generation", "readable"},
     {"agreement", "matching"},
     {"candidates"},
     {"predictions"},

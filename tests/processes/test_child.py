@@ -114,7 +114,7 @@ def test_a_child_hears_no_ctrl_c_and_no_sigterm():
 
 @pytest.mark.parametrize("how", ["end", "return", "exit", "raise", "kill", "_exit"])
 def test_children_are_gone_when_their_program_is(tmp_path, how):
-    """Stopped ones too; a killed program cannot wait, but its children see the end of it."""
+    """Stopped ones too; a killed program cannot, but its children see its end (once they go on)."""
     script = tmp_path / "script.py"
     ends = {
         "end": "one.end(); two.end()",

@@ -98,7 +98,7 @@ def understood(answer: Message, size: int) -> LoadedImage:
         Garbled: It is no answer.
     """
     try:
-        why_not, doubts, shape = _said().validate_python(_shown(answer.value))
+        why_not, doubts, shape = _said().validate_python(answer.value)
         pixels = None
         if not why_not:
             (content,) = answer.pieces
@@ -152,15 +152,6 @@ def _said() -> "TypeAdapter[Any]":
     from pydantic import TypeAdapter  # the parent needs it, the children not
 
     return TypeAdapter(tuple[str, tuple[Doubt, ...], tuple[int, ...]])
-
-
-def _shown(value: Any) -> Any:
-    """The same value with texts of one line that may be shown, whatever they hold."""
-    if isinstance(value, str):
-        return "".join(letter if letter.isprintable() else " " for letter in value)
-    if isinstance(value, list):
-        return [_shown(one) for one in value]
-    return {k: _shown(one) for k, one in value.items()} if isinstance(value, dict) else value
 
 
 def _be_quiet() -> None:

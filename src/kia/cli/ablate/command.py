@@ -38,7 +38,11 @@ def ablate(
         list[str] | None, typer.Option("--set", help="change a value in all settings")
     ] = None,
     split: Annotated[str, typer.Option(help="split that is scored, test or val")] = "test",
-    dataset: Cleaning = "iu",
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="labels of the references, instead of kia's labeler"),
+    ] = None,
+    dataset: Cleaning = None,
     json_file: JsonFile = None,
     markdown_file: MarkdownFile = None,
     latex_file: LatexFile = None,
@@ -56,6 +60,7 @@ def ablate(
     from kia.config import load_config
     from kia.data.store.dataset import PreparedDataset
     from kia.evaluation.board.rendering import render
+    from kia.evaluation.language.protocols import dataset_style
 
     _check_options(table, split, dataset, plot_file)
     check_files(json=json_file, markdown=markdown_file, latex=latex_file, plot=plot_file)
@@ -64,7 +69,8 @@ def ablate(
     prepared = PreparedDataset.open(data)
     split_studies(prepared, split)  # refuses one that has none
     base = load_config(preset, overrides or [])
-    target = Target(out, base, data, prepared.info["content_hash"], split, dataset)
+    cleaning = dataset or dataset_style(prepared.info["source"])
+    target = Target(out, base, data, prepared.info["content_hash"], split, cleaning, labels)
     quiet_libraries()
     plan = {run.folder: run for runs in rows.values() for run in runs}
     scores = scored_runs(list(plan.values()), target)
@@ -84,7 +90,7 @@ def ablate(
         screen.print(f"picture: {picture}", soft_wrap=True)
 
 
-def _check_options(table: str, split: str, dataset: str, plot_file: Path | None) -> None:
+def _check_options(table: str, split: str, dataset: str | None, plot_file: Path | None) -> None:
     if table not in TABLES:
         raise UsageError(f"no ablation {table!r}: use one of {', '.join(TABLES)}")
     if split not in SPLITS[1:]:

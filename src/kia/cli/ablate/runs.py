@@ -55,6 +55,7 @@ class Target:
         hash: Of its content.
         split: That is scored.
         cleaning: "iu" or "mimic".
+        labels: File of labels of the references, instead of kia's labeler.
     """
 
     out: Path
@@ -63,6 +64,7 @@ class Target:
     hash: str
     split: str
     cleaning: str
+    labels: Path | None = None
 
     def record(self) -> dict[str, Any]:
         """What all runs of the folder have; seeds may be added later."""
@@ -225,6 +227,7 @@ def _identity(run: PlannedRun, target: Target) -> dict[str, str]:
         "config": hashlib.sha256(run.config.model_dump_json().encode()).hexdigest(),
         "data": target.hash,
         "cleaning": target.cleaning,
+        **({"labels": sha256(target.labels)} if target.labels else {}),
         "version": __version__,
     }
 
@@ -267,6 +270,7 @@ def _score(runs: Sequence[PlannedRun], target: Target) -> None:
         data=target.data,
         split=cast("Split", target.split),
         dataset=cast("DatasetStyle", target.cleaning),
+        reference_labels=target.labels,
     )
     read, refs, _ = read_sides(setup)
     systems = [replace(system, name=run.name) for system, run in zip(read, runs, strict=True)]
