@@ -367,6 +367,10 @@ class KIAProcessor:
             )
         except ModelError:
             raise
+        except OSError as error:
+            raise ModelError(
+                f"{folder} has no usable processor: {error.filename}: {error.strerror}"
+            ) from error
         except Exception as error:
             # tokenizers raises exceptions of no kind; all mean an unusable folder
             reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -74,8 +74,11 @@ def load_folder(kind: type[Model], folder: Path) -> Model:
         ModelError: A file is missing or damaged, or weights are; before memory is taken for them.
     """
     config = check_folder(kind, folder)
-    with NothingDrawn():
-        model = kind(config)
+    try:
+        with NothingDrawn():
+            model = kind(config)
+    except (RuntimeError, MemoryError) as error:  # torch's own, of memory that is not there
+        raise _unusable(folder, str(error)) from error
     own = model.state_dict()
     try:
         with safe_open(folder / WEIGHTS, framework="pt") as weights, torch.no_grad():
@@ -83,7 +86,7 @@ def load_folder(kind: type[Model], folder: Path) -> Model:
                 stored = weights.get_tensor(name)
                 check_tensor(name, stored)
                 value.copy_(stored)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, MemoryError, SafetensorError) as error:
         raise _unusable(folder, f"{WEIGHTS}: {error}") from error
     return model.eval()
 

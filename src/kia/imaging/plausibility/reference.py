@@ -154,9 +154,9 @@ class Reference:
             tensors = {k: v.astype(np.float64) for k, v in load_file(file).items()}
             _check_values(tensors)
         except (OSError, ValueError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
             raise ModelError(
-                f"{file} is damaged ({' '.join(str(error).split())[:200]}); remove it to go "
-                "without this check"
+                f"{file} is damaged ({reason}); remove it to go without this check"
             ) from error
         models = {
             view: ViewModel(
