@@ -36,6 +36,7 @@ def write_linked(dataset: PreparedDataset, folder: Path, chunks: int) -> Path:
             tally = Tally(0, 0, counts, views, knowledge) if chunk == 0 else Tally()
             yield Chunk("images-00000.npy", named, tally, ())
 
-    about = {"source": "phantom", "image_size": dataset.image_size, "part": None}
+    names = ("kia_version", "source", "section", "resize", "image_size", "settings", "inputs")
+    about = {name: dataset.info[name] for name in names} | {"part": None}
     assemble(folder, about, made())
     return folder
