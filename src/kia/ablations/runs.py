@@ -1,4 +1,4 @@
-"""The runs of `kia ablate`: trained, their reports written and scored, each of it once.
+"""The runs of an ablation: trained, their reports written and scored, each of it once.
 
     OUT/ablation.yaml                            the preset and the data that all runs have
     OUT/runs/<setting>/seed-N/                   a run folder, as kia train writes it
@@ -9,19 +9,21 @@ Scores are bound to the weights, the configuration and the data by their hashes.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from kia.cli import console
 from kia.errors import KIAError, RunError
+from kia.files.writing import write_json
 
 if TYPE_CHECKING:
     from kia.ablations.results import ScoredRun
     from kia.config import RunConfig
     from kia.evaluation.language.protocols import DatasetStyle
     from kia.studies import Split
+    from kia.training.reporter import Reporter
 
 RECORD = "ablation.yaml"
 HALF = ".ablation.yaml"  # the record while it is written
@@ -115,7 +117,25 @@ def _write_record(target: Target) -> None:
         partial.replace(target.out / RECORD)
 
 
-def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, ScoredRun] | None":
+class Watcher(Protocol):
+    """Whoever is told how far an ablation is."""
+
+    def note(self, text: str) -> None:
+        """A line."""
+
+    def training(self) -> "AbstractContextManager[Reporter]":
+        """What a training reports to."""
+
+    def writing(self) -> AbstractContextManager[Callable[[str, int], Callable[[int], None]]]:
+        """What `kia.predictions.write_predictions` is tracked by."""
+
+    def scoring(self, runs: int) -> AbstractContextManager[object]:
+        """Shown while runs are scored."""
+
+
+def scored_runs(
+    plan: Sequence[PlannedRun], target: Target, watcher: Watcher
+) -> "dict[Path, ScoredRun] | None":
     """Trains and scores what is missing.
 
     Under `accelerate launch` all processes train and write reports together; the first scores.
@@ -123,6 +143,7 @@ def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, Score
     Args:
         plan: Runs of different folders.
         target: Data set and split.
+        watcher: Told how far it is.
 
     Returns:
         Folder → its scores; None in all processes but the first.
@@ -135,11 +156,11 @@ def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, Score
     from kia.training.distributed import join, on_first
 
     join()
-    missing = on_first(lambda: _prepare(plan, target), lambda: _missing(plan, target))
+    missing = on_first(lambda: _prepare(plan, target, watcher), lambda: _missing(plan, target))
     for number, run in enumerate(missing, 1):
-        console.err.print(f"run {number} of {len(missing)}: {run.name}")
+        watcher.note(f"run {number} of {len(missing)}: {run.name}")
         try:
-            _train_and_generate(run, target)
+            _train_and_generate(run, target, watcher)
         except KIAError as error:
             raise type(error)(
                 f"{run.name}: {error} (the same kia ablate command continues)"
@@ -147,17 +168,17 @@ def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, Score
     if ranks.own():
         return None
     if missing:
-        with console.err.status(f"scoring {len(missing)} runs…"):
+        with watcher.scoring(len(missing)):
             _score(missing, target)
     return {run.folder: _scores_of(run, target) for run in plan}
 
 
-def _prepare(plan: Sequence[PlannedRun], target: Target) -> list[PlannedRun]:
+def _prepare(plan: Sequence[PlannedRun], target: Target, watcher: Watcher) -> list[PlannedRun]:
     """The runs that are missing; nothing is written unless all of them can be trained."""
     check_folder(target)
     missing = _missing(plan, target)
     if done := len(plan) - len(missing):
-        console.err.print(f"{done} of {len(plan)} runs are scored already")
+        watcher.note(f"{done} of {len(plan)} runs are scored already")
     _check(missing, target)
     _write_record(target)
     return missing
@@ -189,20 +210,21 @@ def _check(missing: Sequence[PlannedRun], target: Target) -> None:
                 build_processor(run.config, dataset.reports("train"), Path(name) / "processor")
 
 
-def _train_and_generate(run: PlannedRun, target: Target) -> None:
-    from kia.cli.train import train_run
+def _train_and_generate(run: PlannedRun, target: Target, watcher: Watcher) -> None:
     from kia.data.store.dataset import PreparedDataset
     from kia.generation import generation_settings, load_model
     from kia.predictions import write_predictions
+    from kia.training import train
     from kia.training.distributed import join
 
-    train_run(run.config, target.data, run.folder, resume=True)
+    with watcher.training() as reporter:
+        train(run.config, target.data, run.folder, resume=True, reporter=reporter)
     model, processor = load_model(run.folder)
     model.to(join())
     settings = generation_settings(model)
     dataset, predictions = PreparedDataset.open(target.data), _predictions(run, target)
     studies = dataset.indices(target.split)  # type: ignore[arg-type]
-    with console.tracked() as track:
+    with watcher.writing() as track:
         write_predictions(model, processor, dataset, studies, predictions, settings, track=track)
 
 
@@ -293,9 +315,9 @@ def _write_scores(
     kept = {name: resampled[name] for name in RESAMPLED if name in resampled}
     write_resampled(file, kept)
     content = {"of": _identity(run, target), "parameters": _parameters(run), "result": result}
-    console.write_json(file, content)
+    write_json(file, content)
     said = read_json(file, MOST_TABLE)  # without what JSON cannot hold
-    console.write_json(file, said | {"sha256": content_hash(said, file)})
+    write_json(file, said | {"sha256": content_hash(said, file)})
 
 
 def _parameters(run: PlannedRun) -> int:

@@ -1,10 +1,13 @@
 """`kia ablate`: a table of the paper, its settings run one after another."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kia.cli import console
 from kia.cli.evaluate.command import (
     Cleaning,
     JsonFile,
@@ -15,11 +18,12 @@ from kia.cli.evaluate.command import (
     write_page,
 )
 from kia.cli.image_input import DataSet, split_studies
+from kia.cli.train import ProgressReporter, training_progress
 from kia.errors import UsageError
 from kia.studies import SPLITS
 
 if TYPE_CHECKING:
-    from kia.cli.ablate.runs import PlannedRun
+    from kia.ablations.runs import PlannedRun
 
 TABLES = ("table1", "table2", "table3", "table4", "table5", "fig5")
 
@@ -53,8 +57,8 @@ def ablate(
 ) -> None:
     """Train, score and compare the settings of a table of the paper; give it again to continue."""
     from kia.ablations.results import ablation_result
+    from kia.ablations.runs import Target, scored_runs
     from kia.ablations.tables import ablation_page
-    from kia.cli.ablate.runs import Target, scored_runs
     from kia.cli.console import out as screen
     from kia.cli.console import quiet_libraries
     from kia.config import load_config
@@ -73,7 +77,7 @@ def ablate(
     target = Target(out, base, data, prepared.info["content_hash"], split, cleaning, labels)
     quiet_libraries()
     plan = {run.folder: run for runs in rows.values() for run in runs}
-    scores = scored_runs(list(plan.values()), target)
+    scores = scored_runs(list(plan.values()), target, _Screen())
     if scores is None:
         return
     found = ablation_result(
@@ -88,6 +92,22 @@ def ablate(
 
         draw_observations(found, picture)
         screen.print(f"picture: {picture}", soft_wrap=True)
+
+
+class _Screen:
+    """Shows an ablation on the terminal; see `kia.ablations.runs.Watcher`."""
+
+    def note(self, text: str) -> None:
+        console.err.print(text)
+
+    def training(self) -> "AbstractContextManager[ProgressReporter]":
+        return training_progress()
+
+    def writing(self) -> "AbstractContextManager[Callable[[str, int], Callable[[int], None]]]":
+        return console.tracked()
+
+    def scoring(self, runs: int) -> "AbstractContextManager[object]":
+        return console.err.status(f"scoring {runs} runs…")
 
 
 def _check_options(table: str, split: str, dataset: str | None, plot_file: Path | None) -> None:
@@ -133,8 +153,8 @@ def _plan(
     table: str, preset: str, overrides: list[str], seeds: int, out: Path
 ) -> "dict[str, list[PlannedRun]]":
     """Setting → its runs; settings that are equal under this preset share theirs."""
+    from kia.ablations.runs import PlannedRun
     from kia.ablations.settings import setting_configs
-    from kia.cli.ablate.runs import PlannedRun
     from kia.cli.train import with_seed
 
     rows = {}
