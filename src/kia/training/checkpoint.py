@@ -24,6 +24,8 @@ KEPT = 2  # the newest, beside the best
 HASHES = "sha256.json"
 FILES = ("module.safetensors", "optimizer.safetensors", "progress.json")
 """What a checkpoint is made of, beside their hashes."""
+SLOTS = {"step", "exp_avg", "exp_avg_sq"}
+"""What RAdam remembers of a weight."""
 _NAME = re.compile("step-[0-9]{8,12}")
 
 
@@ -224,4 +226,14 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
     for key, value in tensors.items():
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = value
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for place, slots in state.items():
+        shape = parameters[place].shape if 0 <= place < len(parameters) else None
+        if slots.keys() != SLOTS:
+            raise ValueError(f"{place}: other state than {', '.join(sorted(SLOTS))}")
+        for name, value in slots.items():
+            if value.shape not in ((), shape):
+                raise ValueError(f"{place}.{name} is not of the shape of its weights")
+            if name == "step" and not 0 <= value.item() < 1 << 48:
+                raise ValueError(f"{place}.step is no number of steps")
     optimizer.load_state_dict({"state": state, "param_groups": tree["param_groups"]})

@@ -284,5 +284,10 @@ def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = 
             if found:
                 return found
         elif old != new:
-            return f"{prefix}{key}: {old} (now {new})"
+            return f"{prefix}{_shown(key)}: {_shown(old)} (now {_shown(new)})"
     return None
+
+
+def _shown(value: Any) -> str:
+    """A value for an error line."""
+    return " ".join(str(value).split())[:80]

@@ -74,8 +74,9 @@ class RunRecord:
     @property
     def studies_per_second(self) -> float | None:
         """Mean speed of training."""
-        studies = self.training[-1]["step"] * self.config["train"]["batch_size"] if self.log else 0
-        return studies / self.seconds if studies else None
+        if not self.training or not self.seconds:
+            return None
+        return float(self.training[-1]["step"] * self.config["train"]["batch_size"] / self.seconds)
 
 
 def lines_of(log: Iterable[Line], kind: str) -> list[Line]:

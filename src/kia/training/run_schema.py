@@ -1,16 +1,26 @@
 """What run.yaml and the lines of log.jsonl must say for kia to read them (without torch)."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from kia.errors import RunError
 from kia.files.plain import parse_json, read_yaml
 from kia.files.records import Record
 
 Count = Annotated[int, Field(ge=0, lt=1 << 48)]
-Real = Annotated[float, Field(allow_inf_nan=True)]
+_MOST = 1e100  # far beyond what float32 holds
+
+
+def _is_of_training(value: float) -> float:
+    if math.isfinite(value) and abs(value) > _MOST:
+        raise ValueError(f"beyond {_MOST:g}")
+    return value
+
+
+Real = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_is_of_training)]
 """A number that may have gone wrong in training."""
 Stage = Literal["joint", "generation", "done"]
 
@@ -61,7 +71,7 @@ class Training(_Place):
     __pydantic_extra__: dict[str, Real]
 
     kind: Literal["train"]
-    studies_per_second: Annotated[float, Field(gt=0)]
+    studies_per_second: Annotated[float, Field(gt=1e-9, lt=1e12)]
 
 
 class Validated(_Place):

@@ -161,7 +161,14 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], names: Iterable[s
         return difference(before, now, {**before, **now})
     if name == "inputs":
         return "other contents of its tables, or other ids"
-    return f"{name.replace('_', ' ')} {before} instead of {now}" if name else ""
+    if not name:
+        return ""
+    return f"{name.replace('_', ' ')} {_shown(before)} instead of {_shown(now)}"
+
+
+def _shown(value: Any) -> str:
+    """A value for an error line."""
+    return " ".join(str(value).split())[:80]
 
 
 def refuse_occupied(out: Path, overwrite: bool) -> None:

@@ -132,7 +132,8 @@ def _verified(dataset: PreparedDataset) -> Iterator[tuple[int, Study, npt.NDArra
     for index in range(len(dataset)):
         row, pixels = dataset.row(index), dataset.pixels(index)
         if row_digest(row, pixels) != row["digest"]:
-            raise damaged(dataset.path, f"study {row['id']} is not as it was prepared")
+            name = " ".join(row["id"].split())[:80]
+            raise damaged(dataset.path, f"study {name} is not as it was prepared")
         yield index, dataset.study(index), pixels
 
 

@@ -99,7 +99,7 @@ def row_study(row: Mapping[str, Any]) -> Study:
             patient=row["patient"],
         )
     except ValueError as error:
-        raise ValueError(f"study {row['id']} has {error}") from None
+        raise ValueError(f"study {_shown(row['id'])} has {error}") from None
 
 
 def stored_labels(text: str) -> dict[str, int | None]:
@@ -107,8 +107,13 @@ def stored_labels(text: str) -> dict[str, int | None]:
     labels = _object(text, "labels")
     for name, state in labels.items():
         if name not in OBSERVATIONS or type(state) not in (int, type(None)) or state not in STATES:
-            raise ValueError(f"the label {name[:80]}={str(state)[:20]}")
+            raise ValueError(f"the label {_shown(name)}={_shown(str(state))}")
     return labels
+
+
+def _shown(text: str) -> str:
+    """A text of a stranger's for an error line."""
+    return " ".join(text.split())[:80]
 
 
 def _object(text: str, what: str) -> dict[str, Any]:
