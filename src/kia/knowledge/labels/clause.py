@@ -6,12 +6,16 @@ A cue ("no", "may", "history of") reaches forward to the end of its clause or li
 
 from dataclasses import dataclass
 
-from kia.knowledge.labels.phrases import Found
+from kia.knowledge.phrases import Found
+from kia.knowledge.scope import Joint, joint, reach_back
 
 NEAR = 4
 """Words between an adjective and its noun, or between "or" and what it joins."""
 
 _FORWARD = {"negation": 0, "uncertainty": -1}
+_ENDS = frozenset(".!?;:)|/")  # nothing that a cue could reach follows these
+_ASKS = frozenset((":", "-", "?", "=", "(", "–", "—"))
+_HAS = ("has", "have", "had")
 _STATES = ("verb", "uncertainty_after", "negation_after")
 
 
@@ -26,7 +30,8 @@ class Mention:
         start: First token.
         end: Token after the last.
         rule: The words that decided its value, and how.
-        linked: Whether a list joins it to the mention before.
+        linked: Whether a list joins it to the mention before, for what "or" makes uncertain.
+        joint: How it is joined to the mention before, for what a cue behind them governs.
     """
 
     values: dict[str, int]
@@ -35,9 +40,10 @@ class Mention:
     end: int
     rule: str = "stated"
     linked: bool = False
+    joint: Joint = ""
 
     def settle(self, state: int, rule: str) -> None:
-        """Makes it absent (0) or uncertain (−1)."""
+        """Makes it absent (0), uncertain (−1) or present (1)."""
         self.state, self.rule = state, rule
         for name in self.values:
             self.values[name] = state
@@ -72,6 +78,8 @@ class ClauseReader:
         self._linked = False  # a list goes on
         self._listing = False  # "or" joins, it does not choose
         self._joint: Found | None = None  # "or" or "versus" before the next mention
+        self._between: set[str] = set()  # roles since the last mention
+        self._asserted = False  # "there is" or a verb stands before the first mention
 
     # Mentions
 
@@ -87,6 +95,8 @@ class ClauseReader:
             return
         mention = Mention(values, min(values.values(), default=1), here.start, here.end)
         mention.linked = self._linked and len(self.mentions) > self._clause
+        mention.joint = self._joined(here)
+        self._between = set()
         if self._cue is not None:
             kind, cue = self._cue
             mention.settle(_FORWARD[kind], f"{kind}: {self._words(cue)}")
@@ -95,6 +105,19 @@ class ClauseReader:
         if joint is not None:
             self._join(joint)
         self._linked, self._cue_fresh = True, False
+
+    def _joined(self, here: Found) -> Joint:
+        """How the mention at hand is joined to the one before it."""
+        first = len(self.mentions) == self._clause
+        if first or self._between & {"verb", "cue"}:
+            self._asserted = self._asserted or (first and "verb" in self._between)
+            return ""
+        found = joint("comma" in self._between, "and" in self._between)
+        if found in ("and", "comma and") and self._asserted:
+            return ""  # "There is edema and effusion is not seen"
+        if not found and here.start - self.mentions[-1].end <= 1:
+            return "and"  # "lung mass nodule"
+        return found
 
     def _join(self, joint: Found) -> None:
         """ "X or Y" and "X versus Y": both uncertain, unless absent or of one observation."""
@@ -124,10 +147,27 @@ class ClauseReader:
     # Cues that reach forward
 
     def _negation_before(self, here: Found) -> None:
-        if here.end == len(self._tokens) and self._clause < len(self.mentions):
-            self._settle_back(here, 0)  # "Effusion: no"
+        if self._clause < len(self.mentions) and self._answers(here):
+            if not (self._tokens[here.start] == "not" and self._tokens[here.start - 1] in _HAS):
+                self._settle_back(here, 0)  # "Effusion: no", "effusion is not"
         else:
             self._set_cue("negation", here)
+
+    def _answers(self, here: Found) -> bool:
+        """Whether nothing follows that a cue could reach: "Effusion: no, …"."""
+        rest = self._tokens[here.end : here.end + 2]
+        if not rest or rest[0] in _ENDS:
+            return True
+        before = self._tokens[here.start - 1] if here.start else ""
+        return rest[0] == "," and (before in _ASKS or self._tokens[here.start] == "not")
+
+    def _no_longer(self, here: Found) -> None:
+        following = self._found[self._index + 1 : self._index + 2]
+        near = following and following[0].term.role in ("finding", "other", "subject", "opening")
+        if near or self._clause == len(self.mentions):
+            self._set_cue("negation", here)
+        else:
+            self._settle_back(here, 0)
 
     def _uncertainty_before(self, here: Found) -> None:
         # "no opacity suggesting pneumonia" stays a negation
@@ -140,6 +180,7 @@ class ClauseReader:
     def _set_cue(self, kind: str, here: Found) -> None:
         self._cue, self._cue_fresh = (kind, here), True
         self._verb = self._linked = False
+        self._between.add("cue")
         self.understood = True
 
     def _under(self, kind: str) -> bool:
@@ -160,31 +201,58 @@ class ClauseReader:
             self._set_cue("negation", here)
 
     def _uncertainty_either(self, here: Found) -> None:
-        if self._follows(("finding", "other", "subject"), until=("stop",)):
+        behind = self._clause < len(self.mentions) and "verb" in self._between
+        until = ("stop", "comma", "and") if behind else ("stop",)
+        if self._follows(("finding", "other", "subject"), until):
             self._uncertainty_before(here)
         else:
             self._settle_back(here, -1)
 
+    def _affirmed(self, here: Found) -> None:
+        """ "Effusion? Yes": what was asked is there."""
+        for mention in self._governed():
+            if mention.rule.endswith(": ?"):
+                mention.settle(1, f"affirmed: {self._words(here)}")
+
     def _settle_back(self, cue: Found, state: int) -> None:
-        """Settles the last mention, and those that its list joins to it."""
+        """Settles what a cue behind it governs: the last mention, and the list that it ends."""
         kind = "negation" if state == 0 else "uncertainty"
-        for mention in reversed(self.mentions[self._clause :]):
-            if mention.state != 0:
-                mention.settle(state, f"{kind}: {self._words(cue)}")
-            if not mention.linked:
-                break
+        if not self._has_own_subject(cue):
+            governed = self._governed()
+            # "No edema, effusion cannot be excluded": the first cue ended at the comma
+            anew = bool(governed) and governed[0].joint == "comma"
+            for mention in governed:
+                if mention.state != 0 or anew:
+                    mention.settle(state, f"{kind}: {self._words(cue)}")
         self._cue, self._linked = None, False
+
+    def _governed(self) -> list[Mention]:
+        clause = self.mentions[self._clause :]
+        count = reach_back([mention.joint for mention in clause])
+        return clause[len(clause) - count :]
+
+    def _has_own_subject(self, cue: Found) -> bool:
+        """Whether words that are no mention are the subject: "effusion is seen, the rest is not"."""
+        separator = self._separator
+        if separator is None or not self.mentions or "closed" not in self._between:
+            return False
+        return separator.start >= self.mentions[-1].end and cue.start - separator.end > 1
 
     # Where reaches end
 
     def _stop(self, here: Found) -> None:
         self._end_clause()
+        self._asserted = self._tokens[here.start] == "there"
 
     def _relative(self, here: Found) -> None:
         self._cue, self._linked = None, False
+        self._between.add("verb")
 
     def _comma(self, here: Found) -> None:
         self._separator = here
+        if "verb" in self._between:
+            self._between.add("closed")
+        self._between.add(here.term.role)
         # "given the history of cancer, a mass is likely"
         answered = self._under("question") and self._follows(_STATES, until=())
         if answered or (self._verb and not self._list_goes_on()):
@@ -192,7 +260,9 @@ class ClauseReader:
 
     def _opening(self, here: Found) -> None:
         """ "No pneumothorax, small effusion": the adjective opens a new statement."""
-        if self._separated(here) and not self._list_goes_on():
+        if not self._separated(here):
+            self._between.add("verb")  # "effusion unchanged and …"
+        elif not self._list_goes_on():
             self._cue, self._linked = None, False
 
     def _article(self, here: Found) -> None:
@@ -220,12 +290,20 @@ class ClauseReader:
 
     def _joins(self, here: Found) -> None:
         self._joint = here
+        self._between.add("and")
 
     def _verb_seen(self, here: Found) -> None:
         self._verb = True
+        self._between.add("verb")
 
     def _neutral(self, here: Found) -> None:
         self.understood = True
+
+    def _persists(self, here: Found) -> None:
+        """ "Partial resolution of": it is still there."""
+        self.understood = True
+        if self._under("negation"):
+            self._cue = None  # "no change or resolution of the effusion"
 
     def _not_a_cue(self, here: Found) -> None:
         """ "No change in effusion or edema" lists both, it does not choose."""

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.labels.clause import Mention
-from kia.knowledge.labels.phrases import MAX_TOKENS, lexicon, sentences_of, tokens_of
+from kia.knowledge.labels.lexicon import MAX_TOKENS, lexicon, sentences_of
+from kia.knowledge.phrases import tokens_of
 from kia.knowledge.labels.sentence import SentenceReader
 
 OTHER = "Other abnormality"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kia.knowledge.labels.clause import NEAR, ClauseReader, Mention
-from kia.knowledge.labels.phrases import Found
+from kia.knowledge.phrases import Found
 
 _BETWEEN = frozenset({"opening", "article", "neutral", "nothing"})  # a predicate and its anatomy
 _CALM = ("normal", "clear")  # predicates that also negate a finding
@@ -163,6 +163,9 @@ _HANDLERS: dict[str, Callable[[SentenceReader, Found], None]] = {
     "negation_before": SentenceReader._negation_before,
     "negation_after": SentenceReader._negation_after,
     "negation_either": SentenceReader._negation_either,
+    "no_longer": SentenceReader._no_longer,
+    "affirmed": SentenceReader._affirmed,
+    "persists": SentenceReader._persists,
     "uncertainty_before": SentenceReader._uncertainty_before,
     "uncertainty_after": SentenceReader._uncertainty_after,
     "uncertainty_either": SentenceReader._uncertainty_either,

@@ -1,0 +1,126 @@
+"""A report cut into statements: what no negation, doubt or list reaches across.
+
+Full stops, blank lines, bullets, numbers, `<br>`, `|`, tabs, `//` and arrows end one; a line break
+does where the line is none that was only wrapped. An answer ("Effusion? No.") stays with what it
+answers.
+"""
+
+import re
+
+_LONG_LINE = 50
+"""Characters from which a line without a full stop may be one that was wrapped, where the case of
+the next one says nothing: reports all in capitals, all in lower case."""
+_BACK = 60  # characters before a colon in which its heading begins
+_LONGEST_ANSWER = 40
+
+# The first character is one of a few, so that most of a text is skipped.
+_MARK = re.compile(
+    r"[.!?\n\r\v\f\u2028\t|</(=→\-•*:\d](?:"
+    r"(?:(?<=[.!])(?<!\b[Vv][Ss]\.)|(?<=\w\?))(?P<stop>\s+)"
+    r"|(?:(?<=[a-z]\.)(?=[A-Z])|(?<=[a-z]{3}\.)(?=[a-z]{2}))(?P<glued>)"
+    r"|(?<=[\n\r\v\f\u2028])(?P<line>\s*)"
+    r"|(?<=[\t|])(?P<cell>[\s|]*)"
+    r"|(?<=<)(?P<tag>[Bb][Rr]\s*/?>\s*)"
+    r"|(?<!:/)(?<=/)(?P<slashes>/+\s*)"
+    r"|(?<=\()(?P<bracket>(?:\d{1,2}|[a-h]|i{1,3}|iv|v)\)\s)"
+    r"|(?:(?<=→)|(?<=[=-])>)(?P<arrow>\s*)"
+    r"|(?:(?<=\s[•*])|(?<=^[•*]))(?P<bullet>\s+)"
+    r"|(?<=:)(?P<colon>)"
+    r"|(?:(?<=^\d)|(?<=\s\d))(?P<number>\d?[.):](?=\s))"
+    r")"
+)
+_STARTS_ITEM = re.compile(r"[-•*]\s|\d{1,2}[.):]\s|\(\w{1,3}\)\s|[A-Z][A-Za-z /]*:|[•*]")
+_BLANK = re.compile(r"\n[ \t\r]*\n|\r[ \t]*\r(?!\n)")
+_GOES_ON = re.compile(
+    r"(?:[,/&-]|(?<!\w)(?:and|or|nor|of|in|the|an?|with|without|no|to|for|at|on|by|from|is|are|was"
+    r"|were|be|been|has|have|had|not|any|but|than|since|which|that|this|its|as|into|over|may"
+    r"|suggests?|suggesting|representing|shows?|demonstrates?|acute|focal|upper|lower|definite"
+    r"|evidence|pleural))$",
+    re.IGNORECASE,
+)
+_CONNECTIVE = re.compile(
+    r"(?:and|or|nor|of|in|with|without|to|for|at|on|by|from|is|are|was|were|has|have|but|than|since"
+    r"|which|that|as|into|over|may|not)\b",
+    re.IGNORECASE,
+)
+_ANSWER = re.compile(
+    r"\W*(?:no|none|nil|yes|neg|negative|pos|positive|absent|present|not (?:seen|present|identified"
+    r"|visualized|evident|detected)|none (?:seen|identified|present)|no evidence(?: of (?:this|it))?"
+    r"|\+|-)\W*",
+    re.IGNORECASE,
+)
+_ANSWERED = re.compile(r"(?:^|[:?=|\t-])\s*(?:no|not)$", re.IGNORECASE)
+_HEADING = re.compile(
+    r"(?<=[a-z]) ([A-Z][a-z]+(?: [a-z]+){0,2})\s?$"
+    r"|\b(?:no|none|nil|yes|negative|positive|absent|present)[,;]? ([A-Za-z][a-z]+(?: [a-z]+){0,2})$"
+)
+
+Span = tuple[int, int]
+
+
+def statements(text: str) -> list[Span]:
+    """Start and end (exclusive) of each statement, in order; marks between them are in none."""
+    found: list[Span] = []
+    case_tells = not (text.isupper() or text.islower())
+    start = 0
+    for mark in _MARK.finditer(text):
+        end, after = _cut(text, mark, start, case_tells)
+        if end < 0 or after < start:
+            continue
+        _keep(found, text, start, end)
+        start = after
+    _keep(found, text, start, len(text))
+    return found
+
+
+def _cut(text: str, mark: re.Match[str], start: int, case_tells: bool) -> Span:
+    """Where a statement ends at a mark and the next one begins; (−1, 0) if none does."""
+    kind = mark.lastgroup
+    if kind == "line" and not _line_ends(text, start, mark, case_tells):
+        return -1, 0
+    if kind == "colon":
+        heading = _HEADING.search(text, max(start, mark.start() - _BACK), mark.start())
+        if heading is None:
+            return -1, 0
+        place = max(heading.start(1), heading.start(2))
+        return place, place
+    if kind in ("stop", "glued"):
+        return mark.start() + 1, mark.end()
+    if kind == "number":
+        return mark.start(), mark.start()
+    return mark.start(), mark.end()
+
+
+def _line_ends(text: str, start: int, mark: re.Match[str], case_tells: bool) -> bool:
+    """Whether a line break ends a statement; it does not where a sentence was only wrapped."""
+    if _BLANK.search(mark[0]):
+        return True
+    following = mark.end()
+    if following == len(text) or _STARTS_ITEM.match(text, following, following + _BACK):
+        return True
+    first = max(start, text.rfind("\n", start, mark.start()) + 1)
+    line = text[first : mark.start()].rstrip()
+    head = text[following]
+    if head.isupper() and case_tells and _ANSWERED.search(line, max(0, len(line) - 20)):
+        return True
+    if _GOES_ON.search(line, max(0, len(line) - 20)) or _CONNECTIVE.match(text, following):
+        return False
+    if not head.isalpha():
+        return False
+    if not case_tells:
+        return len(line) < _LONG_LINE
+    word = text[following : following + 2]
+    if len(word) == 2 and word.isalpha() and word.isupper():  # "NG tube": its capitals say nothing
+        return " " in line.strip() and len(line) < _LONG_LINE
+    return head.isupper()
+
+
+def _keep(found: list[Span], text: str, start: int, end: int) -> None:
+    """Adds a statement, or an answer to the one before it."""
+    if end <= start or text[start:end].isspace():
+        return
+    answers = found and end - start <= _LONGEST_ANSWER and _ANSWER.fullmatch(text, start, end)
+    if answers and text[found[-1][1] - 1] not in ".!":
+        found[-1] = (found[-1][0], end)
+    else:
+        found.append((start, end))
