@@ -12,9 +12,9 @@ from typing import Literal
 
 from kia.knowledge.phrases import load_yaml, readings
 
-Joint = Literal["", "comma", "and", "comma and"]
-"""What stands between a mention and the one before it: nothing that joins, a comma alone, a
-conjunction, or both."""
+Joint = Literal["", "phrase", "comma", "and", "comma and"]
+"""What stands between a mention and the one before it: a verb or the like that parts them, words of
+the same phrase ("pneumonia on top of fibrosis"), a comma alone, a conjunction, or both."""
 
 
 @cache
@@ -29,10 +29,10 @@ def scope_phrases() -> dict[str, list[list[str]]]:
 
 
 def joint(comma: bool, conjunction: bool) -> Joint:
-    """How two mentions are joined that these stand between, and no verb."""
+    """How two mentions are joined that no verb parts."""
     if conjunction:
         return "comma and" if comma else "and"
-    return "comma" if comma else ""
+    return "comma" if comma else "phrase"
 
 
 def reach_back(joints: Sequence[Joint]) -> int:
@@ -50,7 +50,7 @@ def reach_back(joints: Sequence[Joint]) -> int:
     count, listed = 1, False
     for place in range(len(joints) - 1, 0, -1):
         listed = listed or joints[place] in ("and", "comma and")
-        if not listed or not joints[place]:
+        if not joints[place] or (joints[place] == "comma" and not listed):
             break
         count += 1
     return count

@@ -20,7 +20,7 @@ _MARK = re.compile(
     r"|(?:(?<=[a-z]\.)(?=[A-Z])|(?<=[a-z]{3}\.)(?=[a-z]{2}))(?P<glued>)"
     r"|(?<=[\n\r\v\f\u2028])(?P<line>\s*)"
     r"|(?<=[\t|])(?P<cell>[\s|]*)"
-    r"|(?<=<)(?P<tag>[Bb][Rr]\s*/?>\s*)"
+    r"|(?<=<)(?P<tag>[Bb][Rr]\s*/?>(?:\s*<[Bb][Rr]\s*/?>)*\s*)"
     r"|(?<!:/)(?<=/)(?P<slashes>/+\s*)"
     r"|(?<=\()(?P<bracket>(?:\d{1,2}|[a-h]|i{1,3}|iv|v)\)\s)"
     r"|(?:(?<=→)|(?<=[=-])>)(?P<arrow>\s*)"
@@ -50,6 +50,7 @@ _ANSWER = re.compile(
     re.IGNORECASE,
 )
 _ANSWERED = re.compile(r"(?:^|[:?=|\t-])\s*(?:no|not)$", re.IGNORECASE)
+_ACRONYM = re.compile(r"[A-Z](?:[A-Z]|\b)")
 _HEADING = re.compile(
     r"(?<=[a-z]) ([A-Z][a-z]+(?: [a-z]+){0,2})\s?$"
     r"|\b(?:no|none|nil|yes|negative|positive|absent|present)[,;]? ([A-Za-z][a-z]+(?: [a-z]+){0,2})$"
@@ -76,7 +77,7 @@ def statements(text: str) -> list[Span]:
 def _cut(text: str, mark: re.Match[str], start: int, case_tells: bool) -> Span:
     """Where a statement ends at a mark and the next one begins; (−1, 0) if none does."""
     kind = mark.lastgroup
-    if kind == "line" and not _line_ends(text, start, mark, case_tells):
+    if kind in ("line", "tag") and not _line_ends(text, start, mark, case_tells):
         return -1, 0
     if kind == "colon":
         heading = _HEADING.search(text, max(start, mark.start() - _BACK), mark.start())
@@ -93,7 +94,7 @@ def _cut(text: str, mark: re.Match[str], start: int, case_tells: bool) -> Span:
 
 def _line_ends(text: str, start: int, mark: re.Match[str], case_tells: bool) -> bool:
     """Whether a line break ends a statement; it does not where a sentence was only wrapped."""
-    if _BLANK.search(mark[0]):
+    if _BLANK.search(mark[0]) or mark[0].count("<") > 1:
         return True
     following = mark.end()
     if following == len(text) or _STARTS_ITEM.match(text, following, following + _BACK):
@@ -101,16 +102,16 @@ def _line_ends(text: str, start: int, mark: re.Match[str], case_tells: bool) -> 
     first = max(start, text.rfind("\n", start, mark.start()) + 1)
     line = text[first : mark.start()].rstrip()
     head = text[following]
-    if head.isupper() and case_tells and _ANSWERED.search(line, max(0, len(line) - 20)):
+    answered = start and head.isupper() and case_tells
+    if answered and _ANSWERED.search(line, max(0, len(line) - 20)):
         return True
-    if _GOES_ON.search(line, max(0, len(line) - 20)) or _CONNECTIVE.match(text, following):
+    if not any(map(str.isalpha, line)) or _GOES_ON.search(line, max(0, len(line) - 20)) or _CONNECTIVE.match(text, following):
         return False
     if not head.isalpha():
         return False
     if not case_tells:
         return len(line) < _LONG_LINE
-    word = text[following : following + 2]
-    if len(word) == 2 and word.isalpha() and word.isupper():  # "NG tube": its capitals say nothing
+    if _ACRONYM.match(text, following):  # "NG tube": its capitals say nothing
         return " " in line.strip() and len(line) < _LONG_LINE
     return head.isupper()
 

@@ -101,8 +101,8 @@ def test_a_blank_line_ends_a_skipped_section() -> None:
 def test_sentences() -> None:
     text = "Clear apex.There is 2.5 cm nodule vs. mass? Yes. 1. Dr. A 2. No edema\n- Line\nLungs: x"
     assert sentences_of(text) == [
-        *("Clear apex.", "There is 2.5 cm nodule vs. mass?", "Yes.", "1.", "Dr.", "A "),
-        *("2.", "No edema", "- Line", "Lungs: x"),
+        *("Clear apex.", "There is 2.5 cm nodule vs. mass? Yes.", "1. Dr.", "A "),
+        *("2. No edema", "- Line", "Lungs: x"),
     ]
 
 

@@ -115,8 +115,6 @@ class ClauseReader:
         found = joint("comma" in self._between, "and" in self._between)
         if found in ("and", "comma and") and self._asserted:
             return ""  # "There is edema and effusion is not seen"
-        if not found and here.start - self.mentions[-1].end <= 1:
-            return "and"  # "lung mass nodule"
         return found
 
     def _join(self, joint: Found) -> None:
@@ -261,7 +259,8 @@ class ClauseReader:
     def _opening(self, here: Found) -> None:
         """ "No pneumothorax, small effusion": the adjective opens a new statement."""
         if not self._separated(here):
-            self._between.add("verb")  # "effusion unchanged and …"
+            if self._clause < len(self.mentions):
+                self._between.add("verb")  # "effusion unchanged and …"
         elif not self._list_goes_on():
             self._cue, self._linked = None, False
 
