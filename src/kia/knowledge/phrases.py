@@ -7,6 +7,7 @@ is read once, however many there are.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib import resources
 from itertools import product
 from typing import Any, NamedTuple
@@ -46,6 +47,12 @@ def tokens_of(sentence: str) -> tuple[list[str], list[str]]:
     return written, _TOKEN.findall(_PLURAL.sub("", text))
 
 
+@lru_cache(maxsize=1 << 16)
+def folded(word: str) -> str:
+    """A lower-case word without plural s, as the phrases are matched."""
+    return _PLURAL.sub("", _PLURAL_Y.sub("y", word))
+
+
 def _spell_out(slash: re.Match[str]) -> str:
     return {"/": " or ", "and/or": "or"}.get(slash[0], slash[0].replace("/", " "))
 
@@ -82,6 +89,16 @@ class PhraseTree:
             raise ValueError(f"phrase {' '.join(words)!r} is both {known} and {term}")
         else:
             node[""] = term
+
+    def longest(self, tokens: list[str], place: int, stop: int) -> tuple[Term, int] | None:
+        """The longest phrase that begins at a token, and the token after it."""
+        node, best = self._root.get(tokens[place]), None
+        while node is not None:
+            place += 1
+            if "" in node:
+                best = node[""], place
+            node = node.get(tokens[place]) if place < stop else None
+        return best
 
     def find(self, tokens: list[str]) -> list[Found]:
         """The phrases in tokens (plural s taken off), longest first, without overlap."""

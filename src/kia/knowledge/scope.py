@@ -28,6 +28,11 @@ def scope_phrases() -> dict[str, list[list[str]]]:
     }
 
 
+def single_words(role: str) -> frozenset[str]:
+    """The cues of a role that are one word."""
+    return frozenset(words[0] for words in scope_phrases()[role] if len(words) == 1)
+
+
 def joint(comma: bool, conjunction: bool) -> Joint:
     """How two mentions are joined that no verb parts."""
     if conjunction:

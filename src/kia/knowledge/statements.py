@@ -1,6 +1,6 @@
 """A report cut into statements: what no negation, doubt or list reaches across.
 
-Full stops, blank lines, bullets, numbers, `<br>`, `|`, tabs, `//` and arrows end one; a line break
+Full stops, semicolons, blank lines, bullets, numbers, `<br>`, `|`, tabs, `//` and arrows end one; a line break
 does where the line is none that was only wrapped. An answer ("Effusion? No.") stays with what it
 answers.
 """
@@ -15,9 +15,9 @@ _LONGEST_ANSWER = 40
 
 # The first character is one of a few, so that most of a text is skipped.
 _MARK = re.compile(
-    r"[.!?\n\r\v\f\u2028\t|</(=→\-•*:\d](?:"
+    r"[.!?;\n\r\v\f\u2028\t|</(=→\-•*:\d](?:"
     r"(?:(?<=[.!])(?<!\b[Vv][Ss]\.)|(?<=\w\?))(?P<stop>\s+)"
-    r"|(?:(?<=[a-z]\.)(?=[A-Z])|(?<=[a-z]{3}\.)(?=[a-z]{2}))(?P<glued>)"
+    r"|(?:(?<=[a-z]\.)(?=[A-Z])|(?<=\w\.)(?=[A-Z][a-z])|(?<=;)|(?<=[a-z]{3}\.)(?=[a-z]{2}))(?P<glued>)"
     r"|(?<=[\n\r\v\f\u2028])(?P<line>\s*)"
     r"|(?<=[\t|])(?P<cell>[\s|]*)"
     r"|(?<=<)(?P<tag>[Bb][Rr]\s*/?>(?:\s*<[Bb][Rr]\s*/?>)*\s*)"

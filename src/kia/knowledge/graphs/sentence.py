@@ -14,9 +14,9 @@ from kia.knowledge.graphs.clauses import (
     without_examination,
 )
 from kia.knowledge.graphs.cues import MAX_LIST, Clause
-from kia.knowledge.graphs.lexicon import ANATOMY_ROLES, Unit, word_set
+from kia.knowledge.graphs.lexicon import ANATOMY_ROLES, CHANGE_NOUNS, Unit
 
-CHANGE_NOUNS = word_set("change_noun")
+JOINING = frozenset({"join", "linked", "passed_over", "transparent", "other"})
 
 
 class SentenceGraph(Clause):
@@ -52,6 +52,9 @@ class SentenceGraph(Clause):
     def _chunk(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
         links = self.links
         leads = leads and "place" not in links
+        if self.polarity != "OBS-DP" and links <= JOINING and self.opens(chunk, found, index):
+            self.polarity = "OBS-DP"
+        self.join(chunk)
         if (leads or says_normal(chunk)) and "negation" not in links:
             self.polarity = "OBS-DP"
         chunk.label = self.polarity
