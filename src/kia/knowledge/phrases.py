@@ -90,14 +90,18 @@ class PhraseTree:
         else:
             node[""] = term
 
-    def longest(self, tokens: list[str], place: int, stop: int) -> tuple[Term, int] | None:
-        """The longest phrase that begins at a token, and the token after it."""
-        node, best = self._root.get(tokens[place]), None
+    def has_first(self, word: str) -> bool:
+        """Whether a phrase begins with a word."""
+        return word in self._root
+
+    def longest(self, words: list[str], place: int, stop: int) -> tuple[Term, int] | None:
+        """The longest phrase that begins at one of lower-case words, and the word after it."""
+        node, best = self._root.get(folded(words[place])), None
         while node is not None:
             place += 1
             if "" in node:
                 best = node[""], place
-            node = node.get(tokens[place]) if place < stop else None
+            node = node.get(folded(words[place])) if place < stop else None
         return best
 
     def find(self, tokens: list[str]) -> list[Found]:

@@ -11,6 +11,7 @@ EXPLAINING_HEDGES = frozenset(
 )
 
 CONJUNCTIONS = frozenset({"and", "or", "/", "&", "plus", "as well as", "versus", "vs"})
+PARTING = frozenset({"is", "has", "cue", "turn", "there"})
 OPENING = single_words("opening")
 EITHER_HEDGES = single_words("uncertainty_either")
 
@@ -125,9 +126,10 @@ class Clause:
 
     def join(self, chunk: Chunk) -> None:
         """Notes how a chunk is joined to the one before it."""
-        if not self.between & {"is", "has", "cue", "turn", "there"}:
-            chunk.joint = joint("," in self.between, bool(self.between & CONJUNCTIONS))
-        self.between = set()
+        between = self.between
+        if PARTING.isdisjoint(between):
+            chunk.joint = joint("," in between, not CONJUNCTIONS.isdisjoint(between))
+        between.clear()
 
     def opens(self, chunk: Chunk, found: list[Item], index: int) -> bool:
         """Whether a phrase after a comma is a new statement: "no edema, small effusion"."""

@@ -185,30 +185,37 @@ def units(words: list[str], start: int, stop: int) -> list[Unit]:
         stop: Its last one, exclusive.
     """
     found: list[Unit] = []
-    plain = [folded(word) for word in words[start:stop]]
     position = start
     while position < stop:
         word = words[position]
-        end, role = position + 1, ""
-        for rest, phrase_role in _PHRASES.get(word, ()):
+        phrases, role, starts_cue = _known(word)
+        end = position + 1
+        for rest, phrase_role in phrases:
             after = position + 1 + len(rest)
             if after <= stop and tuple(words[position + 1 : after]) == rest:
                 end, role = after, phrase_role
                 break
-        if not role:
-            role = role_of(word) if len(word) <= _MAX_WORD else "other"
-        cue = _SCOPE.longest(plain, position - start, stop - start)
-        if cue is not None and (cue[1] + start > end or role == "other"):
-            end, role = cue[1] + start, cue[0].role
+        cue = _SCOPE.longest(words, position, stop) if starts_cue else None
+        if cue is not None and (cue[1] > end or (cue[1] == end and role == "other")):
+            end, role = cue[1], cue[0].role
             if role == "persists":
                 found += _still_there(words, position, end)
                 position = end
                 continue
-        if word == "." and end < stop:  # of a decimal: no sentence ends here
+        if end > position + 1:
+            word = " ".join(words[position:end])
+        elif word == "." and end < stop:  # of a decimal: no sentence ends here
             role = "transparent"
-        found.append((position, end - 1, role, " ".join(words[position:end])))
+        found.append((position, end - 1, role, word))
         position = end
     return _settle(found)
+
+
+@lru_cache(maxsize=1 << 16)
+def _known(word: str) -> tuple[list[tuple[tuple[str, ...], str]], str, bool]:
+    """Phrases that begin with a word, its own role, and whether a shared cue begins with it."""
+    role = role_of(word) if len(word) <= _MAX_WORD else "other"
+    return _PHRASES.get(word, []), role, _SCOPE.has_first(folded(word))
 
 
 def _still_there(words: list[str], start: int, end: int) -> list[Unit]:

@@ -1,7 +1,5 @@
 """One sentence read left to right: which words are entities, and how they stand to each other."""
 
-from collections.abc import Callable
-
 from kia.knowledge.graphs.chunks import ASPECTS, CHANGE, Chunk, Cue, Item, Place, is_normal
 from kia.knowledge.graphs.clauses import (
     joined,
@@ -67,12 +65,12 @@ class SentenceGraph(Clause):
         for place in chunk.places:
             self.each(place.narrowing, "modify", [place.head])
         self._serve_waiting(chunk)
-        read: dict[str, Callable[[Chunk, list[Item], int, bool], None]] = {
-            "anatomy": self._anatomy,
-            "state": self._state,
-            "finding": self._finding,
-        }
-        read[chunk.kind](chunk, found, index, leads)
+        if chunk.kind == "finding":
+            self._finding(chunk, found, index)
+        elif chunk.kind == "anatomy":
+            self._anatomy(chunk, leads)
+        else:
+            self._state(chunk, leads)
         self.last, self._last_leads = chunk, leads
         self.links = set()
 
@@ -102,7 +100,7 @@ class SentenceGraph(Clause):
                 self.each(chunk.heads, "located_at", [place.head for place in waiting.places])
         self._waiting = []
 
-    def _anatomy(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
+    def _anatomy(self, chunk: Chunk, leads: bool) -> None:
         links = self.links
         heads = [place.head for place in chunk.places]
         topic = self.topic_heads()
@@ -191,7 +189,7 @@ class SentenceGraph(Clause):
             for finding in self.topic[-MAX_LIST:]:
                 self.each([measure], "modify", finding.heads)
 
-    def _state(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
+    def _state(self, chunk: Chunk, leads: bool) -> None:
         topic = self.topic_heads()
         if chunk.places and chunk.only_narrows and self.topic and not topic:
             self._measure(chunk, [p for p in chunk.places if p.head[2] == "attribute"])
@@ -232,7 +230,7 @@ class SentenceGraph(Clause):
             self.recent = [chunk]
         self.list = "attribute" if chunk.places else "state"
 
-    def _finding(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
+    def _finding(self, chunk: Chunk, found: list[Item], index: int) -> None:
         links, last = self.links, self.last
         self.each(chunk.bearers, "located_at", [place.head for place in chunk.places])
         if "place" in links and last is not None and last.only_measures:
