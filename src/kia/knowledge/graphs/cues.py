@@ -69,7 +69,7 @@ class Clause:
         elif role == "turn":
             self.polarity = "OBS-DP"
         elif role == "there":
-            self.polarity = "OBS-DP"
+            self.polarity = "OBS-U" if "may" in cue.unit[3] else "OBS-DP"
             self.topic, self.recent, self.states = [], [], []
             self.list = ""
         elif role == "along_with" and self.last is not None:

@@ -169,7 +169,7 @@ def _scope_tree() -> PhraseTree:
 def _names_entity(words: list[str]) -> bool:
     """Whether a cue holds a word that is an entity here ("no definite finding of"): it is read as
     words then. Resolution is no entity."""
-    named = any(role_of(word) in ENTITY_ROLES for word in words)
+    named = any(role_of(word) in ENTITY_ROLES - {"degree", "adverb"} for word in words)
     return named and _RESOLVED.isdisjoint(words)
 
 

@@ -104,6 +104,10 @@ class SentenceGraph(Clause):
         links = self.links
         heads = [place.head for place in chunk.places]
         topic = self.topic_heads()
+        last = self.last
+        if "place" in links and last is not None and last.heads and last.label == "OBS-DA":
+            if last.heads[-1][3] in CHANGE_NOUNS:
+                self.polarity = "OBS-DP"  # "no change in the size of the mass"
         if self.topic and not topic and chunk.only == "attribute" and "place" in links:
             self._measure(chunk, chunk.places)  # "effusion has decreased in size"
         elif topic and not leads and self._narrows_topic(chunk):
