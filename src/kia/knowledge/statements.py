@@ -99,7 +99,7 @@ def _line_ends(text: str, start: int, mark: re.Match[str], case_tells: bool) -> 
     following = mark.end()
     if following == len(text) or _STARTS_ITEM.match(text, following, following + _BACK):
         return True
-    first = max(start, text.rfind("\n", start, mark.start()) + 1)
+    first = max(start, text.rfind("\n", start, mark.start()) + 1, mark.start() - 2 * _LONG_LINE)
     line = text[first : mark.start()].rstrip()
     head = text[following]
     answered = start and head.isupper() and case_tells
