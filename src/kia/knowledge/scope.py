@@ -33,6 +33,12 @@ def single_words(role: str) -> frozenset[str]:
     return frozenset(words[0] for words in scope_phrases()[role] if len(words) == 1)
 
 
+def wants_plural(verb: str, noun: str) -> bool:
+    """Whether a verb ("are") does not go with a noun in the singular."""
+    singular = not noun.endswith(("s", "ae", "i")) or noun.endswith(("is", "us", "ss"))
+    return verb in ("are", "were", "have") and singular
+
+
 def joint(comma: bool, conjunction: bool) -> Joint:
     """How two mentions are joined that no verb parts."""
     if conjunction:
@@ -40,19 +46,21 @@ def joint(comma: bool, conjunction: bool) -> Joint:
     return "comma" if comma else "phrase"
 
 
-def reach_back(joints: Sequence[Joint]) -> int:
+def reach_back(joints: Sequence[Joint], plural: bool = False) -> int:
     """How many of the last mentions a cue behind them governs.
 
     Args:
         joints: Of the mentions of the clause, in order.
+        plural: Whether the cue's verb wants more than the last one, which is singular: then commas
+            alone make a list ("effusion, edema, pneumonia are not seen").
     """
     if not joints:
         return 0
     last = joints[-1]
     before = joints[-2] if len(joints) > 1 else ""
-    if last == "comma and" and before not in ("comma", "comma and"):
+    if last == "comma and" and not plural and before not in ("comma", "comma and"):
         return 1  # "A small effusion, and pneumothorax is not seen"
-    count, listed = 1, False
+    count, listed = 1, plural
     for place in range(len(joints) - 1, 0, -1):
         listed = listed or joints[place] in ("and", "comma and")
         if not joints[place] or (joints[place] == "comma" and not listed):

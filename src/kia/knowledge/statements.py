@@ -7,15 +7,19 @@ answers.
 
 import re
 
+from kia.knowledge.scope import single_words
+
 _LONG_LINE = 50
 """Characters from which a line without a full stop may be one that was wrapped, where the case of
 the next one says nothing: reports all in capitals, all in lower case."""
 _BACK = 60  # characters before a colon in which its heading begins
 _LONGEST_ANSWER = 40
 
+_OPENING = "|".join(sorted(single_words("opening") | {"no", "there"}))
+
 # The first character is one of a few, so that most of a text is skipped.
 _MARK = re.compile(
-    r"[.!?;\n\r\v\f\u2028\t|</(=→\-•*:\d](?:"
+    r"[.!?;\n\r\v\f\u2028\t|</(=→\-–—•*:\d](?:"
     r"(?:(?<=[.!])(?<!\b[Vv][Ss]\.)|(?<=\w\?))(?P<stop>\s+)"
     r"|(?:(?<=[a-z]\.)(?=[A-Z])|(?<=\w\.)(?=[A-Z][a-z])|(?<=;)|(?<=[a-z]{3}\.)(?=[a-z]{2}))(?P<glued>)"
     r"|(?<=[\n\r\v\f\u2028])(?P<line>\s*)"
@@ -25,6 +29,7 @@ _MARK = re.compile(
     r"|(?<=\()(?P<bracket>(?:\d{1,2}|[a-h]|i{1,3}|iv|v)\)\s)"
     r"|(?:(?<=→)|(?<=[=-])>)(?P<arrow>\s*)"
     r"|(?:(?<=\s[•*])|(?<=^[•*]))(?P<bullet>\s+)"
+    r"|(?:(?<=\s[-–—/])|(?<=\s--))(?P<dash>\s+)(?=(?:" + _OPENING + r")\b)"
     r"|(?<=:)(?P<colon>)"
     r"|(?:(?<=^\d)|(?<=\s\d))(?P<number>\d?[.):](?=\s))"
     r")"
@@ -49,7 +54,7 @@ _ANSWER = re.compile(
     r"|\+|-)\W*",
     re.IGNORECASE,
 )
-_ANSWERED = re.compile(r"(?:^|[:?=|\t-])\s*(?:no|not)$", re.IGNORECASE)
+_ANSWERED = re.compile(r"(?:^|[:?=|\t-]|\s{2})\s*(?:no|not)$", re.IGNORECASE)
 _ACRONYM = re.compile(r"[A-Z](?:[A-Z]|\b)")
 _HEADING = re.compile(
     r"(?<=[a-z]) ([A-Z][a-z]+(?: [a-z]+){0,2})\s?$"
@@ -102,10 +107,13 @@ def _line_ends(text: str, start: int, mark: re.Match[str], case_tells: bool) -> 
     first = max(start, text.rfind("\n", start, mark.start()) + 1, mark.start() - 2 * _LONG_LINE)
     line = text[first : mark.start()].rstrip()
     head = text[following]
-    answered = start and head.isupper() and case_tells
-    if answered and _ANSWERED.search(line, max(0, len(line) - 20)):
+    end = max(0, len(line) - 20)
+    answered = head.isupper() and case_tells and (start or " " in line.strip())
+    if answered and _ANSWERED.search(line, end):
         return True
-    if not any(map(str.isalpha, line)) or _GOES_ON.search(line, max(0, len(line) - 20)) or _CONNECTIVE.match(text, following):
+    if not any(map(str.isalpha, line)):
+        return False
+    if _GOES_ON.search(line, end) or _CONNECTIVE.match(text, following):
         return False
     if not head.isalpha():
         return False
@@ -121,7 +129,8 @@ def _keep(found: list[Span], text: str, start: int, end: int) -> None:
     if end <= start or text[start:end].isspace():
         return
     answers = found and end - start <= _LONGEST_ANSWER and _ANSWER.fullmatch(text, start, end)
-    if answers and text[found[-1][1] - 1] not in ".!":
+    last = text[max(0, found[-1][1] - 2) : found[-1][1]] if answers else ""
+    if answers and (last == ".." or last[-1] not in ".!"):
         found[-1] = (found[-1][0], end)
     else:
         found.append((start, end))

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 
 from kia.knowledge.graphs.chunks import Chunk, Cue, Item
 from kia.knowledge.graphs.lexicon import ANATOMY_ROLES, CERTAINTY, Unit
-from kia.knowledge.scope import joint, reach_back, single_words
+from kia.knowledge.scope import joint, reach_back, single_words, wants_plural
 
 EXPLAINING_HEDGES = frozenset(
     {"likely", "probably", "possibly", "presumably", "perhaps", "favored", "may", "might", "could"}
 )
 
 CONJUNCTIONS = frozenset({"and", "or", "/", "&", "plus", "as well as", "versus", "vs"})
+SAYING = frozenset({"is", "has", "hedged", "denied"})
 PARTING = frozenset({"is", "has", "cue", "turn", "there"})
 OPENING = single_words("opening")
 EITHER_HEDGES = single_words("uncertainty_either")
@@ -26,6 +27,7 @@ class Clause:
         relations: Source entity → (relation, target entity).
         links: Roles of the cues since the last phrase.
         between: These, and the words that join, since the last phrase.
+        asserted: Whether "there is" stands before the clause's observations.
         verb: Whether a verb stands between the last cue of certainty and here.
         polarity: Label that the next observation gets.
         topic: What the clause speaks of: all anatomy, or all observations.
@@ -40,6 +42,7 @@ class Clause:
         self.links: set[str] = set()
         self.between: set[str] = set()
         self.verb = False
+        self.asserted = False
         self.polarity = "OBS-DP"
         self.topic: list[Chunk] = []
         self.recent: list[Chunk] = []
@@ -67,8 +70,9 @@ class Clause:
             if self.polarity != "OBS-DA":
                 self.polarity = "OBS-U"
         elif role == "turn":
-            self.polarity = "OBS-DP"
+            self.polarity, self.asserted = "OBS-DP", False
         elif role == "there":
+            self.asserted = True
             self.polarity = "OBS-U" if "may" in cue.unit[3] else "OBS-DP"
             self.topic, self.recent, self.states = [], [], []
             self.list = ""
@@ -87,7 +91,8 @@ class Clause:
         following = found[index + 1] if index + 1 < len(found) else None
         behind = bool(self.recent)
         if role in ("denied", "hedged") and not behind and not isinstance(following, Chunk):
-            return
+            if following is None or following.role != "is":  # "no longer seen is the effusion"
+                return
         if role == "negation" or cue.unit[3] in EITHER_HEDGES:
             behind = behind and _nothing_follows(following)
         elif role == "hedge":
@@ -95,11 +100,11 @@ class Clause:
         elif role in ("no_longer", "hedged"):
             behind = behind and not isinstance(following, Chunk)
         elif role == "hedged_either":
-            until_comma = "is" in self.between
+            until_comma = not SAYING.isdisjoint(self.between)
             behind = behind and not _chunk_follows(found, index, until_comma)
         label = "OBS-U" if role in ("hedge", "hedged", "hedged_either") else "OBS-DA"
         if behind and not self._withdrawn(cue, found, index):
-            self._relabel(label, self._governed(), anew=True)
+            self._relabel(label, self._governed(cue, found[index - 1]), anew=True)
         elif not behind:
             if role == "hedged":  # "is likely atelectasis"
                 self.links |= {"hedge", "explains"}
@@ -120,8 +125,11 @@ class Clause:
             return _of_another_image(found, index)
         return has and cue.unit[3] == "not"
 
-    def _governed(self) -> list[Chunk]:
-        count = reach_back([chunk.joint for chunk in self.recent])
+    def _governed(self, cue: Cue, before: Item) -> list[Chunk]:
+        heads = self.recent[-1].heads
+        verbs = [item.unit[3].split()[0] for item in (before, cue) if isinstance(item, Cue)]
+        plural = bool(heads) and any(wants_plural(verb, heads[-1][3]) for verb in verbs)
+        count = reach_back([chunk.joint for chunk in self.recent], plural)
         return self.recent[len(self.recent) - count :]
 
     def join(self, chunk: Chunk) -> None:
@@ -129,6 +137,8 @@ class Clause:
         between = self.between
         if PARTING.isdisjoint(between):
             chunk.joint = joint("," in between, not CONJUNCTIONS.isdisjoint(between))
+            if self.asserted and chunk.joint in ("and", "comma and"):
+                chunk.joint = ""  # "There is edema and effusion is not seen"
         between.clear()
 
     def opens(self, chunk: Chunk, found: list[Item], index: int) -> bool:

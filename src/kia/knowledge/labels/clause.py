@@ -7,7 +7,7 @@ A cue ("no", "may", "history of") reaches forward to the end of its clause or li
 from dataclasses import dataclass
 
 from kia.knowledge.phrases import Found
-from kia.knowledge.scope import Joint, joint, reach_back
+from kia.knowledge.scope import Joint, joint, reach_back, wants_plural
 
 NEAR = 4
 """Words between an adjective and its noun, or between "or" and what it joins."""
@@ -157,7 +157,8 @@ class ClauseReader:
         if not rest or rest[0] in _ENDS:
             return True
         before = self._tokens[here.start - 1] if here.start else ""
-        return rest[0] == "," and (before in _ASKS or self._tokens[here.start] == "not")
+        asked = before in _ASKS or self.mentions[-1].end == here.start
+        return rest[0] == "," and (asked or self._tokens[here.start] == "not")
 
     def _no_longer(self, here: Found) -> None:
         following = self._found[self._index + 1 : self._index + 2]
@@ -208,7 +209,7 @@ class ClauseReader:
 
     def _affirmed(self, here: Found) -> None:
         """ "Effusion? Yes": what was asked is there."""
-        for mention in self._governed():
+        for mention in self._governed(here):
             if mention.rule.endswith(": ?"):
                 mention.settle(1, f"affirmed: {self._words(here)}")
 
@@ -216,17 +217,22 @@ class ClauseReader:
         """Settles what a cue behind it governs: the last mention, and the list that it ends."""
         kind = "negation" if state == 0 else "uncertainty"
         if not self._has_own_subject(cue):
-            governed = self._governed()
+            governed = self._governed(cue)
             # "No edema, effusion cannot be excluded": the first cue ended at the comma
             anew = bool(governed) and governed[0].joint == "comma"
             for mention in governed:
                 if mention.state != 0 or anew:
                     mention.settle(state, f"{kind}: {self._words(cue)}")
         self._cue, self._linked = None, False
+        self._between.add("verb")
 
-    def _governed(self) -> list[Mention]:
+    def _governed(self, cue: Found) -> list[Mention]:
         clause = self.mentions[self._clause :]
-        count = reach_back([mention.joint for mention in clause])
+        plural = bool(clause) and any(
+            wants_plural(verb, self._tokens[clause[-1].end - 1])
+            for verb in self._tokens[max(clause[-1].end, cue.start - 2) : cue.start + 1]
+        )
+        count = reach_back([mention.joint for mention in clause], plural)
         return clause[len(clause) - count :]
 
     def _has_own_subject(self, cue: Found) -> bool:
