@@ -182,7 +182,11 @@ def test_bad_json_lines_are_problems_of_their_rows(tmp_path):
         ("t.csv", b'id,report\n1,"x"y\n', "line 2: not readable as CSV"),
         ("t.csv", b"\x89PNG\r\n\x1a\n\0\0\0", "holds NUL bytes"),
         ("t.csv", bytes(range(128, 256)) * 9, "neither UTF-8 nor cp1252"),
-        ("t.csv.gz", gzip.compress(b"id,report\n1,x\n" * 999, mtime=0)[:-20], "not readable as text"),
+        (
+            "t.csv.gz",
+            gzip.compress(b"id,report\n1,x\n" * 999, mtime=0)[:-20],
+            "not readable as text",
+        ),
         ("t.csv.gz", b"\x1f\x8bnonsense", "not readable as text"),
         ("t.jsonl", b"", "has no row"),
         ("t.jsonl", b"[1]\n", "line 1: not a JSON object"),

@@ -18,6 +18,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 _PLURAL = re.compile(r"(?<=[a-z]{3})(?<![sui])s\b")
 _PLURAL_Y = re.compile(r"(?<=[a-z]{2})ies\b")
 _HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
+_NOT = re.compile(r"(can|\w+)(?:(?<=can)|n)['’]t\b")
 _SLASH = re.compile(r"\b(?:and/or|w/o|s/p|r/o|h/o)\b|(?<=[a-z])/(?=[a-z])")
 
 
@@ -39,6 +40,8 @@ class Found(NamedTuple):
 def tokens_of(sentence: str) -> tuple[list[str], list[str]]:
     """Lower-case tokens as written, and the same without plural s, as the phrases are matched."""
     text = _HYPHEN.sub(" ", sentence.lower())
+    if "n't" in text or "n’t" in text:
+        text = _NOT.sub(r"\1 not", text)
     if "/" in text:
         text = _SLASH.sub(_spell_out, text)
     written = _TOKEN.findall(text)

@@ -16,6 +16,9 @@ Joint = Literal["", "phrase", "comma", "and", "comma and"]
 """What stands between a mention and the one before it: a verb or the like that parts them, words of
 the same phrase ("pneumonia on top of fibrosis"), a comma alone, a conjunction, or both."""
 
+RESOLUTION = frozenset({"resolution", "clearing", "clearance", "disappearance"})
+"""Nouns that say that something goes."""
+
 
 @cache
 def scope_phrases() -> dict[str, list[list[str]]]:

@@ -1,8 +1,8 @@
 """A report cut into statements: what no negation, doubt or list reaches across.
 
-Full stops, semicolons, blank lines, bullets, numbers, `<br>`, `|`, tabs, `//` and arrows end one; a line break
-does where the line is none that was only wrapped. An answer ("Effusion? No.") stays with what it
-answers.
+Full stops, semicolons, blank lines, bullets, numbers, `<br>`, `|`, tabs, `//` and arrows end one; so
+does a line break where the line was not only wrapped. An answer ("Effusion? No.") stays with what
+it answers.
 """
 
 import re
@@ -19,14 +19,16 @@ _OPENING = "|".join(sorted(single_words("opening") | {"no", "there"}))
 
 # The first character is one of a few, so that most of a text is skipped.
 _MARK = re.compile(
-    r"[.!?;\n\r\v\f\u2028\t|</(=→\-–—•*:\d](?:"
+    r"[.!?;\n\r\v\f\u2028\t|</([#=→\-–—•*:)\d](?:"
     r"(?:(?<=[.!])(?<!\b[Vv][Ss]\.)|(?<=\w\?))(?P<stop>\s+)"
     r"|(?:(?<=[a-z]\.)(?=[A-Z])|(?<=\w\.)(?=[A-Z][a-z])|(?<=;)|(?<=[a-z]{3}\.)(?=[a-z]{2}))(?P<glued>)"
     r"|(?<=[\n\r\v\f\u2028])(?P<line>\s*)"
     r"|(?<=[\t|])(?P<cell>[\s|]*)"
-    r"|(?<=<)(?P<tag>[Bb][Rr]\s*/?>(?:\s*<[Bb][Rr]\s*/?>)*\s*)"
+    r"|(?<=<)(?P<tag>(?i:/?(?:br|p|li|ul|ol|div|tr|td)\s*/?>(?:\s*</?\w{1,3}\s*/?>)*)\s*)"
     r"|(?<!:/)(?<=/)(?P<slashes>/+\s*)"
-    r"|(?<=\()(?P<bracket>(?:\d{1,2}|[a-h]|i{1,3}|iv|v)\)\s)"
+    r"|(?<=[(\[])(?P<bracket>(?:\d{1,2}|[a-h]|i{1,3}|iv|v)[)\]]\s)"
+    r"|(?<=#)(?P<hash>\d{1,2}\s)"
+    r"|(?:(?<=^[a-h]\))|(?<=\s[a-h]\)))(?P<letter>\s)"
     r"|(?:(?<=→)|(?<=[=-])>)(?P<arrow>\s*)"
     r"|(?:(?<=\s[•*])|(?<=^[•*]))(?P<bullet>\s+)"
     r"|(?:(?<=\s[-–—/])|(?<=\s--))(?P<dash>\s+)(?=(?:" + _OPENING + r")\b)"
@@ -50,15 +52,16 @@ _CONNECTIVE = re.compile(
 )
 _ANSWER = re.compile(
     r"\W*(?:no|none|nil|yes|neg|negative|pos|positive|absent|present|not (?:seen|present|identified"
-    r"|visualized|evident|detected)|none (?:seen|identified|present)|no evidence(?: of (?:this|it))?"
-    r"|\+|-)\W*",
+    r"|visualized|evident|detected)|none (?:seen|identified|present)|\+|-"
+    r"|no evidence(?: of (?:this|it))?)\W*",
     re.IGNORECASE,
 )
 _ANSWERED = re.compile(r"(?:^|[:?=|\t-]|\s{2})\s*(?:no|not)$", re.IGNORECASE)
 _ACRONYM = re.compile(r"[A-Z](?:[A-Z]|\b)")
 _HEADING = re.compile(
     r"(?<=[a-z]) ([A-Z][a-z]+(?: [a-z]+){0,2})\s?$"
-    r"|\b(?:no|none|nil|yes|negative|positive|absent|present)[,;]? ([A-Za-z][a-z]+(?: [a-z]+){0,2})$"
+    r"|\b(?:no|none|nil|yes|negative|positive|absent|present)[,;]? "
+    r"([A-Za-z][a-z]+(?: [a-z]+){0,2})$"
 )
 
 Span = tuple[int, int]
@@ -92,6 +95,8 @@ def _cut(text: str, mark: re.Match[str], start: int, case_tells: bool) -> Span:
         return place, place
     if kind in ("stop", "glued"):
         return mark.start() + 1, mark.end()
+    if kind == "letter":
+        return mark.start() - 1, mark.end()
     if kind == "number":
         return mark.start(), mark.start()
     return mark.start(), mark.end()

@@ -10,9 +10,7 @@ import yaml
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.labels.rules import label_reports
 
-SHORT = dict(
-    zip("EC CM LO LL ED CO PN AT PX PE PO FX SD NF".split(), OBSERVATIONS, strict=True)
-)
+SHORT = dict(zip("EC CM LO LL ED CO PN AT PX PE PO FX SD NF".split(), OBSERVATIONS, strict=True))
 FILE = Path(__file__).parent / "fixtures" / "scope_cases.yaml"
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared" / "cases" / "labels.txt"

@@ -86,9 +86,7 @@ def label(
     stdout.print(f"wrote {out}", soft_wrap=True, markup=False)
     if json_file is not None:
         left = dict(Counter(foreign.values()))
-        write_json(
-            json_file, {"reports": len(texts), "left_out": left, "observations": counts}
-        )
+        write_json(json_file, {"reports": len(texts), "left_out": left, "observations": counts})
 
 
 def _rules(texts: Sequence[str]) -> list[Labels]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from kia.knowledge.graphs.chunks import Chunk, Cue, Item
 from kia.knowledge.graphs.lexicon import ANATOMY_ROLES, CERTAINTY, Unit
-from kia.knowledge.scope import joint, reach_back, single_words, wants_plural
+from kia.knowledge.scope import RESOLUTION, joint, reach_back, single_words, wants_plural
 
 EXPLAINING_HEDGES = frozenset(
     {"likely", "probably", "possibly", "presumably", "perhaps", "favored", "may", "might", "could"}
@@ -28,6 +28,7 @@ class Clause:
         links: Roles of the cues since the last phrase.
         between: These, and the words that join, since the last phrase.
         asserted: Whether "there is" stands before the clause's observations.
+        resolving: Whether the last denial was a resolution.
         verb: Whether a verb stands between the last cue of certainty and here.
         polarity: Label that the next observation gets.
         topic: What the clause speaks of: all anatomy, or all observations.
@@ -43,6 +44,7 @@ class Clause:
         self.between: set[str] = set()
         self.verb = False
         self.asserted = False
+        self.resolving = False
         self.polarity = "OBS-DP"
         self.topic: list[Chunk] = []
         self.recent: list[Chunk] = []
@@ -66,6 +68,9 @@ class Clause:
             self.links.add("explains")
         if role in CERTAINTY:
             self._certainty(cue, found, index)
+        elif role == "unfinished" and self.resolving:
+            for chunk in self.recent:
+                chunk.label = "OBS-DP"
         elif role == "suggests_hedged":
             if self.polarity != "OBS-DA":
                 self.polarity = "OBS-U"
@@ -90,9 +95,8 @@ class Clause:
         role = cue.role
         following = found[index + 1] if index + 1 < len(found) else None
         behind = bool(self.recent)
-        if role in ("denied", "hedged") and not behind and not isinstance(following, Chunk):
-            if following is None or following.role != "is":  # "no longer seen is the effusion"
-                return
+        if role in ("denied", "hedged") and not behind and not _is_chunk_or_verb(following):
+            return
         if role == "negation" or cue.unit[3] in EITHER_HEDGES:
             behind = behind and _nothing_follows(following)
         elif role == "hedge":
@@ -105,11 +109,13 @@ class Clause:
         label = "OBS-U" if role in ("hedge", "hedged", "hedged_either") else "OBS-DA"
         if behind and not self._withdrawn(cue, found, index):
             self._relabel(label, self._governed(cue, found[index - 1]), anew=True)
+            self.polarity = "OBS-DP"
         elif not behind:
             if role == "hedged":  # "is likely atelectasis"
                 self.links |= {"hedge", "explains"}
             if label == "OBS-DA" or self.polarity != "OBS-DA":
                 self.polarity = label
+            self.resolving = not RESOLUTION.isdisjoint(cue.unit[3].split())
             self.verb = False
             self.between.add("cue")
 
@@ -198,6 +204,11 @@ def _of_another_image(found: list[Item], index: int) -> bool:
     return following == ["place", "examination"]
 
 
+def _is_chunk_or_verb(item: Item | None) -> bool:
+    """Whether a cue reaches forward though it mostly does not: "no longer seen is the effusion"."""
+    return isinstance(item, Chunk) or (item is not None and item.role == "is")
+
+
 def _nothing_follows(item: Item | None) -> bool:
     """Whether a cue ends its clause: "effusion: no"."""
     if item is None:
@@ -209,7 +220,7 @@ def _chunk_follows(found: list[Item], index: int, until_comma: bool) -> bool:
     """Whether an observation or anatomy follows a cue in its clause."""
     for item in found[index + 1 : index + 1 + MAX_LIST]:
         if isinstance(item, Chunk):
-            return True
+            return item.kind != "state"
         if item.role in ("turn", "there") or (until_comma and item.unit[3] == ","):
             return False
     return False

@@ -2,17 +2,18 @@
 
 import re
 from functools import lru_cache
-from typing import Any
 
 from kia.knowledge.phrases import PhraseTree, Term, folded, load_yaml
 from kia.knowledge.radgraph import token_spans
-from kia.knowledge.scope import scope_phrases
+from kia.knowledge.scope import RESOLUTION, scope_phrases
 from kia.knowledge.statements import statements
 
 ANATOMY_ROLES = frozenset({"organ", "attribute", "part", "adjective", "side"})
 OBSERVATION_ROLES = frozenset({"finding", "quantity", "modifier", "degree", "adverb"})
 ENTITY_ROLES = ANATOMY_ROLES | OBSERVATION_ROLES
-CERTAINTY = frozenset({"negation", "denied", "either", "no_longer", "hedge", "hedged", "hedged_either"})
+CERTAINTY = frozenset(
+    {"negation", "denied", "either", "no_longer", "hedge", "hedged", "hedged_either"}
+)
 """Roles of cues that deny or hedge."""
 
 # Endings of words that the lexicon need not list.
@@ -142,7 +143,8 @@ def _header(tokens: list[str], start: int, colon: int) -> tuple[int, bool] | Non
     return None
 
 
-_RESOLVED = frozenset({"resolution", "clearing", "clearance", "disappearance", "resolved", "cleared"})
+_RESOLVED = RESOLUTION | {"resolved", "cleared"}
+_FREE = ("persists", "unfinished")  # may hold words that are entities
 _ROLE_OF_CUE = {
     "negation_before": "negation",
     "negation_after": "denied",
@@ -154,11 +156,11 @@ _ROLE_OF_CUE = {
 
 
 def _scope_tree() -> PhraseTree:
-    """The cues that labels and graphs share, by their roles here; the graphs' own go before them."""
+    """The cues that labels and graphs share, by their roles here."""
     tree = PhraseTree()
     for role, phrases in scope_phrases().items():
         for words in phrases:
-            if role != "opening" and (role == "persists" or not _names_entity(words)):
+            if role != "opening" and (role in _FREE or not _names_entity(words)):
                 tree.enter(words, Term(_ROLE_OF_CUE.get(role, role), None))
     for mark in ("", ".", ",", ";", ":"):
         tree.enter([f"(-){mark}"], Term("denied", None))
@@ -169,7 +171,8 @@ def _scope_tree() -> PhraseTree:
 def _names_entity(words: list[str]) -> bool:
     """Whether a cue holds a word that is an entity here ("no definite finding of"): it is read as
     words then. Resolution is no entity."""
-    named = any(role_of(word) in ENTITY_ROLES - {"degree", "adverb"} for word in words)
+    roles = ENTITY_ROLES - {"degree", "adverb"}
+    named = any(role_of(word) in roles and word not in ("low", "lower") for word in words)
     return named and _RESOLVED.isdisjoint(words)
 
 

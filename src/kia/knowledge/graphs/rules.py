@@ -30,6 +30,8 @@ def _graph(text: str, language: str) -> ReportGraph:
     if not is_read(text, language):
         return ReportGraph(" ".join(tokens))
     words = [token.lower() for token in tokens]
+    if "n't" in text or "n’t" in text:
+        _spell_out_not(words)
     entities: dict[str, Entity] = {}
     for start, stop in sentences(text, tokens):
         sentence = SentenceGraph()
@@ -51,3 +53,12 @@ def _graph(text: str, language: str) -> ReportGraph:
                 tuple(dict.fromkeys(relations)),
             )
     return ReportGraph(" ".join(tokens), entities)
+
+
+def _spell_out_not(words: list[str]) -> None:
+    """Makes "isn", "'", "t" the words "is", "'", "not"."""
+    for place in range(2, len(words)):
+        if words[place] == "t" and words[place - 1] in ("'", "’") and words[place - 2][-1] == "n":
+            words[place] = "not"
+            if words[place - 2] != "can":
+                words[place - 2] = words[place - 2][:-1]

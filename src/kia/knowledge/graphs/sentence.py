@@ -43,9 +43,18 @@ class SentenceGraph(Clause):
                 self.hear(item, found, index)
             else:
                 self._chunk(item, found, index, subjects[index])
+        self._name_alike(found)
         for chunk in self._chunks:
             for unit in chunk.units:
                 self.labels[unit] = "ANAT-DP" if unit[2] in ANATOMY_ROLES else chunk.label
+
+    def _name_alike(self, found: list[Item]) -> None:
+        """ "Pneumothorax: no pneumothorax": the first only names what the second says."""
+        heading = found[:1] and isinstance(found[0], Chunk) and found[0].heads
+        if heading and len(found) > 2 and isinstance(found[1], Cue) and found[1].unit[3] == ":":
+            for chunk in self._chunks[1:2]:
+                if chunk.heads and chunk.heads[-1][3] == heading[-1][3]:
+                    self._chunks[0].label = chunk.label
 
     def _chunk(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
         links = self.links
@@ -105,9 +114,9 @@ class SentenceGraph(Clause):
         heads = [place.head for place in chunk.places]
         topic = self.topic_heads()
         last = self.last
-        if "place" in links and last is not None and last.heads and last.label == "OBS-DA":
-            if last.heads[-1][3] in CHANGE_NOUNS:
-                self.polarity = "OBS-DP"  # "no change in the size of the mass"
+        denied = last is not None and last.label == "OBS-DA" and "place" in links
+        if denied and last is not None and last.heads and last.heads[-1][3] in CHANGE_NOUNS:
+            self.polarity = "OBS-DP"  # "no change in the size of the mass"
         if self.topic and not topic and chunk.only == "attribute" and "place" in links:
             self._measure(chunk, chunk.places)  # "effusion has decreased in size"
         elif topic and not leads and self._narrows_topic(chunk):

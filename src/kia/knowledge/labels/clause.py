@@ -1,21 +1,18 @@
-"""Mentions of a clause, and the cues that change them.
+"""Mentions of a clause, and how far a cue before them reaches.
 
-A cue ("no", "may", "history of") reaches forward to the end of its clause or list; other cues
-("has resolved", "cannot be excluded") reach back over the list that ends before them.
+A cue ("no", "may", "history of") reaches forward to the end of its clause or list; what cues behind
+("has resolved", "cannot be excluded") do is in `cues.py`.
 """
 
 from dataclasses import dataclass
 
 from kia.knowledge.phrases import Found
-from kia.knowledge.scope import Joint, joint, reach_back, wants_plural
+from kia.knowledge.scope import Joint, joint
 
 NEAR = 4
 """Words between an adjective and its noun, or between "or" and what it joins."""
 
 _FORWARD = {"negation": 0, "uncertainty": -1}
-_ENDS = frozenset(".!?;:)|/")  # nothing that a cue could reach follows these
-_ASKS = frozenset((":", "-", "?", "=", "(", "–", "—"))
-_HAS = ("has", "have", "had")
 _STATES = ("verb", "uncertainty_after", "negation_after")
 
 
@@ -96,7 +93,7 @@ class ClauseReader:
         mention = Mention(values, min(values.values(), default=1), here.start, here.end)
         mention.linked = self._linked and len(self.mentions) > self._clause
         mention.joint = self._joined(here)
-        self._between = set()
+        self._between.clear()
         if self._cue is not None:
             kind, cue = self._cue
             mention.settle(_FORWARD[kind], f"{kind}: {self._words(cue)}")
@@ -109,11 +106,12 @@ class ClauseReader:
     def _joined(self, here: Found) -> Joint:
         """How the mention at hand is joined to the one before it."""
         first = len(self.mentions) == self._clause
-        if first or self._between & {"verb", "cue"}:
-            self._asserted = self._asserted or (first and "verb" in self._between)
+        between = self._between
+        if first or "verb" in between or "cue" in between:
+            self._asserted = self._asserted or (first and "verb" in between)
             return ""
-        found = joint("comma" in self._between, "and" in self._between)
-        if found in ("and", "comma and") and self._asserted:
+        found = joint("comma" in between, "and" in between)
+        if self._asserted and found in ("and", "comma and"):
             return ""  # "There is edema and effusion is not seen"
         return found
 
@@ -142,39 +140,7 @@ class ClauseReader:
         else:
             self._other(here)
 
-    # Cues that reach forward
-
-    def _negation_before(self, here: Found) -> None:
-        if self._clause < len(self.mentions) and self._answers(here):
-            if not (self._tokens[here.start] == "not" and self._tokens[here.start - 1] in _HAS):
-                self._settle_back(here, 0)  # "Effusion: no", "effusion is not"
-        else:
-            self._set_cue("negation", here)
-
-    def _answers(self, here: Found) -> bool:
-        """Whether nothing follows that a cue could reach: "Effusion: no, …"."""
-        rest = self._tokens[here.end : here.end + 2]
-        if not rest or rest[0] in _ENDS:
-            return True
-        before = self._tokens[here.start - 1] if here.start else ""
-        asked = before in _ASKS or self.mentions[-1].end == here.start
-        return rest[0] == "," and (asked or self._tokens[here.start] == "not")
-
-    def _no_longer(self, here: Found) -> None:
-        following = self._found[self._index + 1 : self._index + 2]
-        near = following and following[0].term.role in ("finding", "other", "subject", "opening")
-        if near or self._clause == len(self.mentions):
-            self._set_cue("negation", here)
-        else:
-            self._settle_back(here, 0)
-
-    def _uncertainty_before(self, here: Found) -> None:
-        # "no opacity suggesting pneumonia" stays a negation
-        if not self._under("negation") or self._separated(here):
-            self._set_cue("uncertainty", here)
-
-    def _question(self, here: Found) -> None:
-        self._set_cue("question", here)
+    # The cue at hand
 
     def _set_cue(self, kind: str, here: Found) -> None:
         self._cue, self._cue_fresh = (kind, here), True
@@ -184,63 +150,6 @@ class ClauseReader:
 
     def _under(self, kind: str) -> bool:
         return self._cue is not None and self._cue[0] == kind
-
-    # Cues that reach back
-
-    def _negation_after(self, here: Found) -> None:
-        self._settle_back(here, 0)
-
-    def _uncertainty_after(self, here: Found) -> None:
-        self._settle_back(here, -1)
-
-    def _negation_either(self, here: Found) -> None:
-        if self._clause < len(self.mentions):
-            self._settle_back(here, 0)
-        else:
-            self._set_cue("negation", here)
-
-    def _uncertainty_either(self, here: Found) -> None:
-        behind = self._clause < len(self.mentions) and "verb" in self._between
-        until = ("stop", "comma", "and") if behind else ("stop",)
-        if self._follows(("finding", "other", "subject"), until):
-            self._uncertainty_before(here)
-        else:
-            self._settle_back(here, -1)
-
-    def _affirmed(self, here: Found) -> None:
-        """ "Effusion? Yes": what was asked is there."""
-        for mention in self._governed(here):
-            if mention.rule.endswith(": ?"):
-                mention.settle(1, f"affirmed: {self._words(here)}")
-
-    def _settle_back(self, cue: Found, state: int) -> None:
-        """Settles what a cue behind it governs: the last mention, and the list that it ends."""
-        kind = "negation" if state == 0 else "uncertainty"
-        if not self._has_own_subject(cue):
-            governed = self._governed(cue)
-            # "No edema, effusion cannot be excluded": the first cue ended at the comma
-            anew = bool(governed) and governed[0].joint == "comma"
-            for mention in governed:
-                if mention.state != 0 or anew:
-                    mention.settle(state, f"{kind}: {self._words(cue)}")
-        self._cue, self._linked = None, False
-        self._between.add("verb")
-
-    def _governed(self, cue: Found) -> list[Mention]:
-        clause = self.mentions[self._clause :]
-        plural = bool(clause) and any(
-            wants_plural(verb, self._tokens[clause[-1].end - 1])
-            for verb in self._tokens[max(clause[-1].end, cue.start - 2) : cue.start + 1]
-        )
-        count = reach_back([mention.joint for mention in clause], plural)
-        return clause[len(clause) - count :]
-
-    def _has_own_subject(self, cue: Found) -> bool:
-        """Whether words that are no mention are the subject: "effusion is seen, the rest is not"."""
-        separator = self._separator
-        if separator is None or not self.mentions or "closed" not in self._between:
-            return False
-        return separator.start >= self.mentions[-1].end and cue.start - separator.end > 1
 
     # Where reaches end
 
@@ -257,10 +166,19 @@ class ClauseReader:
         if "verb" in self._between:
             self._between.add("closed")
         self._between.add(here.term.role)
+        if self._cue is None:
+            return
         # "given the history of cancer, a mass is likely"
         answered = self._under("question") and self._follows(_STATES, until=())
-        if answered or (self._verb and not self._list_goes_on()):
+        if answered or ((self._verb or self._predicate_follows()) and not self._list_goes_on()):
             self._cue = None
+
+    def _predicate_follows(self) -> bool:
+        """Whether what is next has its own predicate: "no edema and the effusion is stable"."""
+        following = [found.term.role for found in self._found[self._index + 1 : self._index + 5]]
+        if following[:1] == ["article"]:
+            following = following[1:]
+        return following[:3] == ["finding", "verb", "opening"]
 
     def _opening(self, here: Found) -> None:
         """ "No pneumothorax, small effusion": the adjective opens a new statement."""
@@ -303,12 +221,6 @@ class ClauseReader:
 
     def _neutral(self, here: Found) -> None:
         self.understood = True
-
-    def _persists(self, here: Found) -> None:
-        """ "Partial resolution of": it is still there."""
-        self.understood = True
-        if self._under("negation"):
-            self._cue = None  # "no change or resolution of the effusion"
 
     def _not_a_cue(self, here: Found) -> None:
         """ "No change in effusion or edema" lists both, it does not choose."""

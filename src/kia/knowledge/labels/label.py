@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from kia.errors import UsageError
-from kia.knowledge.language import ENGLISH, check_language
 from kia.knowledge.labels.rules import label_reports
+from kia.knowledge.language import ENGLISH, check_language
 from kia.tables.cells import is_missing
 
 

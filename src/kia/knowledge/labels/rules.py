@@ -13,9 +13,9 @@ from typing import NamedTuple
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.labels.clause import Mention
 from kia.knowledge.labels.lexicon import MAX_TOKENS, lexicon, sentences_of
+from kia.knowledge.labels.sentence import SentenceReader
 from kia.knowledge.language import ENGLISH, is_read
 from kia.knowledge.phrases import tokens_of
-from kia.knowledge.labels.sentence import SentenceReader
 
 OTHER = "Other abnormality"
 """What rules out No Finding without being one of the 13 others."""
