@@ -66,7 +66,9 @@ def language_of(text: str) -> str:
     best = max(scores, key=lambda code: scores[code], default="")
     known = sum(word in english for word in found)
     if best and scores[best] >= _ENOUGH and scores[best] > _SURE * known:
-        return best
+        sure = any(weights.get(word, {}).get(best) == _SURE for word in found)
+        if sure or scores[best] * 5 >= 2 * len(found):
+            return best
     return OTHER if _foreign_script(lowered) else ENGLISH
 
 

@@ -1,8 +1,8 @@
 """A report cut into statements: what no negation, doubt or list reaches across.
 
-Full stops, semicolons, blank lines, bullets, numbers, `<br>`, `|`, tabs, `//` and arrows end one; so
-does a line break where the line was not only wrapped. An answer ("Effusion? No.") stays with what
-it answers.
+Full stops, semicolons, blank lines, bullets, numbers, `<br>`, `|`, tabs, `//` and arrows end one;
+so does a line break where the line was not only wrapped. An answer ("Effusion? No.") stays with
+what it answers.
 """
 
 import re
@@ -20,7 +20,7 @@ _OPENING = "|".join(sorted(single_words("opening") | {"no", "there"}))
 # The first character is one of a few, so that most of a text is skipped.
 _MARK = re.compile(
     r"[.!?;\n\r\v\f\u2028\t|</([#=→\-–—•*:)\d](?:"
-    r"(?:(?<=[.!])(?<!\b[Vv][Ss]\.)|(?<=\w\?))(?P<stop>\s+)"
+    r"(?:(?<=[.!])(?<!\b[Vv][Ss]\.)|(?<=\w\?))(?P<stop>[\s\0-\x1f\x7f]+)"
     r"|(?:(?<=[a-z]\.)(?=[A-Z])|(?<=\w\.)(?=[A-Z][a-z])|(?<=;)|(?<=[a-z]{3}\.)(?=[a-z]{2}))(?P<glued>)"
     r"|(?<=[\n\r\v\f\u2028])(?P<line>\s*)"
     r"|(?<=[\t|])(?P<cell>[\s|]*)"
@@ -31,7 +31,7 @@ _MARK = re.compile(
     r"|(?:(?<=^[a-h]\))|(?<=\s[a-h]\)))(?P<letter>\s)"
     r"|(?:(?<=→)|(?<=[=-])>)(?P<arrow>\s*)"
     r"|(?:(?<=\s[•*])|(?<=^[•*]))(?P<bullet>\s+)"
-    r"|(?:(?<=\s[-–—/])|(?<=\s--))(?P<dash>\s+)(?=(?:" + _OPENING + r")\b)"
+    r"|(?:(?<=\s[-–—/])|(?<=\s--))(?P<dash>\s+)(?=(?i:" + _OPENING + r")\b)"
     r"|(?<=:)(?P<colon>)"
     r"|(?:(?<=^\d)|(?<=\s\d))(?P<number>\d?[.):](?=\s))"
     r")"

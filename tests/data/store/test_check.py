@@ -72,6 +72,7 @@ def test_counts_balance_and_lengths(tmp_path):
     assert result["labels"]["Fracture"] == labels | {"uncertain": 6}
     assert result["labels"]["Pneumonia"] == labels | {"absent": 6}
     assert result["labels"]["No Finding"] == labels | {"silent": 6}
+    assert result["other_languages"] == {}
     assert result["same_images"] == []
     assert result["images_in_two_splits"] == result["blank_images"] == 0
     assert result["patients_in_two_splits"] == []

@@ -29,6 +29,7 @@ class Clause:
         between: These, and the words that join, since the last phrase.
         asserted: Whether "there is" stands before the clause's observations.
         resolving: Whether the last denial was a resolution.
+        answer_to: The last cue that spoke of what stands before it; "?" may be answered.
         verb: Whether a verb stands between the last cue of certainty and here.
         polarity: Label that the next observation gets.
         topic: What the clause speaks of: all anatomy, or all observations.
@@ -45,6 +46,7 @@ class Clause:
         self.verb = False
         self.asserted = False
         self.resolving = False
+        self.answer_to = ""
         self.polarity = "OBS-DP"
         self.topic: list[Chunk] = []
         self.recent: list[Chunk] = []
@@ -68,6 +70,9 @@ class Clause:
             self.links.add("explains")
         if role in CERTAINTY:
             self._certainty(cue, found, index)
+        elif role == "affirmed" and self.answer_to.startswith("?"):
+            for chunk in self.recent[-1:]:
+                chunk.label = "OBS-DP"
         elif role == "unfinished" and self.resolving:
             for chunk in self.recent:
                 chunk.label = "OBS-DP"
@@ -97,10 +102,16 @@ class Clause:
         behind = bool(self.recent)
         if role in ("denied", "hedged") and not behind and not _is_chunk_or_verb(following):
             return
-        if role == "negation" or cue.unit[3] in EITHER_HEDGES:
+        if role == "negation" or (role == "hedge" and cue.unit[3] in EITHER_HEDGES):
             behind = behind and _nothing_follows(following)
         elif role == "hedge":
             behind = False
+        elif role == "either":
+            behind = behind and not (
+                isinstance(following, Chunk)
+                and self.between.isdisjoint({"is", "has", ","})
+                and found[index - 1] is not self.last
+            )
         elif role in ("no_longer", "hedged"):
             behind = behind and not isinstance(following, Chunk)
         elif role == "hedged_either":
@@ -109,7 +120,7 @@ class Clause:
         label = "OBS-U" if role in ("hedge", "hedged", "hedged_either") else "OBS-DA"
         if behind and not self._withdrawn(cue, found, index):
             self._relabel(label, self._governed(cue, found[index - 1]), anew=True)
-            self.polarity = "OBS-DP"
+            self.polarity, self.answer_to = "OBS-DP", cue.unit[3]
         elif not behind:
             if role == "hedged":  # "is likely atelectasis"
                 self.links |= {"hedge", "explains"}

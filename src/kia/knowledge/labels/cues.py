@@ -60,11 +60,19 @@ class CueReader(ClauseReader):
         self._settle_back(here, -1)
 
     def _negation_either(self, here: Found) -> None:
-        if self._clause < len(self.mentions):
+        if self._clause < len(self.mentions) and not self._narrows(here):
             self._settle_back(here, 0)
         else:
             self._set_cue("negation", here)
             self._verb = True  # "Resolved pneumonia, atelectasis": it ends at the comma
+
+    def _narrows(self, here: Found) -> bool:
+        """Whether a cue is the adjective of what follows: "suggesting resolved pneumonia"."""
+        following = self._found[self._index + 1 : self._index + 2]
+        near = following and following[0].term.role in ("finding", "other")
+        if not near or following[0].start - here.end > 1:
+            return False
+        return "verb" not in self._between and self.mentions[-1].end != here.start
 
     def _uncertainty_either(self, here: Found) -> None:
         behind = self._clause < len(self.mentions) and "verb" in self._between
