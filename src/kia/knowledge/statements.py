@@ -95,7 +95,7 @@ def _cut(text: str, mark: re.Match[str], start: int, case_tells: bool) -> Span:
         return place, place
     if kind in ("stop", "glued"):
         return mark.start() + 1, mark.end()
-    if kind == "letter":
+    if kind == "letter" or (kind == "dash" and text[mark.start() - 1] == "-"):
         return mark.start() - 1, mark.end()
     if kind == "number":
         return mark.start(), mark.start()

@@ -4,8 +4,8 @@ import pytest
 
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.labels.lexicon import sentences_of
-from kia.knowledge.phrases import PhraseTree, Term
 from kia.knowledge.labels.rules import OTHER, explain_report, label_reports
+from kia.knowledge.phrases import PhraseTree, Term
 
 NOTHING = dict.fromkeys(OBSERVATIONS)
 
