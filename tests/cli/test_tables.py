@@ -91,6 +91,19 @@ def test_the_splits_of_a_data_set_may_name_ids_in_the_same_way(kia_command, tmp_
     assert PreparedDataset.open(tmp_path / "out").ids("val") == ["50000001"]
 
 
+def test_scores(kia_command, export, tmp_path):
+    path, said = export
+    (tmp_path / "p.jsonl").write_text(
+        "".join(json.dumps({"id": row[0], "report": row[1]}) + "\n" for row in ROWS)
+    )
+    words = ["evaluate", str(tmp_path / "p.jsonl"), "--references", str(path), "--resamples", "100"]
+    words += ["--id-column", "Fallnummer", "--reference-column", "befund"]
+    code, _, err = kia_command(*words, "--json", str(tmp_path / "r.json"))
+    assert code == 0, err
+    assert f"note: {path}: {said}" in err
+    assert f"note: {path}: 1 of 4 reports are empty (50000003)" in err
+
+
 def test_what_is_wrong_is_one_line(kia_command, tmp_path):
     (tmp_path / "t.csv").write_text("Fallnummer;Befund\n1;x\n")
     words = ["knowledge", "label", str(tmp_path / "t.csv"), "--out", str(tmp_path / "o.csv")]

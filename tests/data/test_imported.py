@@ -90,6 +90,15 @@ def test_another_number_of_rows_is_refused(tmp_path):
         imported_labels(labeler(tmp_path / "l.csv"), REPORTS, table(tmp_path / "r.csv", two))
 
 
+def test_empty_reports_at_the_end_need_no_row(tmp_path):
+    """Kaggle's indiana_reports.csv ends with two: their rows in the labeler's file are empty."""
+    reports = table(tmp_path / "r.csv", {**REPORTS, "s50000004": "", "s50000005": ""})
+    path = labeler(tmp_path / "l.csv")
+    path.write_text(path.read_text() + "," * 14 + "\n" + "," * 14 + "\n")
+    with pytest.warns(Note, match=r"nothing for 2 of 5 reports \(s50000004, s50000005\)"):
+        assert stated(imported_labels(path, REPORTS, reports)) == EXPECTED
+
+
 def test_rows_in_another_order_are_refused(tmp_path):
     turned = dict(reversed(REPORTS.items()))
     with pytest.raises(DataError, match=r"2 of 3 reports .*in another order") as told:

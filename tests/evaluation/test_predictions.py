@@ -8,6 +8,7 @@ import pytest
 from kia.errors import DataError
 from kia.evaluation.coverage import covered
 from kia.evaluation.predictions import read_embeddings, read_report_file, read_reports
+from kia.evaluation.reports.columns import Choice
 
 GOOD = '{"id": "1", "report": "clear"}'
 
@@ -112,6 +113,21 @@ def test_text_has_a_report_a_line_and_empty_ones_count(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(DataError, match="is empty"):
         read_reports(path)
+
+
+def test_ids_by_the_users_name_count_where_they_are_there(tmp_path: Path) -> None:
+    choice = Choice(id_column="Nr")
+    for name, text in (
+        ("a.csv", "id,Nr,report\nx,7,clear\n"),
+        ("b.csv", "id,report\n7,clear\n"),
+        ("c.jsonl", '{"id": "x", "NR": 7.0, "report": "clear"}\n'),
+        ("d.json", '[{"id": "7", "report": "clear"}]'),
+    ):
+        (tmp_path / name).write_text(text)
+        assert read_reports(tmp_path / name, choice=choice) == {"7": "clear"}
+    (tmp_path / "e.csv").write_text("report,age\nclear,7\n")
+    with pytest.raises(DataError, match="no column Nr, nor one of id, study_id"):
+        read_reports(tmp_path / "e.csv", choice=choice)
 
 
 TEN = {str(i): "" for i in range(10)}

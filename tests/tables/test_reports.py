@@ -102,3 +102,34 @@ def test_nothing_there_is_one_line(tmp_path):
 def test_a_column_goes_with_a_table(lines):
     with pytest.raises(UsageError, match="--report-column"):
         read_reports(lines, report_column="report")
+
+
+def test_encodings_of_a_folder_are_counted_in_one_line(tmp_path, recwarn):
+    for number in range(4):
+        text = "Größe normal." if number else "Clear."
+        (tmp_path / f"{number}.txt").write_text(text, encoding="cp1252")
+    assert [text for _, text in read_reports(tmp_path)] == ["Clear.", *["Größe normal."] * 3]
+    assert [str(w.message) for w in recwarn] == ["3 of 4 files: read as cp1252"]
+
+
+def test_a_text_file_with_a_header_is_a_table(tmp_path):
+    for separator in ("\t", ";", ","):
+        content = f'"Study_ID"{separator}Findings\n7{separator}"Clear."\n'
+        (tmp_path / "a.txt").write_text(content)
+        assert read_reports(tmp_path / "a.txt") == [("7", "Clear.")]
+    (tmp_path / "a.txt").write_text("Findings, none.\nHeart, normal.\n")
+    assert [text for _, text in read_reports(tmp_path / "a.txt")] == [
+        *("Findings, none.", "Heart, normal.")
+    ]
+
+
+def test_missing_reports_are_counted_and_named_and_a_missing_id_is_refused(tmp_path, recwarn):
+    path = tmp_path / "a.csv"
+    path.write_text("id,report\n" + "".join(f"{n},{'NULL' if n % 2 else 'x'}\n" for n in range(14)))
+    assert [text for _, text in read_reports(path)] == ["x", ""] * 7
+    assert [str(w.message) for w in recwarn] == [
+        f"{path}: 7 of 14 reports are missing (1, 3, 5, 7, 9, …)"
+    ]
+    path.write_text("id,report\n1,x\nnan,y\n")
+    with pytest.raises(DataError, match="line 3: no id"):
+        read_reports(path)

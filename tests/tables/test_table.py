@@ -93,10 +93,11 @@ def test_the_user_may_name_columns(tmp_path, recwarn):
         open_table(path, ("id", "report"), named={"report": "Befund", "id": "Befund"})
 
 
-def test_a_preferred_name_counts_where_it_is_there(tmp_path):
+def test_a_preferred_name_counts_where_it_is_there(tmp_path, recwarn):
     path = table(tmp_path, "id,accession\n1,A7\n")
     assert next(read_rows(path, ("id",), preferred={"id": "Accession"}))["id"] == "A7"
     assert next(read_rows(path, ("id",), preferred={"id": "exam"}))["id"] == "1"
+    assert notes(recwarn) == [f"{path}: no column 'exam'; id is column 'id'"]
 
 
 def test_missing_cells_are_none_and_ids_are_texts(tmp_path):

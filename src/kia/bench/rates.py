@@ -68,8 +68,7 @@ def bench_data(
             return len(files) // 2
 
         loaded, lying, decoded = (_rate(run) for run in (epoch, pixels, decode))
-        with Image.open(files[0]) as first:
-            side = first.size
+        side = read_image(files[0]).shape[::-1]
         return {
             "studies": len(numbers),
             "image_size": dataset.image_size,

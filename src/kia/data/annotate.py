@@ -1,20 +1,21 @@
 """Labels, graph and landmarks for studies that come without: built-in tools, or files."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from itertools import chain, islice
-from multiprocessing import get_context
+from socket import socket
 from typing import TypeVar
 
-from kia.data.prepare import leave_with_parent, ordered_map
 from kia.knowledge.alignment import part_about
 from kia.knowledge.atlas.landmarks import mentioned_landmarks
 from kia.knowledge.graphs.rules import extract_graphs
 from kia.knowledge.labels.rules import label_reports
 from kia.knowledge.language import ENGLISH, is_read
 from kia.knowledge.radgraph import ReportGraph
+from kia.processes.child import serve
+from kia.processes.crew import answers
+from kia.processes.messages import Message
 from kia.studies import Study
 
 Value = TypeVar("Value")
@@ -43,16 +44,30 @@ def annotated(
             built-in tools read them.
     """
     chunks = _chunks(clean(_with_files(study, labels, graphs)) for study in studies)
-    describe = partial(_described, label=labels is None, draw=graphs is None)
-    yield from describe(next(chunks, []))
+    label, draw = labels is None, graphs is None
+    yield from _described(next(chunks, []), label=label, draw=draw)
     if workers <= 1:
         for chunk in chunks:
-            yield from describe(chunk)
+            yield from _described(chunk, label=label, draw=draw)
     elif (second := next(chunks, None)) is not None:
-        # Spawned, not forked: the caller may run threads (a progress bar).
-        with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
-            for found in ordered_map(pool, describe, chain([second], chunks), window=2 * workers):
-                yield from found
+        asked = (_message(chunk, label=label, draw=draw) for chunk in chain([second], chunks))
+        with closing(answers(f"{__name__}:work", asked, workers)) as found:
+            for answer in found:
+                yield from map(Study.from_record, answer.value["studies"])
+
+
+def work(channel: socket) -> None:
+    """What a process of `annotated` does."""
+
+    def answer(asked: Message) -> Message:
+        given = [Study.from_record(record) for record in asked.value.pop("studies")]
+        return _message(_described(given, **asked.value))
+
+    serve(channel, answer)
+
+
+def _message(studies: Iterable[Study], **options: bool) -> Message:
+    return Message({"studies": [study.to_record() for study in studies], **options})
 
 
 def _chunks(studies: Iterable[Study]) -> Iterator[list[Study]]:

@@ -1,25 +1,17 @@
 """Decodes the images of studies in parallel and hands them to the data set writer in order."""
 
-import os
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
 from contextlib import closing
-from multiprocessing import parent_process
-from multiprocessing.process import BaseProcess
-from typing import TypeVar
 
 from kia.data.deidentify import Deidentifier
 from kia.data.readers.inputs import Input
 from kia.data.store.dataset import DatasetWriter
+from kia.data.store.rows import why_not_stored
 from kia.imaging.reading import ImageWarning
 from kia.imaging.workers import LoadedStudy, Reject, decode_studies
 from kia.studies import Study
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 SHOWN_DOUBTS = 20
 """Warnings of images that may not be chest X-rays; of the others only the number is shown."""
@@ -51,7 +43,7 @@ def write_studies(
     waiting: deque[tuple[list[Reject], Study | None]] = deque()  # what has been read ahead
 
     def studies() -> Iterator[Study]:
-        for items in inputs:
+        for items in map(_storable, inputs):
             found = [item for item in items if isinstance(item, Study)]
             rejects = [item for item in items if isinstance(item, Reject)]
             waiting.append((rejects, found[0] if found else None))
@@ -94,30 +86,10 @@ def write_studies(
     return [reject for reject in writer.rejects() if reject.why.startswith(_NO_IMAGE)]
 
 
-def ordered_map(
-    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], window: int = 64
-) -> Iterator[Result]:
-    """Like `Executor.map`, with at most `window` results waiting in memory."""
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= window:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-def leave_with_parent() -> None:
-    """Initialiser of worker processes: they end when their parent does, even if it is killed."""
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(process: BaseProcess) -> None:
-    process.join()
-    os._exit(1)
+def _storable(items: Input) -> Input:
+    """An input, with a reject in place of a study that could not be stored."""
+    reasons = [why_not_stored(item) if isinstance(item, Study) else "" for item in items]
+    return [
+        Reject(item.id, why) if why and isinstance(item, Study) else item
+        for item, why in zip(items, reasons, strict=True)
+    ]

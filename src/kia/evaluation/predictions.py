@@ -15,6 +15,7 @@ from kia.evaluation.reports.columns import Choice, Role, are_headed, reference_b
 from kia.evaluation.reports.files import file_entries
 from kia.evaluation.reports.forms import Entry
 from kia.ids import match_ids
+from kia.studies import ID_COLUMNS
 from kia.tables.notes import note
 
 TRAIN_EMBEDDINGS = "train-embeddings.npy"
@@ -107,6 +108,8 @@ def _with_ids(path: Path, choice: Choice) -> tuple[dict[str, Entry], bool]:
     """Id → entry, and whether the file has ids; else they are row numbers from 1."""
     found = file_entries(path, choice)
     with_ids = [entry.id is not None for entry in found]
+    if choice.id_column is not None and not any(with_ids):
+        raise DataError(f"{path}: no column {choice.id_column}, nor one of {', '.join(ID_COLUMNS)}")
     if any(with_ids) and not all(with_ids):
         raise DataError(f"{found[with_ids.index(False)].place}: the id is missing")
     places: dict[str, list[str]] = {}

@@ -1,9 +1,13 @@
-"""Paths that a collection names: followed only into the folders that the user allowed."""
+"""Paths: of a collection, into allowed folders alone; of folders and patterns, to their files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from glob import glob
 from pathlib import Path
 
 from kia.errors import ImageError
+from kia.files.regular import real_path
+
+_LONGEST = 200  # characters of a name in an error line
 
 
 class ImageRoots:
@@ -15,7 +19,7 @@ class ImageRoots:
     """
 
     def __init__(self, base: Path, others: Sequence[Path] = ()) -> None:
-        self._roots = [root.resolve() for root in (base, *others)]
+        self._roots = [real_path(root) for root in (base, *others)]
 
     def find(self, name: str) -> Path:
         """The file behind a name, absolute and without symbolic links.
@@ -25,14 +29,15 @@ class ImageRoots:
                 outside the folders.
         """
         try:
-            paths = [(root / name).resolve() for root in self._roots]
-            inside = [path for path in paths if any(path.is_relative_to(r) for r in self._roots)]
-            found = next((path for path in inside if path.is_file()), None)
-        except (OSError, ValueError) as error:  # a name too long, or with a null character
-            raise ImageError(f"{name!r} is not a path ({error})") from error
+            named = [root / name for root in self._roots]
+            paths = {path: real_path(path) for path in named}
+            inside = [p for p in named if any(paths[p].is_relative_to(r) for r in self._roots)]
+            found = next((paths[path] for path in inside if path.is_file()), None)
+        except (OSError, ValueError):  # too long, or with a null character or half of one
+            raise ImageError(f"{name[:_LONGEST]!r} is not a path") from None
         if found is None and not inside:
             raise ImageError(f"{name} lies outside the manifest's folder; allow it with --root DIR")
-        if found is None:
+        if found is None:  # or a symbolic link that leads in a circle
             raise ImageError(f"{name}: no such image")
         return found
 
@@ -46,5 +51,50 @@ def why_missing(path: Path, root: Path) -> str:
     """
     if not path.is_file():
         return "image is missing"
-    inside = path.resolve().is_relative_to(root)
+    inside = real_path(path).is_relative_to(root)
     return "" if inside else f"a symbolic link leads out of {root}"
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files of a folder and of those below it.
+
+    Links to folders are followed, once. What is hidden (".name", "__MACOSX") or no file (a pipe, a
+    device) is not looked at, nor is a DICOMDIR: it is the index of the files beside it. Folders
+    that cannot be opened, and links that lead nowhere, are given as they are.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            about = here.stat()
+            entries = sorted(here.iterdir())
+        except OSError:
+            yield here
+            continue
+        if (about.st_dev, about.st_ino) in seen:
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        for path in entries:
+            if path.name.startswith((".", "__MACOSX")) or path.name.upper() == "DICOMDIR":
+                continue
+            if path.is_dir():
+                waiting.append(path)
+            elif path.is_file() or not path.exists():
+                yield path
+
+
+def files_named(name: str | Path) -> list[Path] | None:
+    """The files behind a folder or a pattern; None for the name of one file.
+
+    Args:
+        name: Of a file or folder; text may be a pattern ("*.dcm", "**/*.png"), whose folders are
+            searched, too.
+    """
+    if Path(name).is_dir():
+        return sorted(files_below(Path(name)))
+    if isinstance(name, Path) or Path(name).exists() or not any(sign in name for sign in "*?["):
+        return None
+    found = sorted(map(Path, glob(name, recursive=True)))  # noqa: PTH207  Path.glob: no absolute one
+    below = [sorted(files_below(path)) if path.is_dir() else (path,) for path in found]
+    return list(dict.fromkeys(path for paths in below for path in paths))

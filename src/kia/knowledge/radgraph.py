@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kia.errors import DataError
+from kia.files.plain import read_json
 
+MOST_GRAPHS = 4 << 30
+"""Bytes of a file of graphs; that of MIMIC-CXR's 220,000 reports has about one GB."""
 LABELS: tuple[str, ...] = ("ANAT-DP", "OBS-DP", "OBS-U", "OBS-DA")
 """Anatomy, and observations that are definitely present, uncertain or definitely absent."""
 
@@ -188,12 +191,11 @@ def read_graph_records(path: Path) -> dict[str, Any]:
         DataError: The file is not readable.
     """
     try:
-        records = json.loads(Path(path).read_bytes())
+        records = read_json(Path(path), MOST_GRAPHS)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        problem = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8, or too deep"
-        raise DataError(f"{path} is not JSON ({problem})") from None
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
     if (
         isinstance(records, list) and records
     ):  # in the order of the reports, as F1RadGraph returns them

@@ -45,7 +45,7 @@ def labels_by_id(
     known = table()
     labels = by_rows(read.labels, known, file=path, reports=reports)
     if read.texts:
-        texts = dict(zip(known, read.texts.values(), strict=True))
+        texts = dict(zip(labels, read.texts.values(), strict=True))
         check_texts(texts, known, file=path, reports=reports)
     return labels
 
@@ -91,20 +91,22 @@ def by_rows(
         file: Where the values stand, for messages.
         reports: Where the table stands, for messages.
         first: Number of the first row.
-        may_lack: Rows without a value are said and left out; else they are an error.
+        may_lack: Rows without a value are said and left out; else they are an error, but for empty
+            reports at the end, whose rows in a table are empty, too.
 
     Raises:
         DataError: There are other rows than reports.
     """
     ids = list(table)
     rows = {int(number) - first: value for number, value in values.items()}
+    missing = [name for row, name in enumerate(ids) if row not in rows]
     beyond = max(rows, default=-1) >= len(ids)
-    if beyond or (len(rows) != len(ids) and not may_lack):
+    if beyond or (not may_lack and any(table[name].strip() for name in missing)):
         raise DataError(
             f"{file} has {max(len(rows), max(rows, default=-1) + 1)} rows and {reports} "
             f"{len(ids)} reports: {file} was made from another table"
         )
-    if missing := [name for row, name in enumerate(ids) if row not in rows]:
+    if missing:
         note(f"{file} has nothing for {len(missing)} of {len(ids)} reports ({first_of(missing)})")
     return {name: rows[row] for row, name in enumerate(ids) if row in rows}
 

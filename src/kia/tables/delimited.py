@@ -56,8 +56,7 @@ def _records(
 ) -> Iterator[Record]:
     for line, row in rows:
         yield Record(line, names, row)
-    if text.encoding in ("cp1252", "utf-16"):
-        source.remarks.append(f"read as {text.encoding.upper().replace('CP', 'cp')}")
+    source.remarks += text.remarks
     if separator:
         source.remarks.append(f"separated by {SEPARATORS[separator]}")
 

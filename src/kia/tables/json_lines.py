@@ -12,6 +12,7 @@ from kia.tables.source import Record, Source, too_long
 from kia.tables.text import LINE_LIMIT, TextFile, read_text, reading
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_HALF = "an escape such as \\ud83d is half of a character; write both"
 
 
 def read_json(path: Path) -> Any:
@@ -42,7 +43,7 @@ def _records(path: Path, text: TextFile, source: Source) -> Iterator[Record]:
             continue
         found = _parsed(line)
         if isinstance(found, str):
-            if not good:  # most likely no JSON Lines at all
+            if not good and found != _HALF:  # most likely no JSON Lines at all
                 raise DataError(f"{path}, line {number}: {found}")
             yield Record(number, (), (), found)
             continue
@@ -52,8 +53,7 @@ def _records(path: Path, text: TextFile, source: Source) -> Iterator[Record]:
                 if isinstance(value, str) and len(value) > CELL_LIMIT:
                     raise too_long(path, f"line {number}", name)
         yield Record(number, tuple(found), tuple(found.values()))
-    if text.encoding in ("cp1252", "utf-16"):
-        source.remarks.append(f"read as {text.encoding.upper().replace('CP', 'cp')}")
+    source.remarks += text.remarks
 
 
 def _parsed(line: str) -> dict[str, Any] | str:
@@ -65,5 +65,5 @@ def _parsed(line: str) -> dict[str, Any] | str:
     if not isinstance(found, dict):
         return "not a JSON object"
     if "\\ud" in line.lower() and _HALF_CHARACTER.search(json.dumps(found, ensure_ascii=False)):
-        return "an escape such as \\ud83d is half of a character; write both"
+        return _HALF
     return found

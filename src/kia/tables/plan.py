@@ -8,6 +8,7 @@ from typing import Any
 from kia.errors import DataError
 from kia.tables.cells import MAY_BE_MISSING, identity, is_missing, text_of
 from kia.tables.columns import find_column, plain
+from kia.tables.notes import note
 
 _MORE = "quote texts that hold the separator"
 
@@ -38,10 +39,7 @@ class Wanted:
         role_of: dict[str, str] = {}
         lacks = []
         for role in dict.fromkeys((*self.required, *self.optional)):
-            chosen = self.named.get(role)
-            if chosen is None and plain(self.preferred.get(role) or "") in found:
-                chosen = self.preferred.get(role)
-            column = find_column(path, found, role, chosen)
+            column = self._column(path, found, role)
             if column is None:
                 if role in self.required or self.named.get(role) is not None:
                     lacks.append(role)
@@ -55,6 +53,15 @@ class Wanted:
         prose = frozenset(key for key, name in zip(keys, found, strict=True) if name in self.prose)
         ids = tuple(key for key in ("id", "patient") if key in keys)
         return Plan(tuple(keys), ids, prose, least, tuple(lacks))
+
+    def _column(self, path: Path, found: Sequence[str], role: str) -> str | None:
+        named, preferred = self.named.get(role), self.preferred.get(role)
+        if named is None and preferred is not None and plain(preferred) in found:
+            named = preferred
+        column = find_column(path, found, role, named)
+        if column is not None and named is None and preferred is not None:
+            note(f"{path}: no column {preferred!r}; {role} is column {column!r}")
+        return column
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kia.errors import DataError, UsageError
@@ -45,7 +45,7 @@ def read_reports(
     if path.is_dir():
         _refuse_columns(path, named)
         reports = _from_folder(path)
-    elif _is_text(path, named):
+    elif holds_lines(path, named):
         _refuse_columns(path, named)
         reports = _from_lines(path)
     else:
@@ -96,8 +96,14 @@ def _from_lines(path: Path) -> Reports:
     return [(str(number), line.strip()) for number, line in enumerate(text.split("\n"), 1)]
 
 
-def _is_text(path: Path, named: dict[str, str | None]) -> bool:
-    """Whether a file has a report a line; a .txt may be a table, as Excel's "Unicode Text" is."""
+def holds_lines(path: Path, named: Mapping[str, str | None] | None = None) -> bool:
+    """Whether a file has a report a line, and is no table as Excel's "Unicode Text" is one.
+
+    Args:
+        path: A .txt, or a file without an ending; others are tables.
+        named: "id" and "report" → the user's names for these columns.
+    """
+    named = named or {}
     suffix = path.suffix.lower()
     if suffix not in (".txt", "") or not path.exists():
         return False
@@ -105,13 +111,13 @@ def _is_text(path: Path, named: dict[str, str | None]) -> bool:
     return not suffix or not any(_is_header(first, separator, named) for separator in SEPARATORS)
 
 
-def _is_header(line: str, separator: str, named: dict[str, str | None]) -> bool:
+def _is_header(line: str, separator: str, named: Mapping[str, str | None]) -> bool:
     """Whether a line names a column of reports and one of ids."""
     if len(line) > _LONGEST_HEADER:
         return False
     names = {plain(name) for name in next(csv.reader([line], delimiter=separator), [])}
     reports, ids = (
-        {plain(chosen)} if (chosen := named[role]) else {*ALIASES[role]}
+        {plain(chosen)} if (chosen := named.get(role)) else {*ALIASES[role]}
         for role in ("report", "id")
     )
     return bool(reports & names) and bool(ids & names)
@@ -139,13 +145,11 @@ def _from_table(path: Path, named: dict[str, str | None]) -> Reports:
 def _texts(files: Sequence[Path]) -> list[str]:
     """Contents of text files; a note counts those that are not UTF-8."""
     texts = []
-    encodings: Counter[str] = Counter()
+    remarks: Counter[str] = Counter()
     for file in files:
         text = TextFile(file)
         texts.append("".join(text.chunks()))
-        encodings[text.encoding] += 1
-    for encoding in ("cp1252", "utf-16"):
-        if count := encodings[encoding]:
-            what = f"{files[0]}:" if len(files) == 1 else f"{count} of {len(files)} files"
-            note(f"{what} read as {encoding.upper().replace('CP', 'cp')}")
+        remarks.update(text.remarks)
+    for remark, count in remarks.items():
+        note(f"{files[0] if len(files) == 1 else f'{count} of {len(files)} files'}: {remark}")
     return texts

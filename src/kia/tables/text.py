@@ -69,6 +69,12 @@ class TextFile:
         self.encoding = "utf-8"
         self._ascii = True  # so far
 
+    @property
+    def remarks(self) -> list[str]:
+        """What to say of the encoding, once all is read; nothing of UTF-8."""
+        names = {"cp1252": "cp1252", "utf-16": "UTF-16"}
+        return [f"read as {names[self.encoding]}"] if self.encoding in names else []
+
     def lines(self) -> Iterator[str]:
         """Lines with their ends, which are \\n, \\r\\n or \\r.
 

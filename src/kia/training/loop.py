@@ -48,6 +48,7 @@ from kia.training.precision import Precision
 from kia.training.reporter import Reporter, Silence
 from kia.training.restart import restore
 from kia.training.run_folder import RunFolder
+from kia.training.run_schema import Stage
 from kia.training.saturation import saturation
 from kia.training.tracking import require_tensorboard
 from kia.training.update import masked_shares, not_finite, update
@@ -56,7 +57,7 @@ from kia.training.warm_start import start_from
 
 RANK_SEED = 0x9E3779B1  # odd, so that ranks and steps hardly share a seed
 LOG_EVERY = 20  # steps between lines of the log; the end of an epoch has one too
-STAGES = ("joint", "generation", "done")
+STAGES: tuple[Stage, ...] = ("joint", "generation", "done")
 
 
 def train(

@@ -168,6 +168,19 @@ def test_boxes_and_masks_are_seen_as_the_model_sees_the_image(table, processor):
     assert (edema.mask ^ np.tri(32, dtype=bool)).mean() < 0.04  # but for its edge
 
 
+def test_boxes_follow_a_picture_whose_pixels_are_not_square(table, processor, dicom, tmp_path):
+    """Pixels twice as wide as high, padded: the bright part and its box stay one place."""
+    pixels = np.zeros((64, 64), np.uint8)
+    pixels[16:48, 8:24] = 255
+    (tmp_path / "wide.dcm").write_bytes(dicom(pixels, PixelAspectRatio=[1, 2]))
+    padding = KIAProcessor(processor.word_pieces, image_size=32, resize="pad")
+    rows = read_boxes(table("wide.dcm,Edema,8,16,16,32,"))
+    ((inputs, (edema,)),) = box_batches(rows, padding)
+    np.testing.assert_array_equal(edema.mask, inputs["pixel_values"][0, 0, 0].numpy() > 0)
+    assert edema.mask.any(0).sum() == 8  # of 32 columns for 64
+    assert edema.mask.any(1).sum() == 8  # of 16 rows for 64
+
+
 def test_images_without_a_visible_finding_count_as_images_alone(table, processor, tiny):
     rows = read_boxes(table("a.png,Edema,0,0,0.5,0.5,", "b.png,Edema,0,0,32,32,"))
     found, maps = finding_maps(tiny, processor, box_batches(rows, processor, batch_size=1))

@@ -8,7 +8,7 @@ MOST = 10  # groups of equal images that are named
 
 def print_check(result: Mapping[str, Any]) -> None:
     """Prints what `kia.data.store.check.check_dataset` found."""
-    from kia.cli.console import out
+    from kia.cli.console import one_line, out
     from kia.data.store.check import FEWEST_WORDS
     from kia.knowledge.language import NAMES
 
@@ -20,18 +20,18 @@ def print_check(result: Mapping[str, Any]) -> None:
     )
     same = result["same_images"]
     for group in same[:MOST]:
-        names = " = ".join(f"{image['id']} ({image['view']}, {image['split']})" for image in group)
-        out.print(f"same image: {names}")
+        names = (f"{one_line(i['id'])} ({i['view']}, {i['split']})" for i in group)
+        out.print(f"same image: {' = '.join(names)}")
     if same[MOST:]:
         out.print(f"and {len(same) - MOST} more (--json names them)")
     out.print(f"{result['images_in_two_splits']} images occur in more than one split")
     patients = result["patients_in_two_splits"]
-    named = f": {', '.join(patients[:MOST])}" if patients else ""
+    named = f": {', '.join(map(one_line, patients[:MOST]))}" if patients else ""
     out.print(f"{len(patients)} patients are in more than one split{named}")
     short = result["short_reports"]
     out.print(f"{sum(short.values())} reports have fewer than {FEWEST_WORDS} words")
     for text, count in list(short.items())[:MOST]:
-        out.print(f"  {count} × “{text}”", markup=False)
+        out.print(f"  {count} × “{one_line(text)}”")
     foreign = result["other_languages"]
     if foreign:
         counts = ", ".join(f"{count} {NAMES[code]}" for code, count in foreign.items())

@@ -26,6 +26,7 @@ from kia.cli.data.options import (
     split_record,
     split_source,
 )
+from kia.errors import UsageError
 
 ReportsOfLabels = Annotated[
     Path | None,
@@ -73,9 +74,23 @@ def manifest(
     deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare any collection; without reports it serves generation alone."""
+    from kia.cli.image_input import looking
     from kia.data.deidentify.privacy import Privacy
+    from kia.data.readers.folder import read_folder
+    from kia.data.readers.inputs import Inputs
     from kia.data.readers.manifest import Manifest
 
+    def read() -> Inputs:
+        if not file.is_dir():
+            return Manifest(file, roots=root or (), split=source, **named)
+        for option, column in named.items():
+            if column is not None:
+                name = option.replace("_", "-")
+                raise UsageError(f"--{name} {column}: {file} is a folder of images, no table")
+        with looking() as on_progress:
+            return read_folder(file, root or (), on_progress)
+
+    named = {"id_column": id_column, "report_column": report_column}
     source = split_source(split, ratio, seed)
     privacy = Privacy.chosen(deidentify, deidentify_key, out)
     name = "manifest" if deidentify else file.name  # a file may be called after a patient
@@ -94,9 +109,8 @@ def manifest(
         metadata=metadata,
         named={"id": id_column, "report": report_column},
     )
-    named = {"id_column": id_column, "report_column": report_column}
     preparation.run(
-        lambda: Manifest(file, roots=root or (), split=source, **named),
+        read,
         {"split": split_record(source), **{key: value for key, value in named.items() if value}},
         privacy=privacy,
     )

@@ -27,7 +27,10 @@ GENERATED = "generated"
 def match(
     model: Model,
     images: Annotated[
-        list[Path] | None, typer.Argument(help="the views of one study: frontal, lateral")
+        list[Path] | None,
+        typer.Argument(
+            help="the views of one study: by their DICOM headers, else frontal, lateral"
+        ),
     ] = None,
     report: Annotated[
         list[str] | None,
@@ -174,7 +177,7 @@ def _numbers(
 
     others = other_studies(dataset, studies)
     with console.progress() as bar:
-        task = bar.add_task(r"\[MATCH]", total=len(studies))
+        task = bar.add_task("[MATCH]", total=len(studies))
         degrees = match_degrees(
             *(model, processor, dataset, studies, others, written),
             lambda n: bar.advance(task, n),

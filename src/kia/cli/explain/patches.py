@@ -31,6 +31,7 @@ def patches(
     from kia.cli.console import check_picture, out
     from kia.errors import UsageError
     from kia.explain.patches import draw_key_patches, draw_masked_versions
+    from kia.imaging.one_study import check_frontal
     from kia.imaging.reading import read_image
     from kia.imaging.resize import resize_square
     from kia.knowledge.atlas.landmarks import mentioned_landmarks
@@ -48,6 +49,7 @@ def patches(
     text = read_one_report(report) if report else ""
     chosen = Atlas.read(atlas) if atlas else shipped_atlas()
     if image:
+        check_frontal(image)
         pixels = resize_square(read_image(image), 448)
         landmarks = mentioned_landmarks(text)
     else:

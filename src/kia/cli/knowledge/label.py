@@ -83,7 +83,7 @@ def label(
     }
     rows = [[name, *count.values()] for name, count in counts.items()]
     table(["observation", *_COUNTED], rows, title=f"{len(texts)} reports")
-    stdout.print(f"wrote {out}", soft_wrap=True, markup=False)
+    stdout.print(f"wrote {out}", soft_wrap=True)
     if json_file is not None:
         left = dict(Counter(foreign.values()))
         write_json(json_file, {"reports": len(texts), "left_out": left, "observations": counts})
@@ -115,7 +115,7 @@ def _chexbert(texts: Sequence[str], weights: Path) -> list[Labels]:
 
 def _explain(key: str, text: str) -> None:
     """Every mention in a report: what it says, its words, the rule, and the resulting label."""
-    from kia.cli.console import out, table
+    from kia.cli.console import one_line, out, table
     from kia.knowledge.labels.rules import explain_report
     from kia.knowledge.language import ANY
 
@@ -131,7 +131,7 @@ def _explain(key: str, text: str) -> None:
         )
         for r in reasons
     ]
-    out.print(key, style="bold", markup=False)
+    out.print(one_line(key), style="bold")
     if rows:
         table(["observation", "label", "says", "phrase", "rule", "sentence"], rows)
     else:

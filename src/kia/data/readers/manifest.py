@@ -1,6 +1,5 @@
-"""Any collection: a table of studies, R2Gen's annotation.json, or a folder of images."""
+"""Any collection: a table of studies, or R2Gen's annotation.json; folder.py reads bare images."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,18 +8,20 @@ from typing import Any
 from kia.data.readers.annotation import read_annotation
 from kia.data.readers.splits import RandomSplit, read_split, split_named
 from kia.errors import DataError, ImageError, UsageError
+from kia.files.plain import parse_json
 from kia.ids import match_ids
+from kia.imaging.facts import UNKNOWN, placed
 from kia.imaging.paths import ImageRoots
-from kia.imaging.views import view_at, view_named
+from kia.imaging.reading import read_facts
+from kia.imaging.views import view_named
 from kia.imaging.workers import Reject
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.studies import Split, Study, StudyImage, View
+from kia.studies import VIEWS, Split, Study, StudyImage, View
 from kia.tables.cells import is_missing, number
 from kia.tables.columns import OPTIONS
 from kia.tables.notes import note
 from kia.tables.table import Row, open_table
 
-_EXTENSIONS = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"}
 _COLUMNS = ("view", "report", "split", "labels", "patient")
 _STATES = {1.0: 1, 0.0: 0, -1.0: -1}
 
@@ -31,9 +32,8 @@ class Manifest:
     Args:
         path: A table (`kia.tables.table`) with a row a study and the columns `id` and `image`
             (paths, joined by ";" or a list), optionally `view`, `report`, `split`, `labels` and
-            `patient`, or their usual other names; an annotation.json like R2Gen's; or a folder of
-            images, each of which becomes a study. A missing value is an empty one: a study
-            without patient is a patient of its own.
+            `patient`, or their usual other names; or an annotation.json like R2Gen's. A missing
+            value is an empty one: a study without patient is a patient of its own.
         roots: Folders outside that of the manifest in which images may lie, too.
         split: A file (`read_split`), or drawn by patient, where there is none by study; None for
             the column. Studies without reports are all in test: they serve generation alone.
@@ -63,7 +63,7 @@ class Manifest:
     ) -> None:
         self.path = path
         self._named = {"id": id_column, "report": report_column}
-        self._roots = ImageRoots(path if path.is_dir() else path.parent, roots)
+        self._roots = ImageRoots(path.parent, roots)
         self.has_reports = False
         self._unit, self._count = "entry", 0
         patients, splits = self._surveyed(by_column=split is None)
@@ -143,24 +143,17 @@ class Manifest:
 
     def _rows(self) -> Iterator[Row]:
         """Rows with an id, or with a problem."""
-        if self.path.is_dir() or self.path.name.lower().endswith(".json"):
+        if self.path.name.lower().endswith(".json"):
             for option, name in self._named.items():
                 if name is not None:
                     raise UsageError(f"{OPTIONS[option]} {name}: {self.path} is no table")
-            listed = self._files() if self.path.is_dir() else self._entries()
-            yield from (Row(number, values) for number, values in enumerate(listed, start=1))
+            yield from (Row(number, values) for number, values in enumerate(self._entries(), 1))
             return
         table = open_table(self.path, ("id", "image"), _COLUMNS, named=self._named)
         self._unit = table.unit
         for row in table:
             nameless = row.problem is None and row.values["id"] is None
             yield row._replace(problem="no id") if nameless else row
-
-    def _files(self) -> Iterator[dict[str, Any]]:
-        for file in sorted(self.path.rglob("*")):
-            if file.suffix.lower() in _EXTENSIONS and not file.name.startswith("."):
-                name = file.relative_to(self.path).as_posix()
-                yield {"id": name, "image": [name]}
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         for entry in read_annotation(self.path):
@@ -174,19 +167,21 @@ class Manifest:
             raise DataError("empty report")
         if name not in self._splits:
             raise DataError("no split")
-        images: list[StudyImage] = []
-        for path, view in _images(row):
+        named = _images(row)
+        paths: list[Path | None] = []  # None where there is none
+        for path, _ in named:
             try:
-                images.append(StudyImage(str(self._roots.find(path)), view))
+                paths.append(self._roots.find(path))
             except ImageError as error:
+                paths.append(None)
                 yield Reject(f"{name} ({path})", str(error))
-        if not images:
+        if not any(paths):
             raise DataError("no image")
         labels = _labels(row.get("labels"))
         yield Study(
             id=name,
             split=self._splits[name],
-            images=tuple(images),
+            images=_read_as(paths, [view for _, view in named if view]),
             report=str(report),
             labels=labels,
             patient=row.get("patient"),
@@ -202,27 +197,38 @@ def _list(value: Any) -> list[str]:
     return [_text(part) for part in parts]
 
 
-def _images(row: Mapping[str, Any]) -> list[tuple[str, View]]:
-    """Paths and views; DataError where their numbers differ or a view is neither."""
+def _images(row: Mapping[str, Any]) -> list[tuple[str, View | None]]:
+    """Paths, and views if the table has them; DataError if numbers differ or a view is neither."""
     paths = [path for path in _list(row["image"]) if path]
     names = _list(row.get("view"))
     if len(names) != len(paths) and any(names):
         raise DataError(f"{len(paths)} images, but {len(names)} views")
     if not any(names):
-        return [(path, view_at(position)) for position, path in enumerate(paths)]
+        return [(path, None) for path in paths]
     views = [view_named(name) for name in names]
     if None in views:
         raise DataError(f"view {names[views.index(None)]!r} is neither frontal nor lateral")
-    return [(path, view) for path, view in zip(paths, views, strict=True) if view is not None]
+    return list(zip(paths, views, strict=True))
+
+
+def _read_as(paths: list[Path | None], views: list[View]) -> tuple[StudyImage, ...]:
+    """Images that are there under the views of the table; without them, under those of headers.
+
+    Where neither says, the first place counts as frontal, even if its image is lost.
+    """
+    facts = [UNKNOWN if views or path is None else read_facts(path) for path in paths]
+    read_as = zip(paths, placed(facts, views), strict=True)
+    images = [StudyImage(str(path), *one) for path, one in read_as if path is not None]
+    return tuple(images if views else sorted(images, key=lambda one: VIEWS.index(one.view)))
 
 
 def _labels(value: Any) -> dict[str, int | None] | None:
     """Labels of all 14 observations from "Edema=1; Fracture=-1" or an object; None if empty."""
     if isinstance(value, str) and value.strip().startswith("{"):
         try:
-            value = json.loads(value)
+            value = parse_json(value)
         except ValueError as error:
-            raise DataError(f"labels are not JSON ({error})") from error
+            raise DataError(f"labels cannot be read: {error}") from error
     if not value or not _text(value):
         return None
     if isinstance(value, dict):

@@ -7,19 +7,28 @@ truth.jsonl has a line a study: {"id", "findings": [{"observation", "kind", "sid
 
 import json
 from collections.abc import Callable, Generator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from functools import partial
-from multiprocessing import get_context
-from typing import Any
+from socket import socket
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, field_validator
 
-from kia.data.prepare import leave_with_parent, ordered_map
 from kia.data.store.dataset import DatasetWriter, PreparedDataset
+from kia.data.store.description import damaged
+from kia.data.store.npy_file import NpyFile
 from kia.data.store.npy_writer import NpyWriter
-from kia.studies import Study
+from kia.files.plain import json_lines
+from kia.files.records import Record
+from kia.files.regular import MOST_TABLE, read_text
+from kia.knowledge.chexpert import OBSERVATIONS
+from kia.processes.child import serve
+from kia.processes.crew import answers
+from kia.processes.messages import Message, Piece
+from kia.studies import Study, View
+
+TRUTH, MASKS = "truth.jsonl", "masks.npy"
 
 _CHUNK = 16  # studies a task
 _Made = tuple[Study, npt.NDArray[np.uint8], dict[str, Any], list[npt.NDArray[np.uint8]]]
@@ -43,8 +52,8 @@ def write_phantoms(
         advance: Called after each study.
     """
     size = writer.image_size
-    masks = NpyWriter(writer.side_file("masks.npy"), (size, -(-size // 8)))
-    truths = writer.side_file("truth.jsonl").open("w", encoding="utf-8")
+    masks = NpyWriter(writer.side_file(MASKS), (size, -(-size // 8)))
+    truths = writer.side_file(TRUTH).open("w", encoding="utf-8")
     made = _generate(studies, seed, size, workers)
     with closing(masks), truths, closing(made):
         for study, pixels, truth, packed in made:
@@ -58,10 +67,62 @@ def write_phantoms(
             advance()
 
 
+class DrawnFinding(Record):
+    """A finding that was drawn, and the rows of masks.npy where it shows, by view."""
+
+    observation: str
+    kind: str
+    side: str | None
+    location: str | None
+    severity: str | None
+    masks: dict[View, Annotated[int, Field(ge=0)]]
+
+    @field_validator("observation")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in OBSERVATIONS:
+            raise ValueError("not an observation of CheXpert")
+        return name
+
+
+class Truth(Record):
+    """A line of truth.jsonl: what was drawn into a study; boxes of landmarks as fractions."""
+
+    id: str
+    findings: list[DrawnFinding]
+    landmarks: dict[str, Annotated[list[float], Field(min_length=4, max_length=4)]]
+
+
 def read_truth(dataset: PreparedDataset) -> dict[str, dict[str, Any]]:
-    """The lines of truth.jsonl by study id."""
-    lines = (dataset.path / "truth.jsonl").read_text(encoding="utf-8").splitlines()
-    return {truth["id"]: truth for truth in map(json.loads, lines)}
+    """The lines of truth.jsonl by study id.
+
+    Raises:
+        DataError: truth.jsonl is missing or damaged.
+    """
+    try:
+        text = read_text(dataset.path / TRUTH, MOST_TABLE, follow=False)
+        return {truth.id: truth.model_dump() for truth in map(Truth.of, json_lines(text))}
+    except OSError as error:
+        raise damaged(dataset.path, f"{TRUTH}: {error.strerror}") from error
+    except ValueError as error:
+        raise damaged(dataset.path, f"{TRUTH}: {error}") from error
+
+
+class DrawnMasks:
+    """masks.npy of a data set of phantoms.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+
+    def __init__(self, dataset: PreparedDataset) -> None:
+        self._file, self._size = NpyFile(dataset.path / MASKS), dataset.image_size
+
+    def mask(self, row: int) -> npt.NDArray[np.bool_]:
+        """bool (S, S)."""
+        packed = np.empty((1, self._size, -(-self._size // 8)), np.uint8)
+        self._file.read(row, packed)
+        return unpack_mask(packed[0], self._size)
 
 
 def unpack_mask(row: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.bool_]:
@@ -70,20 +131,40 @@ def unpack_mask(row: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.bool_]:
 
 
 def _generate(studies: int, seed: int, size: int, workers: int) -> Generator[_Made, None, None]:
-    chunks = (range(start, min(start + _CHUNK, studies)) for start in range(0, studies, _CHUNK))
-    make = partial(_make_chunk, studies=studies, seed=seed, size=size)
     if workers <= 1:
-        for chunk in chunks:
-            yield from make(chunk)
+        for index in range(studies):
+            yield _make(index, studies, seed, size)
         return
-    # Spawned, not forked: the caller may run threads (a progress bar).
-    with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
-        for result in ordered_map(pool, make, chunks, window=2 * workers):
-            yield from result
+    asked = (
+        Message({"first": first, "studies": studies, "seed": seed, "size": size})
+        for first in range(0, studies, _CHUNK)
+    )
+    with closing(answers(f"{__name__}:work", asked, workers)) as found:
+        for answer in found:
+            pieces = iter(answer.pieces)
+            for record, shape, truth, masks in answer.value:
+                pixels = np.frombuffer(next(pieces), np.uint8).reshape(shape)
+                packed = [_mask(next(pieces), size) for _ in range(masks)]
+                yield Study.from_record(record), pixels, truth, packed
 
 
-def _make_chunk(indices: range, *, studies: int, seed: int, size: int) -> list[_Made]:
-    return [_make(index, studies, seed, size) for index in indices]
+def work(channel: socket) -> None:
+    """What a process of `write_phantoms` does."""
+    serve(channel, _make_chunk)
+
+
+def _make_chunk(asked: Message) -> Message:
+    first, studies, seed, size = (asked.value[key] for key in ("first", "studies", "seed", "size"))
+    told, pieces = [], []
+    for index in range(first, min(first + _CHUNK, studies)):
+        study, pixels, truth, packed = _make(index, studies, seed, size)
+        told.append([study.to_record(), pixels.shape, truth, len(packed)])
+        pieces += [array.tobytes() for array in (pixels, *packed)]
+    return Message(told, pieces)
+
+
+def _mask(content: Piece, size: int) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(content, np.uint8).reshape(size, -1)
 
 
 def _make(index: int, studies: int, seed: int, size: int) -> _Made:

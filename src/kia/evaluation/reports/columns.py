@@ -44,7 +44,8 @@ class Choice:
     """How a file of reports is read.
 
     Attributes:
-        id_column: The user's name for the ids; None for the usual ones.
+        id_column: The user's name for the ids, which counts where it is there (reports of kia and
+            a hospital's references have other names); None for the usual ones.
         report_column: The user's name for the texts of the role.
         reference_column: In a file of predictions that holds references too, the name of these.
         split: Of R2Gen's annotation.json.

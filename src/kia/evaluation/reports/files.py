@@ -13,6 +13,7 @@ from kia.tables.columns import ALIASES, plain
 from kia.tables.delimited import open_delimited
 from kia.tables.json_lines import open_json_lines
 from kia.tables.plan import Wanted
+from kia.tables.reports import holds_lines
 from kia.tables.table import Table, open_table
 from kia.tables.text import read_text
 
@@ -26,18 +27,19 @@ def file_entries(path: Path, choice: Choice) -> list[Entry]:
         DataError: It is missing, empty or malformed.
     """
     name = path.name.lower().removesuffix(".gz")
-    if name.endswith(".txt"):
+    own = {"id": choice.id_column, "report": choice.report_column}
+    if name.endswith(".txt") and holds_lines(path, own):
         return _from_lines(path)
-    if name.endswith(_TABLES):
+    if name.endswith((".txt", *_TABLES)):
         return _without_header(path) or list(_rows(open_table(path, **_columns(choice)), choice))
     if name.endswith(".json") and (found := _document(path)) is not None:
         return entries(found, str(path), choice.split, choice.id_column)
-    wanted = Wanted((), ("id",), {"id": choice.id_column}, preferred={}, prose=())
+    wanted = Wanted((), ("id",), named={}, preferred={"id": choice.id_column}, prose=())
     return list(_rows(Table(path, open_json_lines(path), wanted), choice))
 
 
 def _columns(choice: Choice) -> dict[str, Any]:
-    return {"optional": ("id",), "named": {"id": choice.id_column}}
+    return {"optional": ("id",), "preferred": {"id": choice.id_column}}
 
 
 def _rows(table: Table, choice: Choice) -> Iterator[Entry]:
@@ -55,7 +57,7 @@ def _rows(table: Table, choice: Choice) -> Iterator[Entry]:
 
 
 def _id_names(choice: Choice) -> tuple[str, ...]:
-    return ID_COLUMNS if choice.id_column is None else (plain(choice.id_column),)
+    return ID_COLUMNS if choice.id_column is None else (plain(choice.id_column), *ID_COLUMNS)
 
 
 def _without_header(path: Path) -> list[Entry]:

@@ -107,7 +107,7 @@ def _only(texts: list[Any], place: str) -> Any:
 
 def id_key(values: Mapping[str, Any], chosen: str | None) -> str | None:
     """The key of an entry that holds its id; None if none does."""
-    names = ID_COLUMNS if chosen is None else (plain(chosen),)
+    names = ID_COLUMNS if chosen is None else (plain(chosen), *ID_COLUMNS)
     return next((name for name in names if name in values), None)
 
 

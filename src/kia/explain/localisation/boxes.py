@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from kia.errors import DataError
 from kia.explain.localisation.measure import Inputs, PlacedFinding, placed_finding
-from kia.imaging.reading import read_image
+from kia.imaging.grey import Grey, Picture
+from kia.imaging.reading import read_doubtful, read_image
 from kia.imaging.resize import resize_square
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.processing import KIAProcessor
@@ -77,23 +78,28 @@ def box_batches(
         pixels: list[Tensor] = []
         findings: list[PlacedFinding] = []
         for index, path in enumerate(paths[start : start + batch_size], start):
-            grey = read_image(path)
-            pixels.append(processor([grey])["pixel_values"])
-            findings += _findings(index, images[path], grey.shape, processor)
+            picture = read_doubtful(path)
+            square = _square(picture.grey, picture.aspect, processor)
+            pixels.append(processor.normalise(torch.from_numpy(square)[None]))
+            findings += _findings(index, images[path], picture, processor)
         inputs = {
-            "pixel_values": torch.cat(pixels),
+            "pixel_values": torch.stack(pixels),
             "view_ids": torch.zeros(len(pixels), 1, dtype=torch.int64),
         }
         yield inputs, findings
 
 
+def _square(grey: Grey, aspect: float, processor: KIAProcessor) -> NDArray[np.uint8]:
+    return resize_square(grey, processor.image_size, processor.resize, aspect)
+
+
 def _findings(
-    index: int, rows: Rows, shape: Sequence[int], processor: KIAProcessor
+    index: int, rows: Rows, picture: Picture, processor: KIAProcessor
 ) -> Iterator[PlacedFinding]:
     together: dict[str, list[NDArray[np.bool_]]] = {}
     for where, row in rows:
-        mask = _mask(where, row, tuple(shape))
-        small = resize_square(mask, processor.image_size, mode=processor.resize) >= 128
+        mask = _mask(where, row, picture.grey.shape)
+        small = _square(mask, picture.aspect, processor) >= 128
         if small.any():
             together.setdefault(row["observation"], []).append(small)
     for name, masks in together.items():
