@@ -119,13 +119,13 @@ def measured(
         read = [
             read_doubtful(str(get_testdata_file(f"{f}.dcm", download=False))) for f in files.split()
         ]
-        yield name, "", [kinds(grey, doubts=doubts) for grey, doubts in read]
-        yield f"{name}, pixels alone", "", [kinds(grey) for grey, _ in read]
+        yield name, "", [kinds(one.grey, doubts=one.doubts) for one in read]
+        yield f"{name}, pixels alone", "", [kinds(one.grey) for one in read]
     pictures = [read_doubtful(file) for file in photographs()]
-    yield "photographs", "colour", [kinds(grey, doubts=doubts) for grey, doubts in pictures]
-    yield "photographs in grey", "unlike", [kinds(grey) for grey, _ in pictures]
+    yield "photographs", "colour", [kinds(one.grey, doubts=one.doubts) for one in pictures]
+    yield "photographs in grey", "unlike", [kinds(one.grey) for one in pictures]
     rng = np.random.default_rng(0)
-    parts = [crop(grey, rng) for grey, _ in pictures for _ in range(CROPS)]
+    parts = [crop(one.grey, rng) for one in pictures for _ in range(CROPS)]
     yield "parts of photographs in grey", "unlike", [kinds(part) for part in parts]
     yield "documents", "unlike", [kinds(document(rng)) for _ in range(100)]
     yield "noise", "unlike", [kinds(noise(rng)) for _ in range(100)]
@@ -166,7 +166,7 @@ def document(rng: np.random.Generator) -> NDArray[np.uint8]:
         draw.text((60, top + line * step), words, fill=0, font=font)
     packed = io.BytesIO()
     page.save(packed, "JPEG", quality=80)
-    return read_doubtful(packed.getvalue())[0].astype(np.uint8)
+    return read_doubtful(packed.getvalue()).grey.astype(np.uint8)
 
 
 def noise(rng: np.random.Generator) -> NDArray[np.uint8]:

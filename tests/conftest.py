@@ -10,6 +10,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test downloads
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("KIA_PATIENT_KEY", "of the tests")  # none is written to the home folder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +38,13 @@ def kia_command(capfd: pytest.CaptureFixture[str]) -> KiaCommand:
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def stub_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding processes do what the names of files say: tests/imaging/stub_decoder.py."""
+    monkeypatch.syspath_prepend(ROOT / "tests" / "imaging")
+    monkeypatch.setattr("kia.imaging.decoding.WORK", "stub_decoder:work")
 
 
 def make_dicom(pixels: np.ndarray, photometric: str = "MONOCHROME2", **elements) -> bytes:

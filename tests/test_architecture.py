@@ -13,9 +13,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts of earlier lines, and itself.
 ORDER = [
-    {"errors", "installed", "studies"},
-    {"files"},
-    {"config", "imaging"},
+    {"core_files", "errors", "ids", "installed", "spacing", "studies"},
+    {"files", "processes"},
+    {"config", "imaging", "tables"},
     {"knowledge"},
     {"models", "phantoms"},
     {"processing"},
@@ -23,10 +23,12 @@ ORDER = [
     {"data"},
     {"tasks"},
     {"evaluation"},
-    {"generation", "readable"},
+    {"ceilings", "generation", "readable"},
     {"agreement", "matching"},
     {"candidates"},
-    {"ablations", "explain", "hub", "training"},
+    {"predictions"},
+    {"explain", "hub", "training"},
+    {"ablations"},
     {"bench", "serving"},
     {"cli"},
     {"__main__"},
@@ -42,12 +44,14 @@ FORBIDDEN = {
     },
     "ablations": {"torch", "transformers", "accelerate"},
     "models": {"kia.knowledge"},
+    "ids": {"torch", "transformers"},
     "studies": {"torch", "transformers"},
     "errors": {"torch", "transformers"},
     "files": {"torch", "transformers"},
     "config": {"torch", "transformers"},
     "imaging": {"torch", "transformers"},
     "phantoms": {"torch", "transformers"},
+    "tables": {"torch", "transformers"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 NOWHERE = {*PICKLES, "torchvision", "timm", "hydra"}
@@ -162,6 +166,20 @@ def test_forbidden_imports(file: Path) -> None:
         forbidden = forbidden | {"accelerate"}
     for module, name in imports(file):
         assert not within(module, name, forbidden), f"{name_of(file)} imports {module} ({name})"
+
+
+def test_processes_start_in_one_place_only() -> None:
+    """Java's is the other: what starts a process by itself may start it on the folder's modules."""
+    starters = {"multiprocessing", "subprocess", "concurrent.futures.process", "pty"}
+    names = {("concurrent.futures", "ProcessPoolExecutor"), ("os", "fork"), ("os", "system")}
+    found = {
+        name_of(file)
+        for file in FILES
+        for module, name in imports(file)
+        if within(module, None, starters) or (module, name) in names
+    }
+    waits = "processes/crew.py"  # multiprocessing.connection.wait
+    assert found == {"processes/child.py", waits, "evaluation/language/java.py"}
 
 
 def test_tasks_take_only_the_batch_from_data() -> None:

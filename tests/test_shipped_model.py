@@ -83,3 +83,11 @@ def test_heat_maps_are_of_the_report_that_is_shown(
         assert main([*words, "--out", str(file)]) == 0
     assert len(record["candidates"]) > 1
     assert capsys.readouterr().out.splitlines()[0] == record["raw"]
+
+
+def test_load_is_one_call_from_a_name_to_a_report() -> None:
+    import kia
+
+    model, processor = kia.load(NAME)
+    assert not model.training
+    assert model.config.vocab_size == processor.vocab_size

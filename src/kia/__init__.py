@@ -4,18 +4,40 @@ The names below are loaded at their first use, so `import kia` loads neither tor
 transformers' AutoConfig, AutoModel and AutoProcessor know kia's classes from then on.
 """
 
+import sys
+
+if sys.argv[:1] == ["-m"] and f"{sys.orig_argv[-len(sys.argv)]}.".startswith(("kia.", "-mkia.")):
+    # `python -m kia` looks for modules in the current folder, which may be a stranger's
+    from kia.processes.safe_path import leave_folder
+
+    leave_folder()
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kia.hugging_face.auto_classes import register_when_loaded
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0"
 
-__all__ = ["KIAConfig", "KIAForReportGeneration", "KIAProcessor", "Study", "__version__"]
+__all__ = [
+    "KIAConfig",
+    "KIAForReportGeneration",
+    "KIAProcessor",
+    "Study",
+    "__version__",
+    "evaluate",
+    "label",
+    "load",
+    "read_studies",
+]
 
 if TYPE_CHECKING:
+    from kia.evaluation.evaluate import evaluate as evaluate
+    from kia.generation import load_model as load
     from kia.hugging_face.configuration import KIAConfig as KIAConfig
     from kia.hugging_face.model import KIAForReportGeneration as KIAForReportGeneration
+    from kia.imaging.grouping import read_studies as read_studies
+    from kia.knowledge.labels.label import label as label
     from kia.processing import KIAProcessor as KIAProcessor
     from kia.studies import Study as Study
 
@@ -24,13 +46,19 @@ _HOME = {
     "KIAForReportGeneration": "kia.hugging_face.model",
     "KIAProcessor": "kia.processing",
     "Study": "kia.studies",
+    "load": "kia.generation:load_model",
+    "evaluate": "kia.evaluation.evaluate",
+    "label": "kia.knowledge.labels.label",
+    "read_studies": "kia.imaging.grouping",
 }
+"""Where each name is at home; behind the colon what it is called there."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'kia' has no attribute '{name}'")
-    return getattr(import_module(_HOME[name]), name)
+    module, _, own_name = _HOME[name].partition(":")
+    return getattr(import_module(module), own_name or name)
 
 
 def __dir__() -> list[str]:

@@ -22,7 +22,7 @@ from kia.models.decoding import check_finite
 from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import PROCESSOR_FILES, KIAProcessor, local_folder
-from kia.studies import VIEWS, View
+from kia.studies import View
 from kia.tasks.text_rows import with_first_token
 
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", *PROCESSOR_FILES)
@@ -195,7 +195,7 @@ def dataset_inputs(
         ModelError: The data set was prepared for another image size.
     """
     check_image_size(dataset, processor)
-    return _normalised(processor, *load_images(dataset, studies))
+    return processor.masked_inputs(*load_images(dataset, studies))
 
 
 def study_inputs(
@@ -210,25 +210,7 @@ def study_inputs(
         squares: Grey values (W, S, S) of each study.
         views: Of each study, in the order of its images.
     """
-    width, size = max(map(len, views)), processor.image_size
-    pixels = torch.zeros(len(views), width, size, size, dtype=torch.uint8)
-    view_ids = torch.zeros(len(views), width, dtype=torch.int64)
-    exists = torch.zeros(len(views), width, dtype=torch.bool)
-    for row, (images, names) in enumerate(zip(squares, views, strict=True)):
-        pixels[row, : len(names)] = torch.from_numpy(images)
-        view_ids[row, : len(names)] = torch.tensor([VIEWS.index(name) for name in names])
-        exists[row, : len(names)] = True
-    return _normalised(processor, pixels, view_ids, None if exists.all() else exists)
-
-
-def _normalised(
-    processor: KIAProcessor, pixels: Tensor, view_ids: Tensor, view_mask: Tensor | None
-) -> dict[str, Tensor | None]:
-    """Grey values (B, W, S, S) as the model reads them: zero where a view is absent."""
-    pixel_values = processor.normalise(pixels)
-    if view_mask is not None:
-        pixel_values = pixel_values * view_mask[:, :, None, None, None]
-    return {"pixel_values": pixel_values, "view_ids": view_ids, "view_mask": view_mask}
+    return processor.study_inputs(squares, views)
 
 
 def check_image_size(dataset: PreparedDataset, processor: KIAProcessor) -> None:

@@ -2,15 +2,17 @@
 
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import Field
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
@@ -19,12 +21,17 @@ from kia.config import MOST_SIDE
 from kia.errors import ConfigError, DataError, ModelError
 from kia.files.plain import read_json
 from kia.files.records import Record
+from kia.imaging.arrays import any_picture, is_rows
+from kia.imaging.facts import UNKNOWN
+from kia.imaging.grey import MAX_BYTES, Picture
+from kia.imaging.one_study import OneStudy, one_study
 from kia.imaging.plausibility import Flag, Reference, study_flags
-from kia.imaging.reading import read_doubtful, read_image
-from kia.imaging.resize import Resize, resize_square
+from kia.imaging.reading import ImageWarning, read_facts, warn_of
+from kia.imaging.resize import Resize, resize_square, shape_of
 from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
 from kia.models.tokenizer_file import read_tokenizer
+from kia.spacing import closed_up
 from kia.studies import VIEWS, View
 
 if TYPE_CHECKING:
@@ -93,11 +100,13 @@ class EncodedReport:
         text: What was read: white space is single, words beyond the limit are cut.
         ids: Of the word pieces, without special tokens.
         spans: First character of each piece in `text`, and the one after its last.
+        whole: Whether nothing was cut.
     """
 
     text: str
     ids: list[int]
     spans: list[tuple[int, int]]
+    whole: bool = True
 
 
 class KIAProcessor:
@@ -171,21 +180,26 @@ class KIAProcessor:
         self, reports: Sequence[str], *, max_words: int, max_tokens: int
     ) -> list[EncodedReport]:
         """What `encode` gives, with the place of each word piece in the text that was read."""
-        cut = [" ".join(report.split()[:max_words]) for report in reports]
+        words = [report.split() for report in reports]
+        cut = [" ".join(each[:max_words]) for each in words]
         if not cut:
             return []
+        encoded = self.word_pieces.encode_batch(cut, add_special_tokens=False)
         return [
-            EncodedReport(text, encoded.ids[:max_tokens], encoded.offsets[:max_tokens])
-            for text, encoded in zip(
-                cut, self.word_pieces.encode_batch(cut, add_special_tokens=False), strict=True
+            EncodedReport(
+                text,
+                one.ids[:max_tokens],
+                one.offsets[:max_tokens],
+                whole=len(each) <= max_words and len(one.ids) <= max_tokens,
             )
+            for each, text, one in zip(words, cut, encoded, strict=True)
         ]
 
     def decode(self, token_ids: Tensor) -> list[str]:
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""
         end = self.token_id("[SEP]")
         rows = [row[: row.index(end)] if end in row else row for row in token_ids.tolist()]
-        return [_closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
+        return [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
 
     batch_decode = decode  # transformers' name for it
 
@@ -200,20 +214,47 @@ class KIAProcessor:
         return ((pixel_values.select(-3, 0) + 1) * 127.5).round().to(torch.uint8)
 
     def __call__(
-        self, images: Sequence[Any], views: Sequence[str] | None = None
+        self, images: Sequence[Any], views: Sequence[Any] | None = None
     ) -> dict[str, Tensor]:
-        """Makes the input of `generate` for one study.
+        """Makes the input of `generate` for one study, or for a batch of studies.
+
+        Warns (`kia.imaging.reading.ImageWarning`) of what is odd about files and pictures.
 
         Args:
-            images: Paths, file contents, or grey arrays (H, W), one a view.
-            views: "frontal" or "lateral" for each; frontal, then lateral by default.
+            images: Paths, file contents, arrays, tensors or images of Pillow, one a view; or a
+                list of such lists, one a study, with any number of views each. Bytes are grey
+                values, floats are in 0…1 or 0…255, what is deeper is stretched, colour becomes
+                grey; `kia.imaging.arrays` has the whole table.
+            views: "frontal" or "lateral" for each; by default what DICOM headers say, and where
+                they say nothing frontal, then lateral. For a batch such a list (or None) a study.
+
+        Returns:
+            `pixel_values` (B, W, C, S, S) and `view_ids` (B, W); if the studies have unequal
+            numbers of views `view_mask` (B, W) too, False where a study has no such view.
 
         Raises:
-            DataError: No image, an array that is not grey, or an unknown view.
-            ImageError: An image cannot be read.
+            DataError: No image, an unknown view, or two patients.
+            ImageError: An image cannot be read, an array holds none, or none is a chest X-ray by
+                its header.
         """
-        named = self._named_views(images, views)
-        return self._tensors([self._square(image) for image in images], named)
+        if not _is_batch(images):
+            images, views = [images], [views]
+        elif views is None:
+            views = [None] * len(images)
+        elif len(views) != len(images) or any(isinstance(one, str) for one in views):
+            raise DataError("give the views of a batch as a list of lists, one a study")
+        squares, named = [], []
+        for given, told in zip(images, views, strict=True):
+            read, study = _one_study(given, told)
+            pictures = _pictures(read, study)
+            for (name, picture), doubts in zip(pictures, study.doubts, strict=True):
+                warn_of((*picture.doubts, *doubts), name)
+            for name, why in study.left_out:
+                warnings.warn(f"{name} is left out: {why}", ImageWarning, stacklevel=2)
+            squares.append(self._squares(pictures))
+            named.append(study.views)
+        inputs = self.study_inputs(squares, named)
+        return {name: value for name, value in inputs.items() if value is not None}
 
     def checked(
         self, images: Sequence[Any], views: Sequence[str] | None = None
@@ -224,48 +265,64 @@ class KIAProcessor:
         with what their pictures look like. See `kia.imaging.plausibility.study_flags`.
 
         Args:
-            images: As above.
+            images: As above, of one study.
             views: As above.
 
         Returns:
             What calling the processor gives; and flags, [] if nothing is odd.
 
         Raises:
-            DataError: As above.
+            DataError: As above; or there are several studies.
             ImageError: As above.
         """
-        named = self._named_views(images, views)
-        squares, doubts, shapes = [], [], []
-        for image in images:
-            grey, found = (image, ()) if isinstance(image, np.ndarray) else read_doubtful(image)
-            squares.append(self._square(grey))
-            doubts.append(found)
-            shapes.append(grey.shape)
-        flags = study_flags(np.stack(squares), named, self.reference, doubts, shapes)
-        return self._tensors(squares, named), flags
+        if _is_batch(images):
+            raise DataError("flags are for one study at a time: give its images as a list")
+        read, study = _one_study(images, views)
+        pictures = _pictures(read, study)
+        squares = self._squares(pictures)
+        doubts = [
+            (*picture.doubts, *more)
+            for (_, picture), more in zip(pictures, study.doubts, strict=True)
+        ]
+        shapes = [shape_of(picture) for _, picture in pictures]
+        flags = study_flags(squares, study.views, self.reference, doubts, shapes, study.left_out)
+        inputs = self.study_inputs([squares], [study.views])
+        return {name: value for name, value in inputs.items() if value is not None}, flags
 
-    def _named_views(self, images: Sequence[Any], views: Sequence[str] | None) -> list[View]:
-        if isinstance(images, str | bytes | Path | np.ndarray):
-            raise DataError("give the images of a study as a list, one a view")
-        if not images:
-            raise DataError("a study needs at least one image")
-        views = views or [VIEWS[min(i, 1)] for i in range(len(images))]
-        unknown = [view for view in views if view not in VIEWS]
-        if unknown or len(views) != len(images):
-            raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
-        return list(views)  # type: ignore[arg-type]
+    def study_inputs(
+        self, squares: Sequence[NDArray[np.uint8]], views: Sequence[Sequence[View]]
+    ) -> dict[str, Tensor | None]:
+        """The input of `generate` for decoded studies, which may have unequal numbers of views.
 
-    def _tensors(self, squares: list[NDArray[np.uint8]], views: list[View]) -> dict[str, Tensor]:
-        return {
-            "pixel_values": self.normalise(torch.from_numpy(np.stack(squares)))[None],
-            "view_ids": torch.tensor([[VIEWS.index(view) for view in views]]),
-        }
+        Args:
+            squares: Grey values (W, S, S) of each study.
+            views: Of each study, in the order of its images.
 
-    def _square(self, image: Any) -> NDArray[np.uint8]:
-        array = image if isinstance(image, np.ndarray) else read_image(image)
-        if array.ndim != 2 or not array.size:
-            raise DataError(f"an image array must be grey (H, W), not of shape {array.shape}")
-        return resize_square(array, self.image_size, mode=self.resize)
+        Returns:
+            `pixel_values` (B, W, C, S, S), `view_ids` (B, W), and `view_mask` (B, W) or None.
+        """
+        width, size = max(map(len, views)), self.image_size
+        pixels = torch.zeros(len(views), width, size, size, dtype=torch.uint8)
+        view_ids = torch.zeros(len(views), width, dtype=torch.int64)
+        exists = torch.zeros(len(views), width, dtype=torch.bool)
+        for row, (images, names) in enumerate(zip(squares, views, strict=True)):
+            pixels[row, : len(names)] = torch.from_numpy(images)
+            view_ids[row, : len(names)] = torch.tensor([VIEWS.index(name) for name in names])
+            exists[row, : len(names)] = True
+        return self.masked_inputs(pixels, view_ids, None if exists.all() else exists)
+
+    def masked_inputs(
+        self, pixels: Tensor, view_ids: Tensor, view_mask: Tensor | None
+    ) -> dict[str, Tensor | None]:
+        """Grey values (B, W, S, S) as the model reads them: zero where a view is absent."""
+        pixel_values = self.normalise(pixels)
+        if view_mask is not None:
+            pixel_values = pixel_values * view_mask[:, :, None, None, None]
+        return {"pixel_values": pixel_values, "view_ids": view_ids, "view_mask": view_mask}
+
+    def _squares(self, pictures: Sequence[tuple[str, Picture]]) -> NDArray[np.uint8]:
+        size, mode = self.image_size, self.resize
+        return np.stack([resize_square(one.grey, size, mode, one.aspect) for _, one in pictures])
 
     def save_pretrained(self, folder: Path | str, **_: Any) -> None:
         """Writes the tokenizer, processor_config.json and, if there is one, the reference.
@@ -337,6 +394,48 @@ class KIAProcessor:
         return Processor().push_to_hub(repository, **options)
 
 
+def _is_batch(images: Any) -> bool:
+    """Whether these are studies, each a list of images, and not the images of one study."""
+    if not isinstance(images, list | tuple):
+        return False
+    studies = [isinstance(one, list | tuple) and not is_rows(one) for one in images]
+    if any(studies) and not all(studies):
+        raise DataError("give the images of one study, or a list of images for each study")
+    return any(studies)
+
+
+def _one_study(images: Any, views: Sequence[str] | None) -> tuple[list[Any], OneStudy]:
+    """The images that are read, and what they are."""
+    if not isinstance(images, Sequence) or isinstance(images, str | bytes | bytearray):
+        raise DataError("give the images of a study as a list, one a view")
+    if not images:
+        raise DataError("a study needs at least one image")
+    unknown = [view for view in views or () if view not in VIEWS]
+    if unknown or (views and len(views) != len(images)):
+        raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
+    images = [
+        image.read(MAX_BYTES + 1)
+        if hasattr(image, "read") and not isinstance(image, Image.Image)
+        else image
+        for image in images
+    ]
+    files = []
+    for number, image in enumerate(images, start=1):
+        if isinstance(image, str | Path):
+            files.append((str(image), read_facts(image)))
+        else:
+            is_file = isinstance(image, bytes | bytearray | memoryview)
+            files.append((f"image {number}", read_facts(bytes(image)) if is_file else UNKNOWN))
+    study = one_study(files, cast(Sequence[View] | None, views))
+    return [images[place] for place in study.places], study
+
+
+def _pictures(images: Sequence[Any], study: OneStudy) -> list[tuple[str, Picture]]:
+    """Name and content of each image of a study."""
+    names = [image.path for image in study.images]
+    return [(name, any_picture(image, name)) for name, image in zip(names, images, strict=True)]
+
+
 class _Settings(Record):
     """processor_config.json."""
 
@@ -359,17 +458,6 @@ _SPECIAL = {
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-# as transformers closes spaces up, in its order
-_SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
-
-
-def _closed_up(text: str) -> str:
-    """Decoded word pieces without the spaces that English does not have."""
-    for spaced in _SPACES:
-        text = text.replace(spaced, spaced.strip())
-    return text
 
 
 PROCESSOR_FILES = (

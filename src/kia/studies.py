@@ -1,24 +1,33 @@
 """Study and its images: what crosses the borders between kia's folders (no torch)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
 
 Split = Literal["train", "val", "test"]
 View = Literal["frontal", "lateral"]
+ViewSource = Literal["given", "view position", "view code", "description", "order"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VIEWS: tuple[View, ...] = ("frontal", "lateral")
-ID_COLUMNS = ("id", "study_id", "uid")
+ID_COLUMNS = ("id", "study_id", "uid", "image_id", "dicom_id")
 """Names that the field's tables give the column of study ids; the first that is there counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudyImage:
-    """One image of a study: where it lies (or its name, if generated) and its view."""
+    """One image of a study: where it lies (or its name, if generated) and its view.
+
+    Attributes:
+        path: Of the file.
+        view: As it is read.
+        view_source: What says so: a person or a table, an element of the DICOM header, a guess from
+            a description there, or the order of the files.
+    """
 
     path: str
     view: View
+    view_source: ViewSource = "given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,7 @@ class Study:
         graph: RadGraph record of the report; None if it has none.
         landmarks: Names of the landmarks that the report mentions; None if not looked for.
         patient: Whose examination it is; None if the collection does not say.
+        left_out: Files of the examination that are not read, and why.
     """
 
     id: str
@@ -47,3 +57,19 @@ class Study:
     graph: Mapping[str, Any] | None = None
     landmarks: tuple[str, ...] | None = None
     patient: str | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def to_record(self) -> dict[str, Any]:
+        """This study as JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The study of a record of `to_record`."""
+        landmarks = record["landmarks"]
+        tuples: dict[str, Any] = {
+            "images": tuple(StudyImage(**image) for image in record["images"]),
+            "landmarks": None if landmarks is None else tuple(landmarks),
+            "left_out": tuple(map(tuple, record["left_out"])),
+        }
+        return cls(**{**record, **tuples})

@@ -112,7 +112,7 @@ def test_maps_are_drawn_for_masks_and_for_sentences(
     [
         (("--out", "a.jpg"), "ends in .png"),
         (("--out", "a.png", "--observation", "cardiomegly"), "did you mean 'cardiomegaly'"),
-        (("--out", "a.png", "--report", "absent.txt"), "No such file"),
+        (("--out", "a.png", "--report", "absent.txt"), "no such file"),
         (("--out", "a.png", "--report", "generated", "--observation", "edema"), "with [MASK]"),
         (("--out", "a.png", "--map", "saliency"), "use attention or gradient"),
         (("--out", "a.png", "--data", "data"), "goes with --map gradient"),

@@ -33,11 +33,14 @@ def files(tmp_path: Path) -> tuple[str, str, str]:
     )
 
 
-def prepared(monkeypatch: pytest.MonkeyPatch, **splits: dict[str, str]) -> None:
+def prepared(
+    monkeypatch: pytest.MonkeyPatch, source: str | None = None, **splits: dict[str, str]
+) -> None:
     from kia.data.store.dataset import PreparedDataset
 
     fake = SimpleNamespace(
-        info={"content_hash": "abc"},
+        path="d",
+        info={"content_hash": "abc"} | ({} if source is None else {"source": source}),
         ids=lambda split: list(splits.get(split, {})),
         reports=lambda split: list(splits.get(split, {}).values()),
         index_of=lambda id_: id_,
@@ -81,6 +84,46 @@ def test_a_data_set_brings_training_reports_hash_and_split(
 
 
 @pytest.mark.usefixtures("no_java")
+@pytest.mark.parametrize(
+    ("source", "option", "cleaning", "said"),
+    [
+        ("MIMIC-CXR-JPG", (), "mimic", ""),
+        ("IU X-Ray", (), "iu", ""),
+        ("mine.csv", (), "iu", ""),
+        (
+            "mine.csv",
+            ("--dataset", "mimic"),
+            "mimic",
+            "is iu; scored by that of mimic",
+        ),
+        (
+            "MIMIC-CXR-JPG",
+            ("--dataset", "iu"),
+            "iu",
+            "is mimic; scored by that of iu",
+        ),
+    ],
+)
+def test_the_source_of_a_data_set_decides_the_cleaning_and_an_override_is_said(
+    kia_command: KiaCommand,
+    files: tuple[str, str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    option: tuple[str, ...],
+    cleaning: str,
+    said: str,
+) -> None:
+    prepared(monkeypatch, source, train={"t": "The lungs are clear."}, test=REFS)
+    out = tmp_path / "result.json"
+    words = ("evaluate", files[0], "--data", "d", *option, "--json", str(out))
+    code, _, err = kia_command(*words)
+    assert code == 0
+    assert json.loads(out.read_text(encoding="utf-8"))["settings"]["cleaning"] == cleaning
+    assert said in err and ("note: " in err) is bool(said)
+
+
+@pytest.mark.usefixtures("no_java")
 def test_the_constant_is_not_chosen_on_what_is_scored(
     kia_command: KiaCommand,
     files: tuple[str, str, str],
@@ -106,7 +149,7 @@ def test_the_constant_is_not_chosen_on_what_is_scored(
         (("--references", "r", "--json", "."), "--json . is a folder; name a file", 2),
         (("--references", "r", "--html", "."), "--html . is a folder; name a file", 2),
         (("--references", "r", "--with", "spice"), "kia knows radgraph, chexbert, radeval", 2),
-        (("--references", "absent.jsonl"), "cannot read absent.jsonl", 1),
+        (("--references", "absent.jsonl"), "absent.jsonl: no such file", 1),
         (("--data", "absent"), "no such data set", 1),
     ],
 )
@@ -407,6 +450,22 @@ def test_a_file_that_is_not_chexbert_is_one_line(
     assert "Clinical efficacy" in printed
     assert told.count("\n") == 1
     assert "cannot read weights" in told
+
+
+def test_a_data_set_of_images_knows_their_studies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `kia data mimic-cxr --samples image` stores them: files/p10/p…/s…/dicom_id.jpg."""
+    from kia.data.store.dataset import PreparedDataset
+    from kia.evaluation.prepared import studies_of_images
+
+    dicom = "02aa804e-bde0afdd-112c0b34-7bc16630-4e384014"
+    fake = SimpleNamespace(
+        ids=lambda split: [dicom] if split == "test" else ["s1"],
+        index_of=lambda id_: id_,
+        row=lambda id_, columns: {"paths": [f"/d/files/p10/p10000032/s50414267/{id_}.jpg"]},
+    )
+    monkeypatch.setattr(PreparedDataset, "open", lambda path: fake)
+    assert studies_of_images("d", "test") == {dicom: "50414267"}
+    assert studies_of_images("d", "train") == {}
 
 
 def test_scoring_files_loads_no_torch(files: tuple[str, str, str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from kia.errors import DataError
 from kia.evaluation.coverage import covered
 from kia.evaluation.predictions import read_embeddings, read_report_file, read_reports
+from kia.evaluation.reports.columns import Choice
 
 GOOD = '{"id": "1", "report": "clear"}'
 
@@ -27,20 +28,23 @@ def test_other_keys_empty_lines_number_ids_and_a_byte_order_mark_are_fine(tmp_pa
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", "preds.jsonl is empty"),
-        ("\n \n", "preds.jsonl is empty"),
-        (f"{GOOD}\nnonsense", "line 2: not JSON: Expecting value; expected"),
-        (f"{GOOD}\n[1]", "line 2 is not a JSON object"),
-        ('{"id": "1"}', "line 1 has no 'report'"),
-        ('{"report": "1"}', "line 1 has no 'id'"),
-        ('{"id": null, "report": "a"}', "line 1: the id must be a text"),
-        ('{"id": true, "report": "a"}', "line 1: the id must be a text"),
+        ("", "preds.jsonl: has no row"),
+        ("\n \n", "preds.jsonl: has no row"),
+        (f"{GOOD}\nnonsense", r"line 2: not JSON \(Expecting value\)"),
+        (f"{GOOD}\n[1]", "line 2: not a JSON object"),
+        (
+            '{"id": "1"}',
+            r"has no column report, .*; it has nothing but ids \(--report-column names yours\)",
+        ),
+        (f'{GOOD}\n{{"report": "1"}}', "line 2: the id is missing"),
+        (f'{GOOD}\n{{"id": null, "report": "a"}}', "line 2: the id is missing"),
+        ('{"id": true, "report": "a"}', "line 1: an id is a text or a whole number"),
         ('{"id": "1", "report": ["a"]}', "line 1: the report must be a text"),
         (r'{"id": "1", "report": "a \ud83d"}', "line 1: an escape such as .* half of a character"),
         (r'{"id": "\udc00", "report": "a"}', "line 1: an escape such as .* half of a character"),
-        (f"{GOOD}\n\n{GOOD}", "1 ids occur more than once: 1 .the first on lines 1 and 3"),
-        (b"\xff\xfe{}", "is not UTF-8 text"),
-        ("[" * 100_000, "line 1: deeper than"),
+        (f"{GOOD}\n\n{GOOD}", "1 ids occur more than once: 1 .the first on line 1 and line 3"),
+        (b"\xff\xfe{}{", "is not UTF-16 text"),
+        ("[" * 100_000, "line 1: not JSON"),
     ],
 )
 def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | bytes, error: str) -> None:
@@ -50,13 +54,13 @@ def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | bytes, error
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read .*none.jsonl: No such file"):
+    with pytest.raises(DataError, match=r"none.jsonl: no such file"):
         read_reports(tmp_path / "none.jsonl")
 
 
 def test_all_doubled_ids_are_counted_and_the_first_named(tmp_path: Path) -> None:
     lines = [f'{{"id": {i % 5}, "report": ""}}' for i in range(9)]
-    with pytest.raises(DataError, match=r"4 ids occur more than once: 0, 1, 2, … .* 1 and 6"):
+    with pytest.raises(DataError, match=r"4 ids occur more than once: 0, 1, 2, … .* 1 and line 6"):
         read_reports(write(tmp_path, "\n".join(lines)))
 
 
@@ -85,13 +89,13 @@ def test_a_csv_is_read_with_commas_quotes_and_line_breaks_in_reports(tmp_path: P
     ("text", "error"),
     [
         ("", "is empty"),
-        ("id,report\n", "is empty"),
-        ("id,words\n1,a", "has no column report or text in its first line"),
-        ("name,report\n1,a", "has no column id or study_id or uid"),
+        ("id,report\n", "has no row below its header"),
+        ("id,words\n1,a", "has no column report, .*; it has words"),
         ("id,report\n1,a,b", "line 2: 3 values for 2 columns; quote"),
         ("id,report\n ,a", "line 2 has no id"),
+        ("id,report\n1,a\n,b", "line 3 has no id"),
         ("id,report\n1,a\n1,b", "1 ids occur more than once: 1"),
-        ('id,report\n1,"a', "is not readable as CSV"),
+        ('id,report\n1,"a', "line 2: not readable as CSV"),
     ],
 )
 def test_a_bad_csv_is_told_in_one_line(tmp_path: Path, text: str, error: str) -> None:
@@ -109,6 +113,21 @@ def test_text_has_a_report_a_line_and_empty_ones_count(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(DataError, match="is empty"):
         read_reports(path)
+
+
+def test_ids_by_the_users_name_count_where_they_are_there(tmp_path: Path) -> None:
+    choice = Choice(id_column="Nr")
+    for name, text in (
+        ("a.csv", "id,Nr,report\nx,7,clear\n"),
+        ("b.csv", "id,report\n7,clear\n"),
+        ("c.jsonl", '{"id": "x", "NR": 7.0, "report": "clear"}\n'),
+        ("d.json", '[{"id": "7", "report": "clear"}]'),
+    ):
+        (tmp_path / name).write_text(text)
+        assert read_reports(tmp_path / name, choice=choice) == {"7": "clear"}
+    (tmp_path / "e.csv").write_text("report,age\nclear,7\n")
+    with pytest.raises(DataError, match="no column Nr, nor one of id, study_id"):
+        read_reports(tmp_path / "e.csv", choice=choice)
 
 
 TEN = {str(i): "" for i in range(10)}

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from kia.cli.ablate.runs import Target, check_folder
+from kia.cli.evaluate.inputs import read_system
 from tests.random_model import random_model
 from torch import nn
 
 from kia.ablations.stored import content_hash, read_scores, write_resampled
-from kia.cli.ablate.runs import Target, check_folder
-from kia.cli.evaluate.inputs import read_system
 from kia.cli.main import main
 from kia.config import StageConfig, TrainConfig, load_config
 from kia.data.batches.batch import BatchBuilder

@@ -81,6 +81,15 @@ def test_generate_follows_the_folder_s_defaults(folder: Path, pictures: list[str
     assert len(processor.batch_decode(several)) == 2
 
 
+def test_a_batch_of_studies_is_read_as_each_alone(folder: Path, pictures: list[str]) -> None:
+    model = KIAForReportGeneration.from_pretrained(folder)
+    processor = KIAProcessor.from_pretrained(folder)
+    studies = [pictures[:1], pictures[:2], pictures[1:2]]
+    together = processor.decode(model.generate(**processor(studies)))
+    alone = [processor.decode(model.generate(**processor(study))) for study in studies]
+    assert [[report] for report in together] == alone
+
+
 AUTO = """
 import sys
 {first}

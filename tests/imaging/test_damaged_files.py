@@ -220,7 +220,7 @@ def test_strict_fails_and_says_where_the_rejects_are(tmp_path, originals):
 def test_doubtful_images_are_named_on_the_console_and_patients_are_not(tmp_path, dicom):
     pixels = np.arange(1024, dtype=np.uint16).reshape(32, 32)
     for number in range(SHOWN_DOUBTS + 3):
-        data = dicom(pixels, Modality="MR", PatientName="Doe^Jane", PatientID="12345")
+        data = dicom(pixels, Modality="OT", PatientName="Doe^Jane", PatientID="12345")
         (tmp_path / f"{number}.dcm").write_bytes(data if number else data[:-1200])
     code, out, err, _ = prepare(tmp_path, "--out", str(tmp_path.parent / "set"))
     warned = [line for line in err.splitlines() if line.startswith("warning: ")]

@@ -6,7 +6,13 @@ import re
 import pytest
 
 from kia.errors import DataError
-from kia.knowledge.chexpert import OBSERVATIONS, label_report, read_labels, write_labels
+from kia.knowledge.chexpert import (
+    OBSERVATIONS,
+    label_report,
+    read_label_file,
+    read_labels,
+    write_labels,
+)
 
 # the columns of the CheXpert labeler (Irvin et al. 2019), sorted
 NAMES = """Atelectasis, Cardiomegaly, Consolidation, Edema, Enlarged Cardiomediastinum, Fracture,
@@ -109,6 +115,23 @@ def test_reads_the_output_of_chexbert(tmp_path):
     assert stated(read_labels(path)["1"]) == dict.fromkeys(OBSERVATIONS[:-1], 1)
 
 
+def test_files_without_ids_say_so_and_bring_their_texts(tmp_path):
+    path = write(
+        tmp_path / "a.csv", LABELER, '"Left effusion,\nlarge."' + "," * 14, "None." + "," * 14
+    )
+    found = read_label_file(path)
+    assert not found.has_ids
+    assert found.texts == {"1": "Left effusion,\nlarge.", "2": "None."}
+    assert read_label_file(write(tmp_path / "b.csv", HEADER, ROW[:-1] + "1")).has_ids
+
+
+def test_names_of_observations_count_in_any_case_and_values_from_any_program(tmp_path):
+    path = write(tmp_path / "a.csv", HEADER.lower(), "50414267.0,1,0.0,-1,nan,NA" + "," * 10)
+    assert stated(read_labels(path)["50414267"]) == dict(
+        zip(OBSERVATIONS, (1, 0, -1), strict=False)
+    )
+
+
 def test_what_is_written_is_read_again(tmp_path):
     labels = {
         "a, b": {**dict.fromkeys(OBSERVATIONS), "Edema": -1, "Fracture": 0},
@@ -126,17 +149,17 @@ HEADER = "id," + ",".join(OBSERVATIONS)
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ((HEADER + ",Cough", ROW + ",1"), "unknown column 'Cough'"),
-        ((HEADER.replace("Edema", "edema"), ROW), "unknown column 'edema'"),
+        ((HEADER + ",Cough", ROW + ",1"), "unknown column 'cough'"),
         ((HEADER.replace(",Edema", ""), ROW[:-1]), "no column Edema"),
-        ((HEADER + ",Edema", ROW + ","), "'Edema' is there twice"),
+        ((HEADER + ",Edema", ROW + ","), "'edema' is there twice"),
         ((HEADER, ROW + "2"), "line 2: No Finding is '2'; labels are 1, 0, -1 or nothing"),
         ((HEADER, ROW, "t" + ROW[1:] + "yes"), "line 3: No Finding is 'yes'"),
         ((HEADER, ROW, ROW), "line 3: the id is there twice"),
-        ((HEADER, ROW[1:]), "line 2: the id is missing"),
-        ((HEADER, ROW + ","), "line 2: 16 values for 15 columns"),
-        ((HEADER,), "no row of labels"),
-        (("",), "no column Enlarged"),
+        ((HEADER, ROW[1:] + "1"), "line 2: the id is missing"),
+        ((HEADER, ROW + ",1"), "line 2: 16 values for 15 columns"),
+        ((HEADER,), "has no row below its header"),
+        (("",), "is empty"),
+        (("a,b", "1,2"), "is it a file of labels?"),
         ((HEADER, '"open'), "not readable as CSV"),
     ],
 )
@@ -150,10 +173,10 @@ def test_a_malformed_file_is_one_line(tmp_path, lines, said):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", b"\xff\xfe\x00", "not UTF-8"),
-        ("a.csv.gz", b"no gzip", "not readable"),
-        ("a.csv.gz", gzip.compress(f"{HEADER}\n{ROW}\n".encode())[:-9], "not readable"),
-        ("none.csv", None, "No such file"),
+        ("a.csv", b"\xff\xfe\x00", "not UTF-16"),
+        ("a.csv.gz", b"no gzip", "no column Enlarged"),
+        ("a.csv.gz", gzip.compress(f"{HEADER}\n{ROW}\n".encode(), mtime=0)[:-9], "not readable"),
+        ("none.csv", None, "no such file"),
     ],
 )
 def test_what_is_no_csv_is_one_line(tmp_path, name, content, said):

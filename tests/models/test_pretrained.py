@@ -109,6 +109,36 @@ def test_towers_compute_what_the_folders_compute(
             assert (tower(ids) - text).abs().max() < 1e-5
 
 
+def test_the_word_head_of_a_checkpoint_is_loaded_with_it(
+    bert_folder: Path, build: Any, settings: Any
+) -> None:
+    """Transform, norm and bias of BertForMaskedLM; rows of new special tokens stay as they were."""
+    parts = {"text": {"pretrained": str(bert_folder)}}
+    model = build(**parts)
+    bias = model.word_prediction.bias.detach().clone()
+    load_pretrained_towers(model, settings(**parts))
+    theirs = BertForMaskedLM.from_pretrained(bert_folder).eval()
+    ids = torch.randint(4, theirs.config.vocab_size, (2, 6))
+    entries = min(theirs.config.vocab_size, model.config.vocab_size)
+    with torch.no_grad():
+        expected = theirs(ids).logits
+        ours = model.word_logits(model.text_encoder(ids), model.text_encoder)
+    assert (ours[..., :entries] - expected[..., :entries]).abs().max() < 1e-4
+    assert torch.equal(model.word_prediction.bias[entries:], bias[entries:])
+
+
+def test_a_checkpoint_without_a_word_head_leaves_ours_as_it_was(
+    bert_folder: Path, tmp_path: Path, build: Any, settings: Any
+) -> None:
+    BertModel.from_pretrained(bert_folder).save_pretrained(tmp_path / "headless")
+    parts = {"text": {"pretrained": str(tmp_path / "headless")}}
+    model = build(**parts)
+    before = {name: value.clone() for name, value in model.word_prediction.state_dict().items()}
+    load_pretrained_towers(model, settings(**parts))
+    for name, value in model.word_prediction.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
 @pytest.mark.parametrize("side", [24, 32, 56])
 def test_a_vit_for_another_image_size_is_resampled_as_transformers_does(
     side: int, vit_folder: Path, build: Any, settings: Any
@@ -162,7 +192,7 @@ def test_cross_attention_keeps_its_own_weights(
     before = {k: v.clone() for k, v in model.state_dict().items()}
     load_pretrained_towers(model, settings(**parts))
     for name, value in model.state_dict().items():
-        loaded = name.startswith("text_tower.") and "cross" not in name
+        loaded = name.startswith(("text_tower.", "word_prediction.")) and "cross" not in name
         assert torch.equal(value, before[name]) is not loaded, name
 
 

@@ -63,9 +63,10 @@ def loaded(model_folder):
 @pytest.fixture(scope="session")
 def make_service(loaded) -> Callable[..., Service]:
     """`make_service(timeout=1, …)`: not started yet, with one decoder and no page."""
+    usual = {"page": False, "decoders": 1, "allow_host": ["testserver", "x"]}  # of the clients
 
     def make(**settings: Any) -> Service:
-        return Service(*loaded, Settings(**({"page": False, "decoders": 1} | settings)))
+        return Service(*loaded, Settings(**(usual | settings)))
 
     return make
 

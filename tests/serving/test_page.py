@@ -62,7 +62,7 @@ def test_a_study_is_told_doubts_first_then_word_by_word(paged, png):
     _, client = paged
     told = events(client.post("/page/study", files=sent(png(1), png(2))))
     first, words, last = told[0], told[1:-1], told[-1]
-    assert set(first) == {"pictures", "views", "flags"}
+    assert set(first) == {"pictures", "views", "flags", "places"}
     assert first["views"] == ["frontal", "lateral"]
     assert len(words) > 2 and all(set(one) == {"words"} for one in words)
     assert words[-1]["words"].rstrip(".") == last["found"]["report"].rstrip(" .…")

@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import uvicorn
 
@@ -66,7 +67,7 @@ class Client:
     def begin(self, length: int | None, route: str = "/v1/findings") -> None:
         size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         close = "" if length is None else "Connection: close\r\n"
-        head = f"POST {route} HTTP/1.1\r\nHost: x\r\n{close}{size}\r\n"
+        head = f"POST {route} HTTP/1.1\r\nHost: localhost\r\n{close}{size}\r\n"
         self.send(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode())
 
     def send(self, content: bytes) -> None:
@@ -98,7 +99,7 @@ def ask(port: int, png: bytes) -> tuple[int, dict]:
 
 def metrics(port: int) -> str:
     client = Client(port)
-    client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    client.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     return client.all().decode()
 
 
@@ -184,6 +185,114 @@ def test_the_end_waits_for_what_is_under_way(live, png):
     no_more(port)
     client.send(whole[200:])
     assert client.answer()[0] == 200
+
+
+def get(port: int, route: str) -> int:
+    """Status."""
+    client = Client(port)
+    client.send(f"GET {route} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    return int(client.all().split()[1])
+
+
+def decoders() -> list[psutil.Process]:
+    return [one for one in psutil.Process().children() if "kia.imaging" in str(one.cmdline())]
+
+
+def test_readyz_says_when_no_decoder_is_there_and_uploads_are_answered_all_the_same(
+    live, png, monkeypatch
+):
+    for name, seconds in (("IDLE", 0.2), ("PRESENT", 1.5), ("DOUBTFUL", 0.3)):
+        monkeypatch.setattr(f"kia.serving.decoder.{name}", seconds)
+    before = decoders()
+    port = live()
+    (own,) = [one for one in decoders() if one not in before]
+    assert get(port, "/readyz") == 200
+    own.suspend()
+    seen = set()
+    while own.is_running():
+        seen.add(get(port, "/readyz"))
+        assert get(port, "/healthz") == 200
+    assert seen == {200, 503}
+    assert ask(port, png())[0] == 200
+    assert get(port, "/readyz") == 200
+
+
+def test_readyz_says_when_the_model_hangs(live, png, monkeypatch):
+    let_go = threading.Event()
+    port = live(timeout=1)
+    monkeypatch.setattr("kia.serving.service.label_answers", lambda *_: let_go.wait())
+    try:
+        assert ask(port, png())[0] == 504
+        deadline = time.monotonic() + 10
+        while get(port, "/readyz") != 503:
+            assert time.monotonic() < deadline
+    finally:
+        let_go.set()
+    monkeypatch.undo()
+    deadline = time.monotonic() + 10
+    while get(port, "/readyz") != 200:
+        assert time.monotonic() < deadline
+
+
+HANGING = """
+import sys, time
+import kia.serving.service as service
+from kia.serving.app import create_app
+from kia.serving.server import listen, run
+from kia.serving.settings import Settings
+
+describe, asked = service.describe, []
+
+def hang(*given, **options):
+    asked.append(1)
+    if len(asked) > 1 and sys.argv[2] == "model":  # the first one is the server's own
+        time.sleep(1000)
+    if sys.argv[2] == "start":
+        print("http://127.0.0.1:1/docs", flush=True)
+        time.sleep(1000)
+    return describe(*given, **options)
+
+service.describe = hang
+settings = Settings(model=sys.argv[1], timeout=3, decoders=2)
+with listen("127.0.0.1", 0, settings) as listening:
+    where = f"http://127.0.0.1:{listening.getsockname()[1]}/docs"
+    run(create_app(settings), listening, settings, lambda: print(where, flush=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["nothing", "start", "model", "decoders", "reader", "sender"])
+def test_sigterm_ends_the_server_in_time_whatever_hangs(model_folder, png, tmp_path, what):
+    script = tmp_path / "server.py"
+    script.write_text(HANGING)
+    words = [sys.executable, script, model_folder, what]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env) as run:
+        try:
+            port = int(re.search(r":(\d+)/docs", run.stdout.readline())[1])
+            family = psutil.Process(run.pid).children(recursive=True)
+            assert len(family) == 2
+            clients = [] if what in ("nothing", "start") else [Client(port)]
+            for client in clients:
+                if what == "reader":
+                    client.send(b"GET /page/page.js HTTP/1.1\r\nHost: x\r\n\r\n" * 5000)
+                else:
+                    client.begin(len(BODY % png()), "/v1/reports")
+                    client.send((BODY % png())[: 40 if what == "sender" else None])
+            for child in family if what == "decoders" else ():
+                child.suspend()
+            time.sleep(0.5)
+            since = time.monotonic()
+            run.send_signal(signal.SIGTERM)
+            assert run.wait(20) == 0
+            took = time.monotonic() - since
+        finally:
+            run.kill()
+    assert took < 3 + 1
+    assert not any(child.is_running() for child in family)
+    if what in ("model", "decoders", "sender"):
+        status, _ = clients[0].answer()
+        assert status == {"model": 504, "decoders": 200, "sender": 408}[what]
 
 
 @pytest.mark.slow

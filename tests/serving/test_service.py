@@ -49,7 +49,7 @@ def test_the_server_says_what_the_library_says(service, loaded, png):
     files = [png(1), png(2)]
     (expected,) = describe(model, processor, processor(files), generation_settings(model))
     found = asyncio.run(service.report(files))
-    assert found.pop("flags") is not None
+    assert found.pop("flags") is not None and len(found.pop("facts")) == 2
     assert close(found, expected)
 
 

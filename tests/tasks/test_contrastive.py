@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from kia.config import ContrastiveConfig
+from kia.config import ContrastiveConfig, TasksConfig
 from kia.models.momentum import FeatureQueue, MomentumEncoders
 from kia.models.outputs import ImageFeatures
 from kia.tasks.contrastive import ContrastiveTask
+from kia.tasks.joint import queue_length
 from kia.tasks.shared_features import SharedFeatures
 
 P, Q = 8, 7
@@ -42,7 +43,11 @@ def filled(pushes):
 
 
 def expected_loss(embeds, own, kept, tau, *, soft=0.0, same=False, soft_tau=None):
-    """Eq. 6 study by study: −Σ target · ln softmax, half for each direction."""
+    """Eq. 6 study by study: −Σ target · ln softmax, half for each direction.
+
+    Reports equal to the own one, older copies of the same study among them, are positive or no
+    candidates: they fit the image, so they may not be called wrong.
+    """
     image, text, slow_image, slow_text = embeds
     ids = [*own, *(report for _, _, report in kept)]
     images = np.array([*slow_image, *(i for i, _, _ in kept)])
@@ -52,6 +57,9 @@ def expected_loss(embeds, own, kept, tau, *, soft=0.0, same=False, soft_tau=None
         for b in range(len(own)):
             p, q = candidates @ ours[b] / tau, candidates @ slow[b] / (soft_tau or tau)
             p, q = (np.exp(x - x.max()) for x in (p, q))
+            if not same:
+                other = np.array([k == b or report != own[b] for k, report in enumerate(ids)])
+                p, q = p * other, q * other
             target = np.array([float(k == b) for k in range(len(ids))])
             if same:
                 target = np.array([float(report == own[b]) for report in ids])
@@ -186,3 +194,23 @@ def test_training_fills_the_queue_after_the_loss_and_evaluation_does_not(
     objective.train()(first)
     objective(second)
     assert objective.momentum.queue.report_ids.tolist() == [9, 1, 2, 7, 8]
+
+
+@pytest.mark.parametrize(("wanted", "studies", "kept"), [(4096, 2069, 1034), (64, 2069, 64)])
+def test_the_queue_is_never_longer_than_half_an_epoch(wanted, studies, kept):
+    config = TasksConfig.model_validate({"irc": {"queue_length": wanted}})
+    assert queue_length(config, studies) == kept
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_an_older_copy_of_the_own_study_in_the_queue_is_never_a_negative(same):
+    """Its pair is right: making it less similar must not lower the loss."""
+    embeds = features(3)
+    queue = FeatureQueue(Q, P)
+    copies = [torch.from_numpy(x) for x in embeds[2:]]
+    queue.push(*copies, torch.tensor([1, 2, 3]))
+    near, _, _ = run(embeds, [1, 2, 3], queue, same_report_is_positive=same)
+    far_queue = FeatureQueue(Q, P)
+    far_queue.push(-copies[0], -copies[1], torch.tensor([1, 2, 3]))
+    far, _, _ = run(embeds, [1, 2, 3], far_queue, same_report_is_positive=same)
+    assert far.item() >= near.item() - 1e-6

@@ -19,7 +19,8 @@ NONE = ImageFeatures(torch.empty(0), None, torch.empty(0))
 def draw(report_ids, image_embeds=None, text_embeds=None, tau=0.1, seed=0) -> Negatives:
     torch.manual_seed(seed)
     ids = torch.as_tensor(report_ids)
-    shared = SharedFeatures(NONE, ids, 0, None, image_embeds, text_embeds)
+    embeds = image_embeds, text_embeds
+    shared = SharedFeatures(NONE, ids, 0, None, *embeds, *embeds)
     batch = SimpleNamespace(report_ids=ids)
     return draw_negatives(batch, shared, torch.tensor(tau))
 
@@ -46,11 +47,14 @@ def test_negatives_follow_the_similarity_in_both_directions():
     similarity = np.array(
         [[1.0, 0.8, 0.3, -0.5], [0.1, 1.0, 0.0, 0.6], [-0.2, 0.4, 1.0, 0.2], [0.9, 0.0, 0.1, 1.0]]
     )
-    images, reports = torch.eye(4), torch.tensor(similarity.T, dtype=torch.float32)
+    # ALBEF: a study's own feature against the momentum features of the others
+    images, reports = torch.eye(4), torch.eye(4)
+    slow_reports = torch.tensor(similarity.T, dtype=torch.float32)
+    slow_images = torch.tensor(similarity, dtype=torch.float32)
     ids = torch.arange(4)
     counts = np.zeros((2, 4, 4))
     torch.manual_seed(0)
-    shared = SharedFeatures(NONE, ids, 0, None, images, reports)
+    shared = SharedFeatures(NONE, ids, 0, None, images, reports, slow_images, slow_reports)
     batch = SimpleNamespace(report_ids=ids)
     for _ in range(draws):
         negatives = draw_negatives(batch, shared, torch.tensor(tau))

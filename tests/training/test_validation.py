@@ -1,6 +1,7 @@
 """Validation: which studies, whether the image matters, and which model is kept."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -247,3 +248,37 @@ def test_stage_2_clips_by_its_own_gradients(
     assert norms[-1] == sum(p.grad is not None for p in optimised)
     assert all(p.grad is None for p in trainer.objective.contrastive.parameters())
     run.close()
+
+
+@pytest.mark.parametrize(("source", "better"), [("MIMIC-CXR-JPG", "whole"), ("IU X-Ray", "cut")])
+def test_the_source_of_the_data_decides_how_validation_cuts_and_counts(
+    parts, dataset, monkeypatch, source, better
+):
+    """R2Gen keeps 99 words of a reference of MIMIC-CXR and 59 of IU X-Ray (its tokenizers.py).
+
+    Of long reports the whole is better than one cut to 59 words by MIMIC's protocol alone.
+    """
+    model, builder, config = parts
+    words = "abcdefghijklmnopqrstuvwxyz"
+    report = {int(i): " ".join(2 * [f"{a}{b}" for a in words[:8] for b in words[i % 7 : i % 7 + 6]])
+              for i in dataset.indices("val")}  # fmt: skip
+    studies = dataset.indices("val")
+
+    class Long:
+        info = dataset.info | {"source": source}
+
+        def __getattr__(self, name):
+            return getattr(dataset, name)
+
+        def study(self, number):
+            return replace(dataset.study(number), report=report[number])
+
+    found = {}
+    for kind, length in (("whole", 96), ("cut", 59)):
+        written = [(str(i), " ".join(report[int(i)].split()[:length])) for i in studies]
+        monkeypatch.setattr(validation, "write_dataset_reports", lambda *_, w=written: iter(w))
+        monkeypatch.setattr(builder, "dataset", Long())
+        monkeypatch.setattr(validation, "image_gain", lambda *_: (1.0, 0.0))
+        training = list(report.values()) * 10  # every word is frequent enough
+        found[kind] = validate(model, builder, studies, training, config.generation, len).cider
+    assert max(found, key=found.__getitem__) == better

@@ -1,7 +1,6 @@
 """`kia bench step`: how fast a joint step is, against the plain implementation and the machine."""
 
 import gc
-import multiprocessing
 import resource
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from socket import socket
 from statistics import median
 from typing import Any
 
@@ -25,6 +25,8 @@ from kia.data.batches.batch import Batch, BatchBuilder
 from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import ConfigError
 from kia.phantoms.studies import phantom_study
+from kia.processes.child import Child, serve
+from kia.processes.messages import Message
 from kia.processing import KIAProcessor, train_tokenizer
 from kia.tasks.joint import TASKS, JointObjective, active_tasks
 from kia.training.build import build_model
@@ -253,20 +255,22 @@ def peak_memory(config: RunConfig, longer: int = 1, kind: str = "ours", steps: i
     Raises:
         ConfigError: That process failed.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_peak, args=(config.model_dump(), longer, kind, steps, sender))
-    child.start()
-    sender.close()
+    child = Child(f"{__name__}:work")
     try:
-        return int(receiver.recv())
-    except EOFError as error:
+        child.send(Message([config.model_dump(mode="json"), longer, kind, steps]))
+        return int(child.receive(most=1 << 10).value)
+    except (EOFError, OSError) as error:
         raise ConfigError(f"no memory for {steps} steps of {kind}; try a smaller batch") from error
     finally:
-        child.join()
+        child.end()
 
 
-def _peak(tree: dict[str, Any], longer: int, kind: str, steps: int, sender: Any) -> None:
+def work(channel: socket) -> None:
+    """What the process of `peak_memory` does."""
+    serve(channel, lambda asked: Message(_peak(*asked.value)))
+
+
+def _peak(tree: dict[str, Any], longer: int, kind: str, steps: int) -> int:
     config = RunConfig.model_validate(tree)
     device = join()
     if kind == "ours":
@@ -279,7 +283,7 @@ def _peak(tree: dict[str, Any], longer: int, kind: str, steps: int, sender: Any)
             gc.collect()
         for _ in range(steps):
             step()
-    sender.send(_high_water(device) - before)
+    return _high_water(device) - before
 
 
 def _high_water(device: torch.device) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from kia.cli import console
+from kia.cli.columns import IdColumn, ReportColumn
 
 app = typer.Typer(no_args_is_help=True, help="Speed on this machine, as ratios and shares.")
 
@@ -121,16 +122,19 @@ def data(
 def knowledge(
     reports: Annotated[
         Path | None,
-        typer.Argument(metavar="IN", help="reports (.txt, .csv, folder); phantoms' if absent"),
+        typer.Argument(metavar="IN", help="reports (.txt, table, folder); phantoms' if absent"),
     ] = None,
-    column: Annotated[str | None, typer.Option(help="column of a .csv with the reports")] = None,
+    id_column: IdColumn = None,
+    report_column: ReportColumn = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write what is shown")] = None,
 ) -> None:
     """Time the labeler and the graph extractor on one core."""
     from kia.bench.rates import bench_knowledge, phantom_reports
-    from kia.cli.report_input import read_reports
+    from kia.tables.reports import read_reports
 
-    texts = [text for _, text in read_reports(reports, column)] if reports else phantom_reports(500)
+    named = {"id_column": id_column, "report_column": report_column}
+    given = read_reports(reports, **named) if reports else []
+    texts = [text for _, text in given] or phantom_reports(500)
     with console.err.status("reading reports"):
         found = bench_knowledge(texts)
     console.table(

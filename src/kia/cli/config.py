@@ -3,11 +3,12 @@
 import difflib
 import itertools
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from kia.cli import console
 
 app = typer.Typer(no_args_is_help=True, help="Presets and the meaning of every field.")
 
@@ -18,7 +19,8 @@ def list_presets() -> None:
     from kia.config import preset_names, preset_text
 
     for name in preset_names():
-        print(f"{name:<17} {_purpose(preset_text(name)).removeprefix(f'{name}: ')}")
+        purpose = _purpose(preset_text(name)).removeprefix(f"{name}: ")
+        console.out.print(f"{name:<17} {purpose}", soft_wrap=True)
 
 
 @app.command()
@@ -34,7 +36,8 @@ def show(
     from kia.config import load_config
 
     config = load_config(name, overrides or ())
-    print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), end="")
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    console.out.print(text, end="", soft_wrap=True)
 
 
 @app.command()
@@ -56,7 +59,7 @@ def copy(
             target.write(text)
     except FileExistsError:
         raise UsageError(f"{file} exists; choose another name or remove it") from None
-    print(f"wrote {file}; train it with: kia train {file}", file=sys.stderr)
+    console.err.print(f"wrote {file}; train it with: kia train {file}", soft_wrap=True)
 
 
 @app.command()
@@ -79,8 +82,8 @@ def explain(
         hint = f"; did you mean '{near[0]}'?" if near else " (kia config explain lists all)"
         raise ConfigError(f"no field '{key}'{hint}")
     for path, info in chosen.items():
-        print(f"{path}  ({_type(info.annotation)}, default {_default(info)})")
-        print(f"    {info.description}")
+        kind = f"{_type(info.annotation)}, default {_default(info)}"
+        console.out.print(f"{path}  ({kind})\n    {info.description}", soft_wrap=True)
 
 
 def _type(annotation: Any) -> str:

@@ -1,18 +1,21 @@
-"""What all commands print and write: tables on stdout, progress on stderr, JSON files whole."""
+"""What all commands print and write: tables on stdout, progress on stderr, JSON files whole.
 
-import json
-import math
+Whatever is printed may come from a stranger's file, folder or header: it is shown as it is. Nothing
+in it steers the terminal, or is read as rich's markup.
+"""
+
 import os
+import re
 import sys
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,22 +25,58 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from kia.errors import UsageError
+from kia.files.writing import STEERING
+from kia.files.writing import json_text as json_text
+from kia.files.writing import write_json as write_json
 
 NumbersFile = Annotated[Path | None, typer.Option("--json", help="write the numbers")]
 
 PIPE_WIDTH = 120  # characters of a line where the output is no terminal
 
 
-def _console(stderr: bool) -> Console:
+def visible(text: str) -> str:
+    """A text whose control characters are shown as Python writes them, such as \\x1b.
+
+    Lines and tabs stay; lines of Windows end as all others.
+    """
+    return STEERING.sub(_written, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """The same for a name or an id, which can begin no line of its own."""
+    return re.sub(r"[\n\t]", _written, STEERING.sub(_written, text))
+
+
+class _Console(Console):
+    """Shows text as it is; nothing in it is markup or an emoji's name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text of a string that is printed, or stands in a table."""
+        return super().render_str(visible(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The same for rich's own texts, wherever they were made."""
+        if isinstance(renderable, Text):
+            renderable = _visible_text(renderable)
+        return super().render(renderable, options)
+
+
+def _console(stderr: bool, **options: Any) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPE_WIDTH
     # of several processes of `accelerate launch` the first speaks
     quiet = os.environ.get("RANK", "0") != "0"
-    return Console(stderr=stderr, highlight=False, width=width, quiet=quiet)
+    return _Console(stderr=stderr, width=width, quiet=quiet, **options)
 
 
 out = _console(stderr=False)
@@ -71,20 +110,40 @@ def quiet_libraries() -> None:
 
 
 def show_warning(message: Warning | str, *_: object) -> None:
-    """Prints a warning as one line, in place of `warnings.showwarning`."""
-    err.print(f"warning: {message}", markup=False, soft_wrap=True)
+    """Prints a warning, or a note, as one line; in place of `warnings.showwarning`."""
+    from kia.tables.notes import Note
+
+    kind = "note" if isinstance(message, Note) else "warning"
+    err.print(f"{kind}: {' '.join(str(message).split())}", soft_wrap=True)
+
+
+def say(head: str, text: str) -> None:
+    """Prints a text after a few bold words."""
+    out.print(Text.assemble((head, "bold"), "  ", visible(text)), soft_wrap=True)
 
 
 def progress() -> Progress:
     """A progress bar on stderr with count, rate and remaining time; use it as a context."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(),
         console=err,
     )
+
+
+@contextmanager
+def tracked() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """Progress bars for a function of the library that begins one after another of them."""
+    with progress() as bar:
+
+        def begin(what: str, total: int) -> Callable[[int], None]:
+            task = bar.add_task(what, total=total)
+            return lambda count: bar.advance(task, count)
+
+        yield begin
 
 
 def table(
@@ -98,7 +157,7 @@ def table(
         numeric = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
         grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(_cell(cell)) for cell in row))
+        grid.add_row(*map(_cell, row))
     out.print(grid)
 
 
@@ -117,34 +176,24 @@ def check_picture(file: Path, option: str = "") -> None:
         raise UsageError(f"{what}: the picture is a PNG; use a name that ends in .png")
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Writes a JSON file whole or not at all; folders are made, NaN and infinity become null."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, default=str) + "\n"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _written(one: re.Match[str]) -> str:
+    return one[0].encode("unicode_escape").decode()
+
+
+def _visible_text(text: Text) -> Text:
+    """The same in rich's form, with its styles."""
+    if not STEERING.search(text.plain):
+        return text
+    whole = text.blank_copy()
+    for part in text.divide([at for one in STEERING.finditer(text.plain) for at in one.span()]):
+        shown = Text(visible(part.plain))
+        for span in part.spans:
+            shown.stylize(span.style, *((span.start, span.end) if len(part) == len(shown) else ()))
+        whole.append_text(shown)
+    return whole
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

@@ -61,10 +61,10 @@ def _real_xray(out: Path) -> None:
         console.out.print(f"{MODEL} is not installed: on to phantoms", soft_wrap=True)
         return
     image = resources.files("kia") / "serving" / "assets" / "examples" / EXAMPLE
-    console.out.print(
-        f"[bold]First[/bold]  a real X-ray ({EXAMPLE}, CC BY: Assoc Prof Frank Gaillard, "
+    console.say(
+        "First",
+        f"a real X-ray ({EXAMPLE}, CC BY: Assoc Prof Frank Gaillard, "
         f"Radiopaedia.org, rID 9171), read by {MODEL}",
-        soft_wrap=True,
     )
     model, processor = open_model(MODEL)
     settings = generation_settings(model)
@@ -75,7 +75,7 @@ def _real_xray(out: Path) -> None:
 
 
 def _say(number: int, text: str) -> None:
-    console.out.print(f"\n[bold]{number} of 4[/bold]  {text}")
+    console.say(f"\n{number} of 4", text)
 
 
 def _show(run: Path, data: Path, out: Path) -> None:
@@ -94,5 +94,5 @@ def _show(run: Path, data: Path, out: Path) -> None:
     picture = out / "report.png"
     study_picture(study, dataset.pixels(int(chosen[0]))).save(picture)
     console.out.print(f"picture    {picture}", soft_wrap=True)
-    console.out.print(f"the model  {report}", soft_wrap=True, markup=False)
-    console.out.print(f"the truth  {study.report}", soft_wrap=True, markup=False)
+    console.out.print(f"the model  {report}", soft_wrap=True)
+    console.out.print(f"the truth  {study.report}", soft_wrap=True)

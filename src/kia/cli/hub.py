@@ -28,7 +28,7 @@ def card(
     from kia.hub.publish import write_card
 
     file = write_card(model, results=results, licence=licence, overwrite=overwrite)
-    console.out.print(str(file), soft_wrap=True, markup=False)
+    console.out.print(str(file), soft_wrap=True)
 
 
 @app.command()
@@ -43,4 +43,4 @@ def push(
     console.quiet_libraries()
     from kia.hub.publish import push as upload
 
-    console.out.print(upload(model, repository, public=public), soft_wrap=True, markup=False)
+    console.out.print(upload(model, repository, public=public), soft_wrap=True)

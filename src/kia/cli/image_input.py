@@ -5,19 +5,16 @@ Image files are named by themselves, by folders, by patterns, or in a list on st
 
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from glob import glob
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kia.cli import console
-from kia.errors import DataError, ImageError, UsageError
-from kia.files.regular import open_file
-from kia.imaging.views import view_at
-from kia.studies import SPLITS, Study, StudyImage, View
+from kia.errors import ImageError, UsageError
+from kia.studies import SPLITS, Study
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,14 +24,14 @@ if TYPE_CHECKING:
     from kia.imaging.workers import LoadedStudy
     from kia.processing import KIAProcessor
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
-"""What counts as an image in a folder."""
+MANY = 200
+"""Files that are looked at with a progress bar."""
 
 Images = Annotated[
     list[str] | None,
     typer.Argument(
-        help="PNG, JPEG or DICOM files, one study each, but DICOM files by their study; folders; "
-        "'patterns*.png'; - for a list of names on stdin"
+        help="PNG, JPEG or DICOM files, one study each, but DICOM files by their study; folders, "
+        "with all below; 'patterns*.png'; - for a list of names on stdin"
     ),
 ]
 DataSet = Annotated[Path, typer.Option(help="prepared data set")]
@@ -47,63 +44,50 @@ StudyViews = Annotated[
 
 
 def given_studies(images: Sequence[str] | None, views: Sequence[str] | None) -> list[Study]:
-    """The studies that a command was given.
-
-    DICOM files of one folder with the same StudyInstanceUID are one study. Every other image is
-    a study.
+    """The studies that a command was given, as `kia.read_studies` finds them.
 
     Args:
-        images: Files, folders (searched without their subfolders), patterns, or "-".
+        images: Files, folders, patterns, or "-" for names on stdin.
         views: Comma-separated files of one study each: the first is frontal, the others lateral.
 
     Raises:
-        DataError: A folder or pattern holds no image.
+        DataError: A folder or pattern holds no image, or a study would have two patients.
+        ImageError: None of the images is a chest X-ray.
         UsageError: A list on stdin is empty.
     """
-    asked = [[name.strip() for name in one.split(",")] for one in views or []]
-    ordered = [[StudyImage(n, view_at(i)) for i, n in enumerate(names)] for names in asked]
-    return [*_grouped(_files(images or [])), *map(_study, ordered)]
+    names: list[str | Path] = []
+    for name in images or ():
+        names += _listed() if name == "-" else [name]
+    told = [[name.strip() for name in one.split(",")] for one in views or ()]
+    if not names and not told:
+        return []
+    from kia.imaging.grouping import read_studies
+
+    with looking() as on_progress:
+        return read_studies([*names, *told], on_progress=on_progress)
 
 
-def _grouped(paths: Iterable[Path]) -> list[Study]:
-    """DICOM files by study, in the order of their first files; the others by themselves."""
-    from kia.imaging.views import pair_of_views
-
-    found: dict[object, list[tuple[View | None, Path]]] = {}
-    for path in paths:
-        study, view = _study_and_view(path)
-        found.setdefault((path.parent, study) if study else path, []).append((view, path))
-    studies = []
-    for files in found.values():
-        known = sorted(files, key=lambda file: ("frontal", None, "lateral").index(file[0]))
-        images = [StudyImage(str(p), view or view_at(i)) for i, (view, p) in enumerate(known)]
-        if len(images) > 2:
-            console.err.print(
-                f"{files[0][1].parent}: a study with {len(images)} images; the first frontal and "
-                "the first lateral one are read",
-                markup=False,
-                soft_wrap=True,
-            )
-        studies.append(_study(pair_of_views(images)))
-    return studies
+def _listed() -> list[Path]:
+    listed = [Path(line.strip()) for line in sys.stdin if line.strip()]
+    if not listed:
+        raise UsageError("-: no file name on stdin")
+    return listed
 
 
-def _study_and_view(path: Path) -> tuple[str | None, View | None]:
-    """What the header says; its reader takes 0.4 s to import, so only DICOM files pay for it."""
-    try:
-        with open_file(path) as file:
-            is_dicom = file.read(132)[128:] == b"DICM"
-    except OSError:  # the decoder will say what it is
-        is_dicom = False
-    if not is_dicom:
-        return None, None
-    from kia.imaging.dicom.header import study_and_view
+@contextmanager
+def looking() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for what looks at many files; none for a few."""
+    with ExitStack() as shown:
+        bar = console.progress()
+        task = bar.add_task("files")
 
-    return study_and_view(path)
+        def told(done: int, total: int) -> None:
+            if total >= MANY:
+                if done == 1:
+                    shown.enter_context(bar)
+                bar.update(task, completed=done, total=total)
 
-
-def _study(images: Sequence[StudyImage]) -> Study:
-    return Study(", ".join(image.path for image in images), "test", tuple(images), report="")
+        yield told
 
 
 def decoded_studies(
@@ -132,22 +116,30 @@ def whole_studies(studies: Sequence[Study], processor: "KIAProcessor") -> "list[
 
 
 def described_images(one: "LoadedStudy", processor: "KIAProcessor") -> dict[str, Any]:
-    """`images`, `views` and `flags`: which images, read as what, and what is odd about them."""
+    """`images`, `views`, `facts` and `flags`: what is read as what, why, and what is odd."""
+    from kia.imaging.facts import shown
     from kia.imaging.plausibility import study_flags
 
-    views = [image.view for image in one.study.images]
+    images = one.study.images
+    views = [image.view for image in images]
     assert one.pixels is not None
     return {
-        "images": [image.path for image in one.study.images],
+        "images": [image.path for image in images],
         "views": views,
-        "flags": study_flags(one.pixels, views, processor.reference, one.found, one.shapes),
+        "facts": [shown(i.path, i, facts) for i, facts in zip(images, one.facts, strict=True)],
+        "flags": study_flags(
+            *(one.pixels, views, processor.reference, one.found, one.shapes, one.study.left_out)
+        ),
     }
 
 
 def warn_of(entry: Mapping[str, Any]) -> None:
     """Prints the flags of an entry that `described_images` began."""
+    from kia.imaging.plausibility.flags import LEFT_OUT
+
     for flag in entry["flags"]:
-        console.show_warning(f"{entry['images'][flag['view']]}: {flag['message']}")
+        what = "" if flag["kind"] == LEFT_OUT else f"{entry['images'][flag['view']]}: "
+        console.show_warning(f"{what}{flag['message']}")
 
 
 def check_source(studies: Sequence[Study], data: Path | None, split: str) -> None:
@@ -169,30 +161,3 @@ def split_studies(dataset: "PreparedDataset", split: str) -> "NDArray[np.int64]"
     if not len(studies):
         raise UsageError(f"{dataset.path} has no {split} studies")
     return studies
-
-
-def _files(names: Iterable[str]) -> Iterator[Path]:
-    for name in names:
-        if name == "-":
-            listed = [line.strip() for line in sys.stdin if line.strip()]
-            if not listed:
-                raise UsageError("-: no file name on stdin")
-            yield from map(Path, listed)
-        elif Path(name).is_dir():
-            yield from _images_among(Path(name).iterdir(), name, "folder")
-        elif not Path(name).exists() and any(sign in name for sign in "*?["):
-            found = glob(name, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
-            yield from _images_among(map(Path, found), name, "pattern")
-        else:
-            yield Path(name)
-
-
-def _images_among(paths: Iterable[Path], name: str, kind: str) -> list[Path]:
-    found = sorted(
-        path
-        for path in paths
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    )
-    if not found:
-        raise DataError(f"{name}: no image in this {kind} ({', '.join(IMAGE_SUFFIXES)})")
-    return found

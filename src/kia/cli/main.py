@@ -14,7 +14,9 @@ import typer
 from typer.core import TyperGroup
 
 import kia
+from kia.core_files import leave_none
 from kia.errors import KIAError
+from kia.processes.safe_path import leave_folder
 
 SPINS = "10000"
 """How often a thread of torch looks for work before it sleeps; libgomp's own is 300,000.
@@ -139,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failure, 2 wrong usage or configuration, 130 interrupted.
     """
+    if arguments is None:  # this process is the command's own
+        leave_folder()
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     # torch and its libgomp read both, and a command imports them later
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -148,6 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if not debug:
+        leave_none()
     try:
         code = app(args=words, prog_name="kia", standalone_mode=False)
     except KeyboardInterrupt:
@@ -156,10 +162,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without its command
             error.show()  # type: ignore[attr-defined]
             return 2
+        from kia.cli.console import visible
+
         if debug:
-            traceback.print_exc()
+            print(visible(traceback.format_exc()), end="", file=sys.stderr)
         line, code = describe(error)
-        print(f"error: {' '.join(line.split())}", file=sys.stderr)
+        print(f"error: {visible(' '.join(line.split()))}", file=sys.stderr)
         return code
     if code == 130:
         print("interrupted", file=sys.stderr)

@@ -178,7 +178,7 @@ def _numbers(
     from kia.explain.retrieval.search import DIRECTIONS, score_split
 
     with console.progress() as bar:
-        task = bar.add_task(r"\[MATCH]", total=None, visible=bool(rerank))
+        task = bar.add_task("[MATCH]", total=None, visible=bool(rerank))
         scores = score_split(
             model,
             processor,

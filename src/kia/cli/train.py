@@ -1,5 +1,7 @@
 """`kia train`: both stages, validation, model selection."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,9 +66,15 @@ def train_run(
     """One run, with a progress bar; returns the folder of the best model."""
     from kia.training import train as run
 
-    with console.progress() as bar:
-        reporter = ProgressReporter(bar)
+    with training_progress() as reporter:
         return run(config, data, out, resume=resume, start=start, reporter=reporter)
+
+
+@contextmanager
+def training_progress() -> "Iterator[ProgressReporter]":
+    """One bar for a training."""
+    with console.progress() as bar:
+        yield ProgressReporter(bar)
 
 
 def with_seed(config: "RunConfig", seed: int) -> "RunConfig":

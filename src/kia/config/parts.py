@@ -46,7 +46,9 @@ class ContrastiveConfig(Part):
     """Image-report contrastive learning (Paper: Sec. 3.3, Eq. 6; details from ALBEF)."""
 
     weight: float = Field(1.0, ge=0, le=1e6, description="λ3 of Eq. 9; 0 switches the task off")
-    queue_length: int = Field(1024, gt=0, le=1 << 22, description="length Q of the queues, studies")
+    queue_length: int = Field(
+        1024, gt=0, le=1 << 22, description="length Q of the queues, studies; half an epoch at most"
+    )
     momentum: float = Field(0.995, ge=0, lt=1, description="EMA coefficient")
     temperature: float = Field(
         0.07, gt=0, le=100, description="initial τ; learnt, kept in 0.001 to 0.5"
@@ -55,7 +57,9 @@ class ContrastiveConfig(Part):
         0.0, ge=0, le=1, description="share of momentum similarities in the targets (ALBEF: 0.4)"
     )
     same_report_is_positive: bool = Field(
-        False, description="spread the target over word-for-word equal reports"
+        False,
+        description="spread the target over word-for-word equal reports; without it they are no "
+        "candidates, and the target is one-hot as in Eq. 6",
     )
 
 

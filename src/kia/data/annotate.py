@@ -1,21 +1,21 @@
 """Labels, graph and landmarks for studies that come without: built-in tools, or files."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from itertools import chain, islice
-from multiprocessing import get_context
-from pathlib import Path
+from socket import socket
 from typing import TypeVar
 
-from kia.data.prepare import leave_with_parent, ordered_map
-from kia.errors import DataError
-from kia.knowledge import chexpert
+from kia.knowledge.alignment import part_about
 from kia.knowledge.atlas.landmarks import mentioned_landmarks
 from kia.knowledge.graphs.rules import extract_graphs
 from kia.knowledge.labels.rules import label_reports
-from kia.knowledge.radgraph import ReportGraph, read_graphs
+from kia.knowledge.language import ENGLISH, is_read
+from kia.knowledge.radgraph import ReportGraph
+from kia.processes.child import serve
+from kia.processes.crew import answers
+from kia.processes.messages import Message
 from kia.studies import Study
 
 Value = TypeVar("Value")
@@ -29,27 +29,45 @@ def annotated(
     graphs: Mapping[str, ReportGraph] | None = None,
     *,
     workers: int = 1,
+    clean: Callable[[Study], Study] = lambda study: study,
 ) -> Iterator[Study]:
     """Studies with labels, graph and landmarks of their report, in the same order.
 
     Args:
-        studies: Any. Labels that a study already has stay; one without report gets nothing.
+        studies: Any. Labels that a study already has stay; one without report, or with one that
+            is not in English, gets nothing from the built-in tools.
         labels: Study id → labels; those of the built-in labeler if None. A study that is not
             in it stays without labels.
         graphs: Study id → graph; those of the built-in extractor if None, and so on.
         workers: Processes; the first studies are done in this one.
+        clean: Changes the texts, when what is in files has been joined by id and before the
+            built-in tools read them.
     """
-    chunks = _chunks(_with_files(study, labels, graphs) for study in studies)
-    describe = partial(_described, label=labels is None, draw=graphs is None)
-    yield from describe(next(chunks, []))
+    chunks = _chunks(clean(_with_files(study, labels, graphs)) for study in studies)
+    label, draw = labels is None, graphs is None
+    yield from _described(next(chunks, []), label=label, draw=draw)
     if workers <= 1:
         for chunk in chunks:
-            yield from describe(chunk)
+            yield from _described(chunk, label=label, draw=draw)
     elif (second := next(chunks, None)) is not None:
-        # Spawned, not forked: the caller may run threads (a progress bar).
-        with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
-            for found in ordered_map(pool, describe, chain([second], chunks), window=2 * workers):
-                yield from found
+        asked = (_message(chunk, label=label, draw=draw) for chunk in chain([second], chunks))
+        with closing(answers(f"{__name__}:work", asked, workers)) as found:
+            for answer in found:
+                yield from map(Study.from_record, answer.value["studies"])
+
+
+def work(channel: socket) -> None:
+    """What a process of `annotated` does."""
+
+    def answer(asked: Message) -> Message:
+        given = [Study.from_record(record) for record in asked.value.pop("studies")]
+        return _message(_described(given, **asked.value))
+
+    serve(channel, answer)
+
+
+def _message(studies: Iterable[Study], **options: bool) -> Message:
+    return Message({"studies": [study.to_record() for study in studies], **options})
 
 
 def _chunks(studies: Iterable[Study]) -> Iterator[list[Study]]:
@@ -69,7 +87,7 @@ def _with_files(
     if labels is not None and study.labels is None:
         study = replace(study, labels=labels.get(study.id))
     if graphs is not None and study.id in graphs:
-        study = replace(study, graph=graphs[study.id].to_record())
+        study = replace(study, graph=part_about(graphs[study.id], study.report).to_record())
     return study
 
 
@@ -81,7 +99,7 @@ def _described(studies: list[Study], *, label: bool, draw: bool) -> list[Study]:
         label: Label those without labels.
         draw: Give them graphs.
     """
-    described = [study for study in studies if study.report.strip()]
+    described = [s for s in studies if s.report.strip() and is_read(s.report, ENGLISH)]
     unlabelled = [study for study in described if label and study.labels is None]
     labels = _by_id(unlabelled, label_reports([study.report for study in unlabelled]))
     drawn = described if draw else []
@@ -99,28 +117,3 @@ def _described(studies: list[Study], *, label: bool, draw: bool) -> list[Study]:
 
 def _by_id(studies: list[Study], values: Iterable[Value]) -> dict[str, Value]:
     return {study.id: value for study, value in zip(studies, values, strict=True)}
-
-
-def imported(
-    ids: Iterable[str], labels: Path | None, graphs: Path | None
-) -> tuple[Mapping[str, Mapping[str, int | None]] | None, Mapping[str, ReportGraph] | None]:
-    """What `annotated` takes, read from the user's files.
-
-    Args:
-        ids: Of the studies.
-        labels: CSV of labels, or None.
-        graphs: JSON of graphs, or None.
-
-    Raises:
-        DataError: A file is malformed, or names none of the studies.
-    """
-    known = set(ids)
-    read_label = None if labels is None else chexpert.read_labels(labels)
-    read_graph = None if graphs is None else read_graphs(graphs)
-    for path, read in ((labels, read_label), (graphs, read_graph)):
-        if path is not None and read is not None and not known & read.keys():
-            raise DataError(
-                f"{path}: none of its {len(read)} ids is a study here; ids look like "
-                f"{min(known, default='')!r} here and {next(iter(read), '')!r} there"
-            )
-    return read_label, read_graph

@@ -1,25 +1,17 @@
 """Decodes the images of studies in parallel and hands them to the data set writer in order."""
 
-import os
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
 from contextlib import closing
-from multiprocessing import parent_process
-from multiprocessing.process import BaseProcess
-from typing import TypeVar
 
+from kia.data.deidentify import Deidentifier
 from kia.data.readers.inputs import Input
 from kia.data.store.dataset import DatasetWriter
 from kia.data.store.rows import why_not_stored
 from kia.imaging.reading import ImageWarning
 from kia.imaging.workers import LoadedStudy, Reject, decode_studies
 from kia.studies import Study
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 SHOWN_DOUBTS = 20
 """Warnings of images that may not be chest X-rays; of the others only the number is shown."""
@@ -33,6 +25,7 @@ def write_studies(
     annotate: Callable[[Iterable[Study]], Iterable[Study]] = lambda studies: studies,
     workers: int | None = None,
     advance: Callable[[], None] = lambda: None,
+    deidentifier: Deidentifier | None = None,
 ) -> list[Reject]:
     """Decode studies in worker processes and store them in order.
 
@@ -42,32 +35,42 @@ def write_studies(
         annotate: Adds labels and graphs to studies, in their order.
         workers: Processes; None for one a processor.
         advance: Called after each input.
+        deidentifier: Hashes ids and names of images on their way to the writer; None for none.
 
     Returns:
         One reject for each study, of all inputs of the writer, that has no image left.
     """
-    waiting: deque[tuple[list[Reject], bool]] = deque()  # read ahead: rejects, and is there a study
+    waiting: deque[tuple[list[Reject], Study | None]] = deque()  # what has been read ahead
 
     def studies() -> Iterator[Study]:
         for items in map(_storable, inputs):
             found = [item for item in items if isinstance(item, Study)]
-            waiting.append(([item for item in items if isinstance(item, Reject)], bool(found)))
+            rejects = [item for item in items if isinstance(item, Reject)]
+            waiting.append((rejects, found[0] if found else None))
             yield from found
 
     def settle(loaded: LoadedStudy | None) -> None:
         """Store the inputs up to a study, or those that are left."""
         while waiting:
-            rejects, is_study = waiting.popleft()
-            if loaded is None or not is_study:
-                writer.reject(*rejects)
+            rejects, study = waiting.popleft()
+            if loaded is None or study is None:
+                writer.reject(*hidden(rejects, study))
             elif loaded.pixels is None:
                 why = "; ".join(reject.why for reject in loaded.rejects)
-                writer.reject(*rejects, Reject(loaded.study.id, f"{_NO_IMAGE}: {why}"))
+                lost = Reject(loaded.study.id, f"{_NO_IMAGE}: {why}")
+                writer.reject(*hidden([*rejects, lost], study))
             else:
-                writer.add(loaded.study, loaded.pixels, [*rejects, *loaded.rejects])
+                left_out = hidden([*rejects, *loaded.rejects], study)
+                named = loaded.study if deidentifier is None else deidentifier.named(loaded.study)
+                writer.add(named, loaded.pixels, left_out)
             advance()
-            if is_study:
+            if study is not None:
                 return
+
+    def hidden(rejects: list[Reject], study: Study | None) -> list[Reject]:
+        if deidentifier is None:
+            return rejects
+        return [deidentifier.reject(reject, study) for reject in rejects]
 
     decoded = decode_studies(annotate(studies()), writer.image_size, writer.resize, workers)
     doubts = 0
@@ -90,32 +93,3 @@ def _storable(items: Input) -> Input:
         Reject(item.id, why) if why and isinstance(item, Study) else item
         for item, why in zip(items, reasons, strict=True)
     ]
-
-
-def ordered_map(
-    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], window: int = 64
-) -> Iterator[Result]:
-    """Like `Executor.map`, with at most `window` results waiting in memory."""
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= window:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-def leave_with_parent() -> None:
-    """Initialiser of worker processes: they end when their parent does, even if it is killed."""
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(process: BaseProcess) -> None:
-    process.join()
-    os._exit(1)

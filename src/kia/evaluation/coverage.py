@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kia.errors import DataError
+from kia.ids import hint_for
 
 _NAMED_IDS = 3  # ids named in an error line
 
@@ -71,7 +72,9 @@ def covered(
     first = next(iter(systems.values()))
     ids = [id_ for id_ in first if id_ in references and id_ not in missing]
     if not ids:
-        raise DataError(f"no prediction is for a study of {where}: no id is the same")
+        line = f"no prediction is for a study of {where}: no id is the same"
+        examples = f"{first_ids(first)} here, {first_ids(references)} there"
+        raise DataError(f"{line} ({examples})" if first else line)
     return Coverage(ids, list(missing), list(unknown))
 
 
@@ -97,6 +100,8 @@ def _refuse(
             f"{first_ids(extra)}"
         )
     hint = "--allow-missing scores what both have"
+    if lacking and extra and (option := hint_for(lacking, extra)):
+        hint = option
     for split, ids in other_splits.items():
         if extra and set(extra) <= set(ids):
             hint = f"these are of split {split}: use --split {split}"

@@ -1,30 +1,25 @@
-"""Files of reports of any system: JSON lines, CSV, or plain text with a report a line.
+"""Files of reports of any system, in the forms in which systems and benchmarks write them.
 
 A study has an id and a report; further columns (view, sex, age …) may split the results.
 """
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kia.errors import DataError
 from kia.evaluation.coverage import first_ids
-from kia.files.plain import parse_json
-from kia.files.regular import MOST_TABLE, open_file, read_text
+from kia.evaluation.reports.columns import Choice, Role, are_headed, reference_beside, source_of
+from kia.evaluation.reports.files import file_entries
+from kia.evaluation.reports.forms import Entry
+from kia.ids import match_ids
 from kia.studies import ID_COLUMNS
+from kia.tables.notes import note
 
 TRAIN_EMBEDDINGS = "train-embeddings.npy"
 """Name of the file, beside the predictions, with the model's embeddings of the training images."""
-
-REPORT_COLUMNS = ("report", "text")
-"""Names of the column of texts in a CSV, in any case; the first that is there counts."""
-
-_SHAPE = '{"id": "…", "report": "…"}'
 
 
 @dataclass(frozen=True)
@@ -34,131 +29,118 @@ class ReportFile:
     Attributes:
         reports: Id → raw report, in the order of the file.
         columns: Name of a further column → id → value.
+        has_ids: False where ids are row numbers from 1.
+        references: Id → reference, where a file of predictions holds both.
     """
 
     reports: dict[str, str]
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
+    has_ids: bool = True
+    references: dict[str, str] | None = None
 
 
-def read_reports(path: str | Path) -> dict[str, str]:
+def read_reports(
+    path: str | Path, role: Role = "predictions", choice: Choice | None = None
+) -> dict[str, str]:
     """Id → raw report, in the order of the file; see `read_report_file`."""
-    return read_report_file(path).reports
+    return read_report_file(path, role, choice).reports
 
 
-def read_report_file(path: str | Path) -> ReportFile:
+def read_reports_for(
+    path: str | Path, ids: Iterable[str], choice: Choice | None = None
+) -> dict[str, str]:
+    """Id → raw report for those of some studies that a file has (`kia.ids`).
+
+    Args:
+        path: As for `read_report_file`. Without ids of its own its rows are the studies in order.
+        ids: Of the studies.
+        choice: Columns by the user's names.
+
+    Raises:
+        DataError: The file has no ids, and not as many rows as there are studies.
+    """
+    ids, found = list(ids), read_report_file(path, choice=choice)
+    if not found.has_ids:
+        if len(found.reports) != len(ids):
+            rows = len(found.reports)
+            raise DataError(f"{path} has no ids, and {rows} rows for {len(ids)} studies")
+        return dict(zip(ids, found.reports.values(), strict=True))
+    pairs = match_ids(ids, found.reports, one_to_one=True).pairs
+    return {name: found.reports[other] for name, other in pairs.items()}
+
+
+def read_report_file(
+    path: str | Path, role: Role = "predictions", choice: Choice | None = None
+) -> ReportFile:
     """Read reports and further columns.
 
     Args:
-        path: .csv or .tsv: a header with `id` (or `study_id`, `uid`) and `report` (or `text`).
-            .txt: a report a line, empty ones too; ids are line numbers from 1. Anything else:
-            JSON lines with "id" and "report"; empty lines are skipped.
+        path: .csv, .tsv, .xlsx or .parquet (`kia.tables`): a header with ids and reports by the
+            field's names, or without a header one column of reports (R2Gen's res.csv, gts.csv).
+            .txt: a report a line, empty ones too. .json: `kia.evaluation.reports.forms`. Anything
+            else: JSON lines with an id and a report; empty lines are skipped. Without ids studies
+            are numbered from 1.
+        role: Whether the generated reports or the references are looked for.
+        choice: Columns by the user's names, and the like.
 
     Raises:
         DataError: The file is missing or empty, a line is malformed, or ids come twice.
     """
-    path = Path(path)
-    kind = path.suffix.lower()
-    read = {".csv": _read_csv, ".tsv": _read_csv, ".txt": _read_text}.get(kind, _read_json_lines)
-    reports: dict[str, str] = {}
+    path, choice = Path(path), choice or Choice()
+    found, has_ids = _with_ids(path, choice)
+    names = list(dict.fromkeys(name for entry in found.values() for name in entry.values))
+    source = source_of(str(path), names, role, choice)
+    reports = {id_: source.text(entry.values, entry.place) for id_, entry in found.items()}
+    if empty := [id_ for id_, text in reports.items() if not text.strip()]:
+        note(f"{path}: {len(empty)} of {len(reports)} reports are empty ({first_ids(empty)})")
+    beside = None
+    if role == "predictions":
+        headed = are_headed(list(reports.values()))
+        beside = reference_beside(str(path), names, source.column, choice.reference_column, headed)
+    references = None
+    if beside is not None:
+        references = {id_: beside.text(one.values, one.place) for id_, one in found.items()}
+    taken = {source.column, None if beside is None else beside.column}
+    return ReportFile(reports, _columns(found, taken), has_ids, references)
+
+
+def _with_ids(path: Path, choice: Choice) -> tuple[dict[str, Entry], bool]:
+    """Id → entry, and whether the file has ids; else they are row numbers from 1."""
+    found = file_entries(path, choice)
+    with_ids = [entry.id is not None for entry in found]
+    if choice.id_column is not None and not any(with_ids):
+        raise DataError(f"{path}: no column {choice.id_column}, nor one of {', '.join(ID_COLUMNS)}")
+    if any(with_ids) and not all(with_ids):
+        raise DataError(f"{found[with_ids.index(False)].place}: the id is missing")
+    places: dict[str, list[str]] = {}
+    entries: dict[str, Entry] = {}
+    for number, entry in enumerate(found, 1):
+        id_ = str(number) if entry.id is None else entry.id
+        places.setdefault(id_, []).append(entry.place)
+        entries[id_] = entry
+    _refuse_doubled(path, places)
+    return entries, all(with_ids)
+
+
+def _columns(
+    entries: Mapping[str, Entry], taken: Collection[str | None]
+) -> dict[str, dict[str, str]]:
+    """Name → id → value of what else entries say in a word or a number."""
     columns: dict[str, dict[str, str]] = {}
-    lines: dict[str, list[int]] = {}
-    for line, id_, report, more in read(path):
-        lines.setdefault(id_, []).append(line)
-        reports[id_] = report
-        for name, value in more.items():
-            columns.setdefault(name, {})[id_] = value
-    if not reports:
-        raise DataError(f"{path} is empty: it needs one report a study")
-    if doubled := [id_ for id_, found in lines.items() if len(found) > 1]:
-        where = " and ".join(map(str, lines[doubled[0]][:2]))
+    for id_, entry in entries.items():
+        for name, value in entry.values.items():
+            if name not in taken and isinstance(value, str | int | float):
+                columns.setdefault(name, {})[id_] = str(value)
+    return columns
+
+
+def _refuse_doubled(path: Path, places: dict[str, list[str]]) -> None:
+    if doubled := [id_ for id_, found in places.items() if len(found) > 1]:
+        where = " and ".join(place.rpartition(", ")[2] for place in places[doubled[0]][:2])
         raise DataError(
             f"{path}: {len(doubled)} ids occur more than once: {first_ids(doubled)} "
-            f"(the first on lines {where})"
+            f"(the first on {where}); --id-column names another column"
         )
-    return ReportFile(reports, columns)
-
-
-_Row = tuple[int, str, str, dict[str, str]]  # line, id, report, other columns
-
-
-def _read_json_lines(path: Path) -> Iterator[_Row]:
-    for number, line in enumerate(_read_whole(path).split("\n"), 1):
-        if line.strip():
-            yield number, *_parse(line, f"{path}, line {number}")
-
-
-def _read_text(path: Path) -> Iterator[_Row]:
-    text = _read_whole(path).replace("\r\n", "\n")
-    if text:
-        for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-            yield number, str(number), line, {}
-
-
-def _read_csv(path: Path) -> Iterator[_Row]:
-    limit = csv.field_size_limit(2**31 - 1)  # the default refuses reports above 128 KiB
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    try:
-        lines = io.StringIO(_read_whole(path), newline="")
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        header = [name.strip().lower() for name in next(reader, [])]
-        id_, report = (_column(path, header, names) for names in (ID_COLUMNS, REPORT_COLUMNS))
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise DataError(
-                    f"{path}, line {reader.line_num}: {len(row)} values for {len(header)} columns; "
-                    "quote reports that hold commas"
-                )
-            if not row[id_].strip():
-                raise DataError(f"{path}, line {reader.line_num} has no id")
-            more = {header[i]: row[i] for i in range(len(row)) if i not in (id_, report)}
-            yield reader.line_num, row[id_].strip(), row[report], more
-    except csv.Error as error:
-        raise DataError(f"{path} is not readable as CSV ({error})") from None
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _column(path: Path, header: list[str], names: tuple[str, ...]) -> int:
-    if not header:
-        raise DataError(f"{path} is empty: it needs a header with id and report")
-    for name in names:
-        if name in header:
-            return header.index(name)
-    raise DataError(f"{path} has no column {' or '.join(names)} in its first line")
-
-
-def _read_whole(path: Path) -> str:
-    try:
-        return read_text(path, MOST_TABLE).removeprefix("\ufeff")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise DataError(f"{path} is {error}") from None
-
-
-def _parse(line: str, where: str) -> tuple[str, str, dict[str, str]]:
-    try:
-        record: Any = parse_json(line)
-    except ValueError as error:
-        raise DataError(f"{where}: {error}; expected {_SHAPE}") from None
-    if not isinstance(record, dict):
-        raise DataError(f"{where} is not a JSON object; expected {_SHAPE}")
-    for key in ("id", "report"):
-        if key not in record:
-            raise DataError(f"{where} has no {key!r}; expected {_SHAPE}")
-    id_, report = record["id"], record["report"]
-    if isinstance(id_, bool) or not isinstance(id_, str | int) or id_ == "":
-        raise DataError(f"{where}: the id must be a text or a whole number")
-    if not isinstance(report, str):
-        raise DataError(f"{where}: the report must be a text")
-    more = {
-        str(name).lower(): str(value)
-        for name, value in record.items()
-        if name not in ("id", "report") and isinstance(value, str | int | float)
-    }
-    return str(id_), report, more
 
 
 def read_embeddings(predictions: str | Path) -> tuple[np.ndarray, np.ndarray] | None:
@@ -185,11 +167,9 @@ def read_embeddings(predictions: str | Path) -> tuple[np.ndarray, np.ndarray] | 
 
 def _load(path: Path) -> np.ndarray:
     try:
-        open_file(path).close()
         embeddings = np.load(path, allow_pickle=False)
         if not isinstance(embeddings, np.ndarray) or embeddings.dtype.kind not in "fiu":
             raise ValueError("no array of numbers")
-    except Exception as error:  # numpy parses the header as Python, which raises a lot
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"cannot read embeddings from {path}: {reason}") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"cannot read embeddings from {path}: {error}") from None
     return embeddings

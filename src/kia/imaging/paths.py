@@ -1,6 +1,7 @@
-"""Paths that a collection names: followed only into the folders that the user allowed."""
+"""Paths: of a collection, into allowed folders alone; of folders and patterns, to their files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from glob import glob
 from pathlib import Path
 
 from kia.errors import ImageError
@@ -52,3 +53,48 @@ def why_missing(path: Path, root: Path) -> str:
         return "image is missing"
     inside = real_path(path).is_relative_to(root)
     return "" if inside else f"a symbolic link leads out of {root}"
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files of a folder and of those below it.
+
+    Links to folders are followed, once. What is hidden (".name", "__MACOSX") or no file (a pipe, a
+    device) is not looked at, nor is a DICOMDIR: it is the index of the files beside it. Folders
+    that cannot be opened, and links that lead nowhere, are given as they are.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            about = here.stat()
+            entries = sorted(here.iterdir())
+        except OSError:
+            yield here
+            continue
+        if (about.st_dev, about.st_ino) in seen:
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        for path in entries:
+            if path.name.startswith((".", "__MACOSX")) or path.name.upper() == "DICOMDIR":
+                continue
+            if path.is_dir():
+                waiting.append(path)
+            elif path.is_file() or not path.exists():
+                yield path
+
+
+def files_named(name: str | Path) -> list[Path] | None:
+    """The files behind a folder or a pattern; None for the name of one file.
+
+    Args:
+        name: Of a file or folder; text may be a pattern ("*.dcm", "**/*.png"), whose folders are
+            searched, too.
+    """
+    if Path(name).is_dir():
+        return sorted(files_below(Path(name)))
+    if isinstance(name, Path) or Path(name).exists() or not any(sign in name for sign in "*?["):
+        return None
+    found = sorted(map(Path, glob(name, recursive=True)))  # noqa: PTH207  Path.glob: no absolute one
+    below = [sorted(files_below(path)) if path.is_dir() else (path,) for path in found]
+    return list(dict.fromkeys(path for paths in below for path in paths))

@@ -11,6 +11,10 @@ _FRONTAL = {
 }
 _LATERAL = {"lateral", "ll", "rl", "lat", "llat", "rlat", "swimmers"}
 
+_FRONTAL_WORDS = {"face"}
+_LATERAL_WORDS = {"profil", "profile", "seitlich", "seitl", "perfil"}
+# of other languages, in descriptions
+
 
 def view_named(name: str) -> View | None:
     """The view behind a word of a table or of DICOM's View Position (0018,5101).
@@ -25,6 +29,20 @@ def view_named(name: str) -> View | None:
     if words and words[0] in _FRONTAL:  # "AP LLD" is a frontal image of a patient lying down
         return "frontal"
     return "lateral" if _LATERAL & set(words) else None
+
+
+def view_described(text: str) -> View | None:
+    """The view that a free description names, for a guess: "W Chest p.a.", "Thorax seitlich" …
+
+    Returns:
+        None where it names neither view, or both, or a patient who lies on a side.
+    """
+    words = set(re.findall(r"[a-z]+", text.lower().replace(".", "").replace("-", "")))
+    if any(word.startswith("decub") for word in words):
+        return None
+    frontal = bool(words & (_FRONTAL | _FRONTAL_WORDS))
+    lateral = bool(words & (_LATERAL | _LATERAL_WORDS))
+    return None if frontal == lateral else "frontal" if frontal else "lateral"
 
 
 def view_at(position: int) -> View:

@@ -1,14 +1,16 @@
 """The 14 CheXpert observations, the label report (Paper: Sec. 3.2, Fig. 4b), files of labels."""
 
 import csv
-import gzip
-import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Any, Literal
 
 from kia.errors import DataError
 from kia.studies import ID_COLUMNS
+from kia.tables.cells import identity, text_of
+from kia.tables.columns import plain
+from kia.tables.table import open_table
 
 OBSERVATIONS: tuple[str, ...] = (
     "Enlarged Cardiomediastinum",
@@ -27,8 +29,27 @@ OBSERVATIONS: tuple[str, ...] = (
     "No Finding",
 )
 
-_BESIDE = {*ID_COLUMNS, "subject_id", "reports", "report impression", "report"}
-_VALUES = {"": None, "1": 1, "0": 0, "-1": -1, "1.0": 1, "0.0": 0, "-1.0": -1}
+_TEXTS = ("reports", "report impression", "report")
+_BESIDE = {*ID_COLUMNS, "subject_id", *_TEXTS}
+_VALUES = {"1": 1, "0": 0, "-1": -1}
+_NAMED = {name.lower(): name for name in OBSERVATIONS}
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """What a file of labels says.
+
+    Attributes:
+        labels: Id → labels of the 14, in the order of the file; ids are row numbers from 1 where
+            the file has none.
+        has_ids: False for the output of the CheXpert labeler and of CheXbert, whose rows are those
+            of the table that it was made from.
+        texts: Id → the report that was labelled, where the file has it.
+    """
+
+    labels: dict[str, dict[str, int | None]]
+    has_ids: bool
+    texts: dict[str, str]
 
 
 def label_report(
@@ -51,33 +72,48 @@ def label_report(
 
 
 def read_labels(path: Path) -> dict[str, dict[str, int | None]]:
+    """Id → labels, in the order of the file; see `read_label_file`."""
+    return read_label_file(path).labels
+
+
+def read_label_file(path: Path, id_column: str | None = None) -> LabelFile:
     """Labels of reports, as the CheXpert labeler, CheXbert, MIMIC-CXR or kia write them.
 
-    Args:
-        path: A CSV, or a CSV under gzip (`mimic-cxr-2.0.0-chexpert.csv.gz`). It has a column for
-            each observation with 1, 0, −1 or nothing (also as 1.0 …), and beside them no other
-            than `id`, `study_id` or `uid`, `subject_id`, and the reports' own.
+    Sources: `label.py` of github.com/stanfordmlgroup/chexpert-labeler (a column `Reports`, then the
+    observations, no ids), `label.py` of github.com/stanfordmlgroup/CheXbert (`Report Impression`),
+    `mimic-cxr-2.0.0-chexpert.csv.gz` of MIMIC-CXR-JPG (subject_id, study_id).
 
-    Returns:
-        Id → labels, in the order of the file. Without a column of ids, as in the labeler's own
-        output, these are row numbers from 1.
+    Args:
+        path: A table (`kia.tables`) with a column for each observation with 1, 0, −1 or nothing
+            (also as 1.0 …), and beside them no other than ids, `subject_id`, and the reports' own.
+        id_column: The column of ids, if it is there; else the usual ones.
 
     Raises:
         DataError: The file is not readable, a column is unknown, missing or doubled, a value is
             none of the four, or an id occurs twice.
     """
     path = Path(path)
-    limit = csv.field_size_limit(2**31 - 1)  # the default refuses reports above 128 KiB
-    try:
-        with _open(path) as file:
-            return _labels(path, file)
-    except (OSError, EOFError, zlib.error, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: not readable as CSV of labels ({reason})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not UTF-8 text; is it a CSV of labels?") from None
-    finally:
-        csv.field_size_limit(limit)
+    text = next((name for name in _TEXTS if name in open_table(path).columns), None)
+    prose = () if text is None else (text,)
+    table = open_table(path, (), ("id", *_NAMED), preferred={"id": id_column}, prose=prose)
+    names = {*ID_COLUMNS, plain(id_column or "id")}
+    _check_columns(path, table.columns, names)
+    has_ids = not names.isdisjoint(table.columns)
+    found = LabelFile({}, has_ids, {})
+    for number, row in enumerate(table, 1):
+        where = table.where(row)
+        if row.problem is not None:
+            raise DataError(f"{where}: {row.problem}")
+        name = row.values["id"] if has_ids else str(number)
+        if name is None or name in found.labels:
+            raise DataError(f"{where}: the id is {'missing' if name is None else 'there twice'}")
+        found.labels[name] = {
+            observation: _label(row.values[column], observation, where)
+            for column, observation in _NAMED.items()
+        }
+        if text is not None:
+            found.texts[name] = text_of(row.values[text] or "")
+    return found
 
 
 def write_labels(path: Path, labels: Mapping[str, Mapping[str, int | None]]) -> None:
@@ -96,49 +132,25 @@ def write_labels(path: Path, labels: Mapping[str, Mapping[str, int | None]]) -> 
         temporary.unlink(missing_ok=True)
 
 
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _label(value: Any, observation: str, where: str) -> int | None:
+    """A cell's label."""
+    if value is None:
+        return None
+    text = identity(value)
+    if text not in _VALUES:
+        raise DataError(f"{where}: {observation} is {text[:20]!r}; labels are 1, 0, -1 or nothing")
+    return _VALUES[text]
 
 
-def _labels(path: Path, file: IO[str]) -> dict[str, dict[str, int | None]]:
-    reader = csv.reader(file, strict=True)
-    columns = [name.strip() for name in next(reader, [])]
-    places, identity = _places(path, columns)
-    found: dict[str, dict[str, int | None]] = {}
-    for number, row in enumerate((row for row in reader if row), 1):
-        where = f"{path}, line {reader.line_num}"
-        if len(row) != len(columns):
-            raise DataError(f"{where}: {len(row)} values for {len(columns)} columns")
-        name = str(number) if identity is None else row[identity].strip()
-        if not name or name in found:
-            raise DataError(f"{where}: the id is {'missing' if not name else 'there twice'}")
-        found[name] = {}
-        for observation, place in places.items():
-            if (value := row[place].strip()) not in _VALUES:
-                raise DataError(
-                    f"{where}: {observation} is {value[:20]!r}; labels are 1, 0, -1 or nothing"
-                )
-            found[name][observation] = _VALUES[value]
-    if not found:
-        raise DataError(f"{path}: has no row of labels below its header")
-    return found
-
-
-def _places(path: Path, columns: list[str]) -> tuple[dict[str, int], int | None]:
-    """Column of each observation, and of the ids (None: there is none)."""
-    lower = [name.lower() for name in columns]
-    for name, spelled in zip(columns, lower, strict=True):
-        if name not in OBSERVATIONS and spelled not in _BESIDE:
-            raise DataError(
-                f"{path}: unknown column {name[:40]!r}; a file of labels has the 14 observations "
-                f"and one of {', '.join(ID_COLUMNS)}"
-            )
-        if lower.count(spelled) > 1:
-            raise DataError(f"{path}: the column {name!r} is there twice")
-    missing = [name for name in OBSERVATIONS if name not in columns]
-    if missing:
+def _check_columns(path: Path, columns: tuple[str, ...], ids: set[str]) -> None:
+    known = {*_NAMED, *_BESIDE, *ids}
+    unknown = [name for name in columns if name not in known]
+    if unknown and not set(_NAMED) & set(columns):
+        raise DataError(f"{path}: no column {', '.join(OBSERVATIONS)}; is it a file of labels?")
+    if unknown:
+        raise DataError(
+            f"{path}: unknown column {unknown[0][:40]!r}; a file of labels has the 14 observations "
+            f"and one of {', '.join(ID_COLUMNS)}"
+        )
+    if missing := [name for column, name in _NAMED.items() if column not in columns]:
         raise DataError(f"{path}: no column {', '.join(missing)}")
-    places = {name: columns.index(name) for name in OBSERVATIONS}
-    return places, next((lower.index(name) for name in ID_COLUMNS if name in lower), None)

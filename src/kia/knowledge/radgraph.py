@@ -180,8 +180,33 @@ def _relation(item: Any, where: str, entities: Mapping[str, Any]) -> tuple[str, 
     return relation, target
 
 
+def read_graph_records(path: Path) -> dict[str, Any]:
+    """Report id → unchecked RadGraph record, from a JSON file.
+
+    Args:
+        path: RadGraph's `MIMIC-CXR_graphs.json` (keys `p10/p10000032/s50414267.txt`; physionet.org
+            /content/radgraph), what the package `radgraph` returns (keys from "0"), or kia's.
+
+    Raises:
+        DataError: The file is not readable.
+    """
+    try:
+        records = read_json(Path(path), MOST_GRAPHS)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
+    if (
+        isinstance(records, list) and records
+    ):  # in the order of the reports, as F1RadGraph returns them
+        return {str(row): record for row, record in enumerate(records)}
+    if not isinstance(records, dict):
+        raise DataError(f'{path}: expected {{"report id": {{"text", "entities"}}, …}}')
+    return records
+
+
 def read_graphs(path: Path, labeler: str = "1") -> dict[str, ReportGraph]:
-    """Report id → graph, from a JSON file such as RadGraph's `MIMIC-CXR_graphs.json`.
+    """Report id → graph; see `read_graph_records`.
 
     Args:
         path: The file.
@@ -190,17 +215,9 @@ def read_graphs(path: Path, labeler: str = "1") -> dict[str, ReportGraph]:
     Raises:
         DataError: The file is not readable, or a graph is malformed.
     """
-    try:
-        records = read_json(Path(path), MOST_GRAPHS)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from None
-    if not isinstance(records, dict):
-        raise DataError(f'{path}: expected {{"report id": {{"text", "entities"}}, …}}')
     return {
         name: ReportGraph.from_record(record, f"{path}, report {name[:80]}", labeler)
-        for name, record in records.items()
+        for name, record in read_graph_records(path).items()
     }
 
 

@@ -1,8 +1,8 @@
 """Writing reports word by word: greedy and beam search, with a cache of what is written.
 
-Paper: Sec. 4.2 (beam search, width 3). tests/models/test_generation.py holds it to transformers'
-`generate`, token for token. Shape letters: B studies, K beams, R = B·K rows, T tokens, V
-vocabulary, H heads, d features of a head.
+The paper does not say how it decodes; a beam of 3 is R2Gen's. tests/models/test_generation.py holds
+it to transformers' `generate`, token for token. Shape letters: B studies, K beams, R = B·K rows, T
+tokens, V vocabulary, H heads, d features of a head.
 """
 
 import math

@@ -158,9 +158,14 @@ class KIAModel(nn.Module):
         Args:
             pixel_values: (B, W, C, S, S), normalised.
             view_ids: (B, W), 0 frontal, 1 lateral.
-            view_mask: (B, W), False where a study has no such view; None if all exist.
+            view_mask: (B, W), False where a study has no such view, which is not computed; None
+                if all exist.
         """
-        encoded = self.image_encoder(pixel_values.flatten(0, 1)).unflatten(0, view_ids.shape)
+        images = pixel_values.flatten(0, 1)
+        if view_mask is None:
+            encoded = self.image_encoder(images).unflatten(0, view_ids.shape)
+        else:
+            encoded = self._existing(images, view_mask)
         encoded = encoded + self.view_embedding(view_ids)[:, :, None]
         first = encoded[:, :, 0]
         if view_mask is None:
@@ -169,6 +174,16 @@ class KIAModel(nn.Module):
         pooled = (first * weight).sum(1) / weight.sum(1)
         mask = view_mask.repeat_interleave(encoded.shape[2], dim=1)
         return ImageFeatures(encoded.flatten(1, 2), mask, pooled)
+
+    def _existing(self, images: Tensor, view_mask: Tensor) -> Tensor:
+        """(B·W, C, S, S) → (B, W, 1 + N, D), 0 where a view is absent.
+
+        A blank image in the batch would change the statistics that batch norms normalise by.
+        """
+        rows = view_mask.flatten().nonzero()[:, 0]
+        whole = self.image_encoder(images.index_select(0, rows))
+        blank = whole.new_zeros(view_mask.numel(), *whole.shape[1:])
+        return blank.index_copy(0, rows, whole).unflatten(0, view_mask.shape)
 
     def word_logits(self, features: Tensor, tower: TextTransformer) -> Tensor:
         """Word scores of features (…, D) of a text tower → (…, V)."""

@@ -105,6 +105,8 @@ class MomentumEncoders(nn.Module):
         text = self.text_tower(input_ids, attention_mask[:, None, None, :])
         return self.image_projection(features.pooled), self.text_projection(text[:, 0])
 
+    _existing = KIAModel._existing
+
     @property
     def image_encoder(self) -> nn.Module:
         """The momentum I-Enc, under the name `encode_images` reads."""

@@ -1,7 +1,8 @@
 """Weights of pretrained ViT, DINOv2 and BERT checkpoints, mapped into kia's towers.
 
 Paper: Sec. 4.2 (ViT-B/16 and a pre-trained BERT). A checkpoint is a hub name or a folder in
-transformers format. Cross-attention layers are not in such checkpoints and stay as initialised.
+transformers format. Cross-attention layers are not in such checkpoints and stay as initialised;
+BERT's word head is loaded where there is one.
 transformers is imported where there is one to read, because it takes seconds.
 """
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from kia.config import ModelConfig
 from kia.errors import ConfigError, ModelError
 from kia.models.efficientnet import load_published_weights
+from kia.models.heads import WordPrediction
 from kia.models.image_encoder import PatchStem, resample_positions
 from kia.models.kia import KIAModel
 from kia.models.pretrained_names import BERT_NAMES, VIT_NAMES, tower_weights
@@ -49,6 +51,7 @@ def load_pretrained_towers(model: KIAModel, config: ModelConfig) -> None:
     if config.text_encoder.pretrained:
         source = config.text_encoder.pretrained
         load_text_tower(towers["text"], read_backbone(("BertModel",), source), source)
+        load_word_head(model.word_prediction, source)
 
 
 def read_backbone(kinds: tuple[str, ...], source: str) -> nn.Module:
@@ -185,6 +188,26 @@ def load_text_tower(towers: list[Any], backbone: nn.Module, source: str) -> None
         for name in ("word.weight", "position.weight"):
             own[name] = first_rows(tower.get_parameter(name), weights[name])
         _load(tower, own, source, "model.text_encoder")
+
+
+def load_word_head(head: WordPrediction, source: str) -> None:
+    """Loads BERT's masked-language head, where the checkpoint has one whole; else ours stays.
+
+    Args:
+        head: Of a model whose text towers carry the checkpoint already.
+        source: Hub name or folder.
+    """
+    from transformers import BertForMaskedLM
+
+    loaded: Any = BertForMaskedLM.from_pretrained(source, output_loading_info=True)
+    theirs, about = loaded
+    if any(name.startswith("cls.") for name in about["missing_keys"]):
+        return
+    found = theirs.cls.predictions
+    head.dense.load_state_dict(found.transform.dense.state_dict())
+    head.norm.load_state_dict(found.transform.LayerNorm.state_dict())
+    with torch.no_grad():
+        head.bias.copy_(first_rows(head.bias, found.bias))
 
 
 def _distinct(towers: list[Any]) -> list[Any]:

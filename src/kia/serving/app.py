@@ -1,21 +1,26 @@
 """The application: routes, errors and documentation around a `Service`."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from fastapi.security import HTTPBasic, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 import kia
+from kia.core_files import leave_none
 from kia.errors import DataError, KIAError, ModelError
 from kia.readable import NOTICE
+from kia.serving.answers import failure, problem, wrong_address
 from kia.serving.batcher import Busy
-from kia.serving.docs_page import docs_page
+from kia.serving.docs_page import POLICY, docs_page
 from kia.serving.gate import Gate
 from kia.serving.schemas import Findings, Health, Problem, Report
 from kia.serving.service import Service, UnknownFormat
@@ -24,12 +29,18 @@ from kia.serving.uploads import FORM, Form, read_form
 
 STATUS: dict[type[KIAError], int] = {UnknownFormat: 415, DataError: 422, Busy: 429, ModelError: 501}
 """The nearest class of an error decides."""
+LAST_SECONDS = 0.3
+"""Those of the model, once every request was answered or given up."""
+_log = logging.getLogger("kia.serving")
 _PROBLEMS: dict[int, str] = {
     400: "the form is broken",
+    403: "asked by a page of another site",
     408: "the upload took too long",
     413: "the request is too large",
     415: "not a form, or an image that is neither PNG, JPEG nor DICOM",
-    422: "an image cannot be decoded, or a field is wrong",
+    421: "the server does not go by the name that it was asked under",
+    422: "an image cannot be decoded, none is a chest X-ray, they are of two patients, or a field "
+    "is wrong",
     429: "too many requests under way",
     504: "the model took too long",
 }
@@ -61,9 +72,12 @@ def api(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        leave_none()
+        asyncio.get_running_loop().set_exception_handler(_unheard)
         service.start()
         yield
-        await asyncio.to_thread(service.close)
+        # what was asked for has been answered by now: if the model is still busy, nobody waits
+        await asyncio.to_thread(service.close, LAST_SECONDS)
 
     app = FastAPI(
         title="kia",
@@ -72,9 +86,13 @@ def api(service: Service) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # these pages load their scripts from the internet
         redoc_url=None,
+        redirect_slashes=False,  # they would repeat the query
     )
+    # it quotes uploads in its warnings
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     app.add_middleware(Gate, service=service)
     app.add_exception_handler(KIAError, _refused)
+    app.add_exception_handler(RequestValidationError, wrong_address)
     _add_state(app, service)
     _add_answers(app, service)
     return app
@@ -85,8 +103,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     guards = []
     if service.settings.token:
         problems[401] = "the token is missing or wrong"
-        # checked by `Gate`, before the body is read; here for OpenAPI
-        guards = [Depends(HTTPBearer(auto_error=False)), Depends(HTTPBasic(auto_error=False))]
+        guards = [Depends(HTTPBearer(auto_error=False)), Depends(_Basic())]
     options: dict[str, Any] = {"openapi_extra": FORM, "dependencies": guards}
 
     def responses(more: dict[int, str]) -> dict[int | str, dict[str, Any]]:
@@ -134,7 +151,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def documentation() -> HTMLResponse:
-        return HTMLResponse(docs_page(app.openapi()))
+        return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": POLICY})
 
     if not service.settings.page:
 
@@ -161,7 +178,19 @@ async def _within(
     return found
 
 
+class _Basic(HTTPBasic):
+    """For OpenAPI: `Gate` looked at it; FastAPI's own refuses user names beyond ASCII."""
+
+    async def __call__(self, request: HTTPConnection) -> None:
+        """Nothing is left to check."""
+
+
 async def _refused(_: Request, error: Exception) -> JSONResponse:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    headers = {"Retry-After": "1"} if status == 429 else None
-    return JSONResponse({"detail": str(error)}, status, headers)
+    return problem(status, str(error), {"Retry-After": "1"} if status == 429 else None)
+
+
+def _unheard(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Of a task that nobody waits for; asyncio itself would write the error's text into the log."""
+    if error := context.get("exception"):
+        _log.error("a task failed: %s", failure(error))

@@ -1,5 +1,6 @@
 """One thread that has the model to itself, and gives it the requests that wait together."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kia.errors import KIAError
+
+_STOPPING = "the server is stopping"
 
 Work = Callable[[list[Any]], Sequence[Any]]
 """Turns items into as many results. Items of equal works are taken together."""
@@ -47,24 +50,43 @@ class Batcher:
         self._jobs: list[_Job] = []
         self._changed = threading.Condition()
         self._closed = False
+        self._since = math.inf  # when the work under way began
         self._thread = threading.Thread(target=self._run, name="kia-model", daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Finishes what waits, and ends the thread; what is handed in later is refused."""
+    def close(self, within: float | None = None) -> bool:
+        """Finishes what waits, and ends the thread; what is handed in later is refused.
+
+        Args:
+            within: Seconds that this may take; what waits then is refused too.
+
+        Returns:
+            Whether the thread has ended.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         if self._thread.ident:
-            self._thread.join()
+            self._thread.join(within)
+        with self._changed:
+            left, self._jobs = self._jobs, []
+        for job in left:
+            if job.result.set_running_or_notify_cancel():
+                job.result.set_exception(Busy(_STOPPING))
+        return not self._thread.is_alive()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Whether the thread runs; it may hang."""
         return self._thread.is_alive() and not self._closed
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds that the batch under way has taken; 0 if there is none."""
+        return max(0.0, time.monotonic() - self._since)
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -78,7 +100,7 @@ class Batcher:
         job = _Job(work, item)
         with self._changed:
             if self._closed:
-                raise Busy("the server is stopping")
+                raise Busy(_STOPPING)
             if len(self._jobs) >= self._queue:
                 raise Busy(f"{len(self._jobs)} requests wait already; try again later")
             self._jobs.append(job)
@@ -90,7 +112,7 @@ class Batcher:
             jobs = [job for job in jobs if job.result.set_running_or_notify_cancel()]
             if not jobs:
                 continue
-            since = time.monotonic()
+            self._since = since = time.monotonic()
             try:
                 results = jobs[0].work([job.item for job in jobs])
                 for job, result in zip(jobs, results, strict=True):
@@ -99,6 +121,7 @@ class Batcher:
                 for job in jobs:
                     if not job.result.done():
                         job.result.set_exception(error)
+            self._since = math.inf
             self._on_batch(len(jobs), time.monotonic() - since)
 
     def _next(self) -> list[_Job] | None:

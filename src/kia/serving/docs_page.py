@@ -1,9 +1,13 @@
 """The API for people: one plain page from the OpenAPI description, with nothing from outside."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
+
+from kia.serving.answers import policy
 
 _STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
@@ -11,6 +15,9 @@ pre { overflow-x: auto; background: #f4f4f4; padding: .75rem }
 h2 { border-top: 1px solid #999; padding-top: 1rem }
 td, th { text-align: left; vertical-align: top; padding: .1rem 1rem .1rem 0 }
 """
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+POLICY = policy(style_src=f"'sha256-{_HASH}'")
+"""Content security policy of the page: its own style, and nothing else."""
 
 
 def docs_page(openapi: Mapping[str, Any]) -> str:

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 import fastapi
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 import kia
 from kia.phantoms.studies import phantom_study
+from kia.serving.answers import policy
 from kia.serving.page_events import png_data, study_events, writes_word_by_word
 from kia.serving.page_similar import SimilarReports
 from kia.serving.service import MOST_IMAGES, Service
@@ -36,14 +37,11 @@ _PHANTOM_SEED = 1016  # data sets count from 0, so these are none that a model w
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".jpg": "image/jpeg"}
 _HEADERS = {
     # the browser itself refuses whatever is not from this server
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": policy(
+        script_src="'self'", style_src="'self'", img_src="'self' data:", connect_src="'self'"
+    ),
     "Cache-Control": "no-cache",
 }
-_PRIVATE = {"Cache-Control": "no-store"}
 
 
 def with_page(app: FastAPI, service: Service) -> FastAPI:
@@ -75,7 +73,7 @@ def with_page(app: FastAPI, service: Service) -> FastAPI:
         for flag in pictures.flags:
             service.metrics.flags.labels(flag["kind"]).inc()
         events = study_events(service, pictures, deadline, form.candidates, similar)
-        return StreamingResponse(_lines(events), headers=_PRIVATE, media_type="text/jsonl")
+        return StreamingResponse(_lines(events), media_type="text/jsonl")
 
     @app.get("/page/phantoms/{number}", include_in_schema=False)
     def draw_phantom(number: Annotated[int, fastapi.Path(ge=0, lt=PHANTOMS)]) -> JSONResponse:
@@ -89,24 +87,24 @@ def with_page(app: FastAPI, service: Service) -> FastAPI:
 
 def _add_files(app: FastAPI, about: dict[str, Any]) -> None:
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
+    async def page() -> Response:
         return _file("page.html")
 
     @app.get("/page/about", include_in_schema=False)
     async def settings() -> JSONResponse:
-        return JSONResponse(about, headers=_PRIVATE)
+        return JSONResponse(about)
 
     @app.get("/page/{name:path}", include_in_schema=False)
-    async def asset(name: str) -> FileResponse:
+    async def asset(name: str) -> Response:
         return _file(name)
 
     known = {str(path.relative_to(ASSETS)) for path in ASSETS.rglob("*.*")}
 
-    def _file(name: str) -> FileResponse:
+    def _file(name: str) -> Response:
         if name not in known or Path(name).suffix not in _TYPES:
             raise HTTPException(404, "no such file")
         path = ASSETS / name
-        return FileResponse(path, headers=_HEADERS, media_type=_TYPES[path.suffix])
+        return Response(path.read_bytes(), headers=_HEADERS, media_type=_TYPES[path.suffix])
 
 
 def _about(service: Service, similar: bool) -> dict[str, Any]:

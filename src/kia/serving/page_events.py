@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -16,9 +17,12 @@ from kia.config import GenerationConfig
 from kia.errors import KIAError
 from kia.processing import KIAProcessor
 from kia.readable import readable
+from kia.serving.answers import FAILED, failure
 from kia.serving.fhir import diagnostic_report
 from kia.serving.page_similar import SimilarReports
 from kia.serving.service import Pictures, Service
+
+_log = logging.getLogger("kia.serving")
 
 
 def writes_word_by_word(decoding: GenerationConfig, candidates: int | None = None) -> bool:
@@ -50,12 +54,13 @@ async def study_events(
         similar: Finds training reports, if the data set is there.
 
     Yields:
-        `{"pictures", "views", "flags"}`, so that doubts are seen before any report;
+        `{"pictures", "views", "flags", "places"}`, so that doubts are seen before any report;
         `{"words"}`, the report so far, if it is written word by word; `{"found", "fhir"}`;
         `{"similar"}`. `{"error"}` is the last one, if something goes wrong.
     """
     shown = [png_data(square) for square in pictures.squares]
-    yield {"pictures": shown, "views": pictures.views, "flags": pictures.flags}
+    known = {"views": pictures.views, "flags": pictures.flags, "places": pictures.places}
+    yield {"pictures": shown, **known}
     try:
         async for event in _report_events(service, pictures, deadline, candidates):
             yield event
@@ -67,6 +72,9 @@ async def study_events(
         yield {"error": "the model took too long; try again later"}
     except KIAError as error:
         yield {"error": str(error)}
+    except Exception as error:  # the answer has begun, so that its status says nothing
+        _log.error("POST /page/study failed: %s", failure(error))
+        yield {"error": FAILED}
 
 
 async def _report_events(
@@ -83,6 +91,8 @@ async def _report_events(
         service.describe(pictures, candidates=candidates, streamer=words)
     )
     describing.add_done_callback(lambda _: written.put_nowait(None))
+    # a client may be gone before it is told: asyncio would log what was to be said
+    describing.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         while True:
             # around the wait alone: in a generator, a time-out must not span a yield

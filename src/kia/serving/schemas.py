@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from kia.studies import ViewSource
+
 
 class Opinion(BaseModel):
     """What a sentence says of an observation, and what the label task answers."""
@@ -22,7 +24,7 @@ class Sentence(BaseModel):
     probability: float = Field(ge=0, le=1, description="geometric mean of its word pieces")
     finding_words: list[str] = Field(description="that name an observation or an anatomy")
     attention: list[list[list[float]]] = Field(
-        description="for each image rows of patches, from the top left; with sum 1 over the images"
+        description="for each image read (facts) rows of patches, from the top left; sum 1 over all"
     )
     opinions: list[Opinion]
     agrees: bool | None = Field(description="false if an opinion is another; null without any")
@@ -40,15 +42,27 @@ class Candidate(BaseModel):
 class Flag(BaseModel):
     """Why the report may not be worth reading."""
 
-    view: int = Field(ge=0, description="which image, from 0")
+    view: int = Field(ge=0, description="which of the images that are read (facts), from 0")
     kind: str
     message: str
+
+
+class Facts(BaseModel):
+    """What an image is, and what says so."""
+
+    file: str = Field(description="image 1 or image 2, as sent")
+    view: Literal["frontal", "lateral"] = Field(description="as the model reads it")
+    view_source: ViewSource
+    study: str | None = Field(description="StudyInstanceUID")
+    patient_hash: str | None = Field(description="keyed hash of the PatientID")
+    body_part: str | None = Field(description="DICOM's term; OTHER for none of them")
 
 
 class Findings(BaseModel):
     """Probabilities of the 14 observations."""
 
     findings: dict[str, float] = Field(description="observation to probability of present")
+    facts: list[Facts]
     flags: list[Flag]
     notice: str
 
@@ -62,6 +76,7 @@ class Report(BaseModel):
     candidates: list[Candidate] = Field(description="the chosen one first; empty if it was alone")
     sentences: list[Sentence]
     findings: dict[str, float] | None = Field(description="observation to probability of present")
+    facts: list[Facts]
     flags: list[Flag]
     notice: str
 

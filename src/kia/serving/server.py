@@ -2,17 +2,22 @@
 
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from fastapi import FastAPI
 
 from kia.errors import KIAError, UsageError
+from kia.processes.child import end_all
 from kia.serving.settings import Settings
+
+_ANSWERS = 0.3  # seconds to send the answers of requests that took all their time
 
 
 def is_loopback(host: str) -> bool:
@@ -42,7 +47,7 @@ def listen(host: str, port: int, settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=128)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise KIAError(f"cannot listen on {host} port {port}: {reason}; try --port") from None
 
@@ -57,6 +62,9 @@ def run(
     app: FastAPI, listening: socket.socket, settings: Settings, on_ready: Callable[[], None]
 ) -> None:
     """Serves until SIGTERM or Ctrl-C; what is under way then is finished.
+
+    It ends within the time that a request may take and a second more, whatever hangs: a client, a
+    decoder, the model.
 
     Args:
         app: Of `create_app`.
@@ -73,12 +81,17 @@ def run(
         access_log=False,  # it would show what was written into addresses; `Gate` has a log
         log_level="warning",
         server_header=False,
-        timeout_graceful_shutdown=int(settings.timeout) + 1,
+        timeout_graceful_shutdown=settings.timeout + _ANSWERS,  # type: ignore[arg-type]
         timeout_keep_alive=30,
     )
     server = _Server(config, on_ready)
-    signal.signal(signal.SIGTERM, _stop)  # uvicorn raises it again at its end
-    server.run(sockets=[listening])
+    # uvicorn raises them again at its end
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.run(sockets=[listening])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if not server.started:
         raise KIAError("the server did not start; the lines above say why")
 
@@ -93,9 +106,23 @@ class _Server(uvicorn.Server):
         if self.started:
             self._on_ready()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.started:  # nothing is under way that would have to be finished
+            _stop(sig, frame)
+        super().handle_exit(sig, frame)
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    sys.exit(0)
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends this process at once: what hangs is not waited for, and torch not taken apart.
+
+    Python spends a second on the latter, and more where the machine is busy.
+    """
+    end_all()
+    if number == signal.SIGINT:
+        print("interrupted", file=sys.stderr)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(130 if number == signal.SIGINT else 0)
 
 
 def _log_requests() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -15,7 +16,11 @@ from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError, ImageError, ModelError
 from kia.explain.describe import describe
 from kia.generation import check_image_size, generation_settings, load_model, study_inputs
+from kia.imaging.facts import shown
+from kia.imaging.one_study import one_study
 from kia.imaging.plausibility import Flag, study_flags
+from kia.imaging.reading import read_facts
+from kia.imaging.signatures import HEAD, kind_of
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.decoding import Streamer
 from kia.models.kia import KIAModel
@@ -25,11 +30,10 @@ from kia.serving.batcher import Batcher
 from kia.serving.decoder import Decoder
 from kia.serving.metrics import Metrics
 from kia.serving.settings import Settings
-from kia.studies import VIEWS, View
+from kia.studies import View
 
 MOST_IMAGES = 2
 """Of a study; models are trained with a frontal and a lateral view."""
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # PNG, JPEG
 
 T = TypeVar("T")
 
@@ -44,8 +48,7 @@ class Upload:
 
     Attributes:
         content: All of it.
-        dicom: Whether its name or type says that it is DICOM; files that start with a preamble
-            need not.
+        dicom: Whether its name or type says that it is DICOM, where its first bytes do not.
     """
 
     content: bytes
@@ -60,11 +63,15 @@ class Pictures:
         squares: uint8 (W, S, S).
         views: W of "frontal", "lateral".
         flags: Why the report may not be worth reading; [] if nothing is odd.
+        facts: What each image is, and what says so.
+        places: Which of the files that were sent are read, from 0.
     """
 
     squares: NDArray[np.uint8]
     views: tuple[View, ...]
     flags: list[Flag]
+    facts: list[dict[str, str | None]]
+    places: tuple[int, ...]
 
 
 class Service:
@@ -92,7 +99,12 @@ class Service:
         self.model, self.processor, self.dataset = model.eval(), processor, dataset
         self.settings = settings = settings or Settings()
         self.decoding = generation_settings(model)
-        self._decoder = Decoder(settings.decoders, processor.image_size, processor.resize)
+        self._decoder = Decoder(
+            settings.decoders,
+            processor.image_size,
+            processor.resize,
+            settings.timeout / 3,  # so that a second try and the report still come in time
+        )
         self._batcher = Batcher(
             most=settings.max_batch,
             wait=settings.wait_ms / 1000,
@@ -120,23 +132,34 @@ class Service:
         """Starts the threads and processes, and writes one report, so that the first is quick.
 
         Raises:
+            Busy: The processes do not start.
             ModelError: The decoding defaults of the model do not go with it.
         """
+        import_module("kia.imaging.dicom.facts")  # 0.4 s, which the first DICOM file need not wait
         self._decoder.start()
         self._batcher.start()
         size = self.processor.image_size
-        blank = Pictures(np.zeros((1, size, size), np.uint8), ("frontal",), [])
+        blank = Pictures(np.zeros((1, size, size), np.uint8), ("frontal",), [], [], (0,))
         self._batcher.submit(_Describe(self), blank).result()
 
-    def close(self) -> None:
-        """Finishes what is under way, and ends the threads and processes."""
-        self._batcher.close()
+    def close(self, within: float | None = None) -> bool:
+        """Lets the model finish what it has, and ends the threads and processes.
+
+        Args:
+            within: Seconds that the model may take; the settings' time of a request if absent.
+
+        Returns:
+            Whether the model has finished. If it hangs, its thread stays until the program ends.
+        """
+        finished = self._batcher.close(self.settings.timeout if within is None else within)
         self._decoder.close()
+        return finished
 
     @property
     def ready(self) -> bool:
-        """Whether requests would be answered."""
-        return self._batcher.alive
+        """Whether requests would be answered: the model and a decoder are there and not stuck."""
+        model = self._batcher.alive and self._batcher.busy_for < self.settings.timeout
+        return model and self._decoder.ready
 
     async def read(
         self, images: Sequence[Upload | bytes], views: Sequence[View] | None = None
@@ -144,33 +167,38 @@ class Service:
         """Decodes the files of a study, and looks for what is odd about them.
 
         Args:
-            images: One or two files, frontal before lateral unless `views` says otherwise.
+            images: One or two files; views are those of DICOM headers and, where they say nothing,
+                frontal before lateral, unless `views` says otherwise.
             views: What each is.
 
         Raises:
-            DataError: Too few or too many images, or not a view for each.
+            DataError: Too few or too many images, not a view for each, or two patients.
             UnknownFormat: A file is neither PNG, JPEG nor DICOM.
-            ImageError: A file cannot be decoded; the text says why.
+            ImageError: A file cannot be decoded, or none is a chest X-ray; the text says why.
         """
         if not 1 <= len(images) <= MOST_IMAGES:
             raise DataError(f"a study has 1 to {MOST_IMAGES} images, not {len(images)}")
         if views and len(views) != len(images):
             raise DataError(f"{len(images)} images and {len(views)} views; name one for each")
         files = [Upload(image) if isinstance(image, bytes) else image for image in images]
-        names = [f"image {n}{'.dcm' * file.dicom}" for n, file in enumerate(files, 1)]
-        for file, name in zip(files, names, strict=True):
+        named = [(file, f"image {n}{'.dcm' * file.dicom}") for n, file in enumerate(files, 1)]
+        for file, name in named:
             _check_format(file, name)
-        loaded = await asyncio.gather(
-            *(self._decoder.decode(f.content, n) for f, n in zip(files, names, strict=True))
-        )
+        found = [await asyncio.to_thread(read_facts, f.content, name=n) for f, n in named]
+        called = [f"image {n}" for n in range(1, len(files) + 1)]
+        study = one_study(list(zip(called, found, strict=True)), views)
+        kept = [named[place] for place in study.places]
+        loaded = await asyncio.gather(*(self._decoder.decode(f.content, n) for f, n in kept))
         for one in loaded:
             if one.why_not:
                 raise ImageError(one.why_not)
-        named = tuple(views or VIEWS[: len(images)])
         squares = np.stack([one.pixels for one in loaded if one.pixels is not None])
-        doubts, shapes = [one.doubts for one in loaded], [one.shape for one in loaded]
-        flags = study_flags(squares, named, self.processor.reference, doubts, shapes)
-        return Pictures(squares, named, flags)
+        doubts = [(*one.doubts, *more) for one, more in zip(loaded, study.doubts, strict=True)]
+        shapes, reference = [one.shape for one in loaded], self.processor.reference
+        flags = study_flags(squares, study.views, reference, doubts, shapes, study.left_out)
+        told = zip(study.images, study.facts, strict=True)
+        facts = [shown(image.path, image, one) for image, one in told]
+        return Pictures(squares, tuple(study.views), flags, facts, study.places)
 
     async def describe(
         self,
@@ -188,13 +216,13 @@ class Service:
                 study is then not batched with others.
 
         Returns:
-            What `kia.explain.describe.describe` gives, and `flags`.
+            What `kia.explain.describe.describe` gives, `facts` and `flags`.
 
         Raises:
             Busy: Too many wait already.
         """
         found = await self._submit(_Describe(self, candidates, streamer), pictures)
-        return found | {"flags": pictures.flags}
+        return found | {"facts": pictures.facts, "flags": pictures.flags}
 
     async def report(
         self,
@@ -209,7 +237,7 @@ class Service:
     async def findings(
         self, images: Sequence[Upload | bytes], *, views: Sequence[View] | None = None
     ) -> dict[str, Any]:
-        """Probabilities of the 14 observations, with `flags` and `notice`.
+        """Probabilities of the 14 observations, with `facts`, `flags` and `notice`.
 
         Raises:
             Busy: Too many wait already.
@@ -221,6 +249,7 @@ class Service:
             raise ModelError("this model was trained without [MASK] and cannot name findings")
         return {
             "findings": dict(zip(OBSERVATIONS, present, strict=True)),
+            "facts": pictures.facts,
             "flags": pictures.flags,
             "notice": NOTICE,
         }
@@ -264,6 +293,5 @@ class _Describe:
 def _check_format(file: Upload, name: str) -> None:
     if not file.content:
         raise ImageError(f"{name}: empty file")
-    known = file.content.startswith(_SIGNATURES) or file.content[128:132] == b"DICM"
-    if not (known or file.dicom):
+    if not (file.dicom or kind_of(file.content[:HEAD])):
         raise UnknownFormat(f"{name}: not a PNG, JPEG or DICOM image")

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from kia.errors import ConfigError
+from kia.serving.origins import checked_host
 
 
 class Settings(BaseModel):
@@ -22,6 +23,9 @@ class Settings(BaseModel):
     token: str | None = Field(
         None, pattern=r"^[!-~]{8,}$", description="asked of every client; 8 visible letters or more"
     )
+    allow_host: tuple[str, ...] = Field(
+        (), description="names and addresses that it goes by, beside those of this machine"
+    )
     page: bool = Field(True, description="the web page, beside the API")
     max_batch: int = Field(32, gt=0, description="studies that the model reads together")
     wait_ms: float = Field(5.0, ge=0, description="how long the first of a batch waits for others")
@@ -31,6 +35,12 @@ class Settings(BaseModel):
     decoders: int = Field(
         default_factory=lambda: os.cpu_count() or 1, gt=0, description="processes that decode files"
     )
+
+    @field_validator("allow_host", mode="before")
+    @classmethod
+    def _hosts(cls, given: Any) -> tuple[str, ...]:
+        listed = [given] if isinstance(given, str) else given
+        return tuple(checked_host(one) for text in listed for one in text.replace(",", " ").split())
 
     @classmethod
     def of(cls, given: Mapping[str, Any], called: Callable[[str], str]) -> Self:
@@ -46,7 +56,10 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            wrong = [f"{called(str(one['loc'][0]))}: {one['msg']}" for one in error.errors()]
+            wrong = [
+                f"{called(str(one['loc'][0]))}: {one['msg'].removeprefix('Value error, ')}"
+                for one in error.errors()
+            ]
             raise ConfigError("; ".join(wrong)) from None
 
     @classmethod

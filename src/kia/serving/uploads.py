@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from kia.imaging.signatures import DICOM_NAMES
 from kia.serving.service import MOST_IMAGES, Upload
 from kia.studies import VIEWS, View
 
@@ -17,7 +19,7 @@ MOST_CANDIDATES = 8
 """Reports that a client may have written for a study."""
 CLIENT_GONE = 499
 """In the log (as nginx has it); nobody is left to read it."""
-_DICOM_NAMES = (".dcm", ".dicom")
+_CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1")  # our fields are ASCII
 
 FORM: dict[str, Any] = {
     "requestBody": {
@@ -41,7 +43,8 @@ FORM: dict[str, Any] = {
                             "minItems": 1,
                             "maxItems": MOST_IMAGES,
                             "items": {"type": "string", "enum": list(VIEWS)},
-                            "description": "of each image; frontal, then lateral, if absent",
+                            "description": "of each image; if absent what its DICOM header says, "
+                            "else frontal, then lateral",
                         },
                         "candidates": {
                             "type": "integer",
@@ -84,8 +87,11 @@ async def read_form(request: Request) -> Form:
     Raises:
         HTTPException: It is no form (415), broken (400), or its fields are wrong (422).
     """
-    if request.headers.get("content-type", "").partition(";")[0].lower() != "multipart/form-data":
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data":
         raise HTTPException(415, "send multipart/form-data with one or two files called images")
+    if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:  # Python has odd ones
+        raise HTTPException(400, "send the form in UTF-8, without another charset")
     parser = _InMemory(
         request.headers, request.stream(), max_files=MOST_IMAGES, max_fields=16, max_part_size=1024
     )
@@ -93,6 +99,8 @@ async def read_form(request: Request) -> Form:
         form = await parser.parse()
     except MultiPartException as error:
         raise HTTPException(400, error.message) from None
+    except (ValueError, LookupError):  # what the parser does not expect either
+        raise HTTPException(400, "the form is broken") from None
     except ClientDisconnect:
         raise HTTPException(CLIENT_GONE, "the client is gone") from None
     try:
@@ -113,12 +121,18 @@ async def _understood(form: FormData) -> Form:
     try:
         fields = _Fields.model_validate(given)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise HTTPException(422, "; ".join(lines)) from None
+        raise HTTPException(422, "; ".join(map(_wrong, error.errors()))) from None
     images = [Upload(await file.read(), _is_dicom(file)) for file in files]
     return Form(images, fields.views, fields.candidates)
 
 
+def _wrong(one: Any) -> str:
+    """Of a field; a name that is none of ours is the client's own text, and not repeated."""
+    if one["type"] == "extra_forbidden":
+        return f"a field other than images, {' and '.join(_Fields.model_fields)}"
+    return f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+
+
 def _is_dicom(file: UploadFile) -> bool:
-    named = (file.filename or "").lower().endswith(_DICOM_NAMES)
+    named = (file.filename or "").lower().endswith(DICOM_NAMES)
     return named or file.content_type == "application/dicom"

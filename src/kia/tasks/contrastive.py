@@ -46,9 +46,10 @@ class ContrastiveTask(nn.Module):
         """Cross-entropy in both directions against momentum features of this batch and queue.
 
         With several ranks, "this batch" is that of all of them, and the queue is the same on each.
-        Filled queue slots are candidates; empty ones are not. The targets are one-hot (Eq. 6),
-        spread over equal reports with `same_report_is_positive`, and mixed with the momentum
-        similarities by `soft_targets`.
+        Filled queue slots are candidates; empty ones are not. A report that equals the own one (and
+        so every older copy of the same study) is never a negative: with `same_report_is_positive`
+        the target is spread over all of them, without it they are no candidates and the target is
+        one-hot, as in Eq. 6. `soft_targets` mixes in the momentum similarities.
         """
         assert shared.image_embeds is not None and shared.text_embeds is not None
         assert shared.momentum_image_embeds is not None
@@ -58,27 +59,28 @@ class ContrastiveTask(nn.Module):
         report_ids = torch.cat([shared.report_ids, queue.report_ids])
         own = torch.arange(len(batch.report_ids), device=report_ids.device) + shared.first
         tau = self.temperature
-        empty = report_ids < 0
+        out, targets = self._out_and_targets(own, report_ids)
         total = shared.image_embeds.new_zeros(())
         for ours, slow, candidates in (
             (shared.image_embeds, shared.momentum_image_embeds, reports),
             (shared.text_embeds, shared.momentum_text_embeds, images),
         ):
-            scores = (ours @ candidates.T / tau).masked_fill(empty, -torch.inf)
-            with torch.no_grad():
-                targets = self._targets(own, report_ids)
-                if self.config.soft_targets:
-                    soft = (
-                        (slow[own] @ candidates.T / tau).masked_fill(empty, -torch.inf).softmax(1)
-                    )
-                    targets = torch.lerp(targets, soft, self.config.soft_targets)
-            log_p = scores.log_softmax(1).masked_fill(empty, 0.0)
-            total = total - 0.5 * (targets * log_p).sum()
+            scores = (ours @ candidates.T / tau).masked_fill(out, -torch.inf)
+            wanted = targets
+            if self.config.soft_targets:
+                with torch.no_grad():
+                    similar = slow[own] @ candidates.T / tau
+                    soft = similar.masked_fill(out, -torch.inf).softmax(1)
+                    wanted = torch.lerp(targets, soft, self.config.soft_targets)
+            log_p = scores.log_softmax(1).masked_fill(out, 0.0)
+            total = total - 0.5 * (wanted * log_p).sum()
         return Loss(total, total.new_tensor(float(len(batch.report_ids))))
 
-    def _targets(self, own: Tensor, report_ids: Tensor) -> Tensor:
-        """(B, K) from the places (B,) of the own studies among the candidates."""
-        if not self.config.same_report_is_positive:
-            return one_hot(own, len(report_ids)).float()
-        same = (report_ids[own, None] == report_ids[None]).float()
-        return same / same.sum(1, keepdim=True)
+    def _out_and_targets(self, own: Tensor, report_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K) each, from the places (B,) of the own studies: True on no candidates; targets."""
+        empty = (report_ids < 0).expand(len(own), -1)
+        same = report_ids[own, None] == report_ids[None]
+        if self.config.same_report_is_positive:
+            return empty, same.float() / same.sum(1, keepdim=True)
+        itself = one_hot(own, len(report_ids))
+        return empty | (same & ~itself.bool()), itself.float()

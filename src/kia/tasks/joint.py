@@ -40,19 +40,41 @@ def active_tasks(config: TasksConfig) -> list[str]:
     return [name for name in TASKS if getattr(config, name).weight > 0]
 
 
+def queue_length(config: TasksConfig, studies: int | None) -> int:
+    """Studies that the queues of IRC hold: what the configuration says, half an epoch at most.
+
+    Longer ones hold older copies of the studies of the batch, which say nothing new. (ALBEF's and
+    the paper's queues are far shorter than an epoch of their larger data.)
+
+    Args:
+        config: Tasks, with the length that is wanted.
+        studies: Of an epoch; None where it is not known.
+    """
+    wanted = config.irc.queue_length
+    return wanted if studies is None else max(1, min(wanted, studies // 2))
+
+
 class JointObjective(nn.Module):
     """The model and all that its training objectives add to it.
 
     A task of weight 0 is neither built nor computed.
     """
 
-    def __init__(self, model: KIAModel, config: TasksConfig) -> None:
+    def __init__(self, model: KIAModel, config: TasksConfig, studies: int | None = None) -> None:
+        """Builds what the tasks of `config` add to a model.
+
+        Args:
+            model: The five components.
+            config: Tasks and their weights.
+            studies: Of an epoch, which bound the queues (`queue_length`); no bound if absent.
+        """
         super().__init__()
         self.model = model
         self.config = config
         if config.irc.weight:
             self.contrastive = ContrastiveTask(config.irc)
-            self.momentum = MomentumEncoders(model, config.irc.momentum, config.irc.queue_length)
+            queue = queue_length(config, studies)
+            self.momentum = MomentumEncoders(model, config.irc.momentum, queue)
 
     def forward(
         self, batch: Batch, *, joint: bool = True, counts: dict[str, float] | None = None

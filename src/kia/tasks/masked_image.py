@@ -3,6 +3,7 @@
 Paper: Sec. 3.2, Eq. 4.
 """
 
+import torch
 from torch import Tensor
 
 from kia.data.batches.batch import Batch
@@ -26,7 +27,8 @@ def masked_image_loss(model: KIAModel, batch: Batch, shared: SharedFeatures) -> 
     pixels = batch.pixel_values.flatten(0, 1)
     image_mask = batch.image_mask.flatten(0, 1)
     predicted, true = hidden_pixels(
-        model, pixels, image_mask, batch.hidden_patches, shared.text, batch.attention_mask
+        *(model, pixels, image_mask, batch.hidden_patches, shared.text, batch.attention_mask),
+        exists=None if batch.view_mask is None else batch.view_mask.flatten(),
     )
     difference = (predicted.float() - true).abs()
     return Loss(difference.sum(), pixels.new_tensor(masked_image_count(model, batch)))
@@ -39,6 +41,7 @@ def hidden_pixels(
     patches: Tensor,
     text: Tensor,
     attention_mask: Tensor,
+    exists: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What I-CMEnc and the pixel head make of hidden patches, and what is there.
 
@@ -49,15 +52,41 @@ def hidden_pixels(
         patches: (M,) flat positions in (R, N) of the hidden patches that are wanted.
         text: (B, T, D) features of the unmasked reports.
         attention_mask: (B, T), True on their tokens.
+        exists: (R,), False for absent views, which are not computed and hold no hidden patch; the
+            first view of each report exists. None if all do.
 
     Returns:
         Predicted and true pixels, (M, C·p·p) each.
     """
     encoder = model.image_cross_encoder
-    context = encoder.stack.context(text, attention_mask)
+    true = patches_to_pixels(pixels, encoder.patch_size).flatten(0, 1)[patches]
+    chosen = None
+    if exists is not None:
+        rows, chosen = _existing_rows(exists, len(text))
+        patches = _places_among(rows, patches, image_mask.shape)
+        pixels, image_mask = pixels.index_select(0, rows), image_mask.index_select(0, rows)
+    context = encoder.stack.context(text, attention_mask, chosen)
     features = encoder(pixels, image_mask, context)[:, 1:]
-    predicted = model.pixel_prediction(features.flatten(0, 1)[patches])
-    return predicted, patches_to_pixels(pixels, encoder.patch_size).flatten(0, 1)[patches]
+    return model.pixel_prediction(features.flatten(0, 1)[patches]), true
+
+
+def _existing_rows(exists: Tensor, reports: int) -> tuple[Tensor, Tensor]:
+    """Images that exist as `Context` orders rows: the first of each report, then the others.
+
+    Returns:
+        Their places in (R,), and the reports (E,) of the others.
+    """
+    views = len(exists) // reports if reports else 1
+    number = torch.arange(len(exists), device=exists.device)
+    others = number[exists & (number % views > 0)]
+    return torch.cat([number[::views], others]), others // views
+
+
+def _places_among(rows: Tensor, patches: Tensor, shape: torch.Size) -> Tensor:
+    """Flat positions in (R, N) → the same patches in (len(rows), N)."""
+    place = rows.new_zeros(shape[0])
+    place[rows] = torch.arange(len(rows), device=rows.device)
+    return place[patches // shape[1]] * shape[1] + patches % shape[1]
 
 
 def masked_image_count(model: KIAModel, batch: Batch) -> float:

@@ -51,16 +51,19 @@ class Negatives:
 def draw_negatives(batch: Batch, shared: SharedFeatures, temperature: Tensor | None) -> Negatives:
     """Draws wrong pairs in proportion to their contrastive similarity (ALBEF's hard negatives).
 
-    A pair with a word-for-word equal report is never drawn. Without IRC all wrong pairs are
-    equally likely. Several ranks draw from the studies of all of them, and rank 0's draw counts.
+    As in ALBEF, similarities are of a study's own feature and the others' momentum features. A pair
+    with a word-for-word equal report is never drawn. Without IRC all wrong pairs are equally
+    likely. Several ranks draw from the studies of all of them, and rank 0's draw counts.
     """
     allowed = shared.report_ids[:, None] != shared.report_ids[None]
     exist = allowed.any(1)
-    if shared.image_embeds is None or shared.text_embeds is None or temperature is None:
-        image_to_report = torch.zeros(allowed.shape, device=allowed.device)
-    else:
+    to_report = to_image = torch.zeros(allowed.shape, device=allowed.device)
+    if shared.image_embeds is not None and shared.text_embeds is not None:
+        assert shared.momentum_image_embeds is not None and temperature is not None
+        assert shared.momentum_text_embeds is not None
         images, reports = ranks.gathered(shared.image_embeds), ranks.gathered(shared.text_embeds)
-        image_to_report = images @ reports.T / temperature
+        to_report = images @ shared.momentum_text_embeds.T / temperature
+        to_image = reports @ shared.momentum_image_embeds.T / temperature
 
     def draw(scores: Tensor) -> Tensor:
         # where nothing is allowed, all weigh the same; the row is not counted
@@ -68,7 +71,7 @@ def draw_negatives(batch: Batch, shared: SharedFeatures, temperature: Tensor | N
         # scores that are not finite make the loss so, and the step is left out for it
         return torch.multinomial(scores.softmax(1).nan_to_num(1.0), 1)[:, 0]
 
-    drawn = ranks.from_first(torch.stack([draw(image_to_report), draw(image_to_report.T)]))
+    drawn = ranks.from_first(torch.stack([draw(to_report), draw(to_image)]))
     return Negatives(drawn[0], drawn[1], exist, shared.first, len(batch.report_ids))
 
 

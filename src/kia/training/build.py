@@ -127,7 +127,8 @@ def build_processor(
         dataset: Whose training images the processor will take for plausible.
 
     Raises:
-        ConfigError: Label-MLM's label report is longer than the text tower's positions.
+        ConfigError: Label-MLM's label report is longer than the text tower's positions, or the
+            checkpoint's tokenizer has no entry for what it masks.
     """
     if (folder / KIAProcessor.FILE).is_file():
         return KIAProcessor.from_pretrained(folder)
@@ -156,6 +157,14 @@ def _check_label_report(config: RunConfig, processor: KIAProcessor) -> None:
     mlm, longest = config.tasks.mlm, config.model.text_encoder.max_positions
     if not mlm.weight or "label" not in mlm.masking:
         return
+    for state in ("present", "absent"):
+        encoded = processor.encode([state], max_words=1, max_tokens=9)[0]
+        if len(encoded) != 1 or encoded[0] == processor.token_id("[UNK]"):
+            raise ConfigError(
+                f"tasks.mlm.masking={mlm.masking} masks the words present and absent, but the "
+                f"tokenizer of {config.model.text_encoder.pretrained} has no entry '{state}': use "
+                "another checkpoint, or set model.text_encoder.pretrained to null"
+            )
     pieces = processor.encode([label_report({})], max_words=10**6, max_tokens=10**6)[0]
     if 2 + len(pieces) > longest:  # [CLS] and [SEP] beside them
         raise ConfigError(

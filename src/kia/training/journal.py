@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kia.config import RunConfig
+from kia.config import RunConfig, TasksConfig
 from kia.errors import RunError
+from kia.tasks.joint import queue_length
 from kia.training.checkpoint import Progress
 from kia.training.health import health_warnings
 from kia.training.loss_window import LossWindow
@@ -52,9 +53,20 @@ class Journal:
         self.line(kind="start", what=what)
         self._reporter.note(what)
 
+    def queue(self, tasks: TasksConfig, studies: int) -> None:
+        """Says that the queues of IRC are cut, where half an epoch of studies is shorter."""
+        kept = queue_length(tasks, studies)
+        if tasks.irc.weight and kept < tasks.irc.queue_length:
+            self.line(kind="queue", wanted=tasks.irc.queue_length, kept=kept)
+            self._reporter.note(
+                f"queues of IRC: {kept} studies, half an epoch, instead of "
+                f"tasks.irc.queue_length {tasks.irc.queue_length}"
+            )
+
     def knowledge(self, shares: Mapping[str, float | None]) -> None:
         """Says how often knowledge-guided masks fall back to chance (`knowledge_shares`)."""
-        self.line(kind="knowledge", **shares)
+        if shares:
+            self.line(kind="knowledge", **shares)
         for what, share in shares.items():
             if share:
                 self._reporter.note(f"{share:.1%} of {what.replace('_', ' ')}: masked at random")

@@ -141,7 +141,7 @@ class Trainer:
         self.processor = on_first(processor, processor)
         torch.manual_seed(config.train.seed)
         self.started = ""
-        self.objective = JointObjective(self._model(), config.tasks)
+        self.objective = JointObjective(self._model(), config.tasks, len(self.train_reports))
         self.objective.to(self.device)
         prepare_blocks(self.objective, config.train)
         self.builder = BatchBuilder(
@@ -171,8 +171,9 @@ class Trainer:
             self.journal.started(self.started)
         if self.started or not (self.careful or self.progress.step):
             self._save()  # the model it started from may go; and there is one to go back to
-        if shares and not self.progress.step:
-            self.journal.knowledge(shares)
+        if not self.progress.step:
+            self.journal.queue(self.config.tasks, len(self.train_reports))
+            self.journal.knowledge(shares or {})
         handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             while self.progress.stage != "done":

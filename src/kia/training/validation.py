@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kia.config import GenerationConfig
 from kia.data.batches.batch import Batch, BatchBuilder, EpochBatches
 from kia.errors import RunError
+from kia.evaluation.language.protocols import dataset_style
 from kia.evaluation.language.scores import cider
 from kia.generation import write_dataset_reports
 from kia.models import ranks
@@ -25,7 +26,8 @@ class Validation:
     """What one validation found.
 
     Attributes:
-        cider: Protocol r2gen, against the reports of the split.
+        cider: Protocol r2gen in the variant of the data set's source, against the reports of the
+            split.
         unique_reports: Different reports among those written.
         studies: Studies validated.
         loss: Of report generation, nats a token.
@@ -77,9 +79,10 @@ def validate(
     )
     reports = ranks.gathered_texts([report for _, report in written])
     model.train(was_training)
+    style = dataset_style(builder.dataset.info["source"])
     references = [builder.dataset.study(int(study)).report for study in studies]
     return Validation(
-        cider=cider(reports, references, train_reports),
+        cider=cider(reports, references, train_reports, style),
         unique_reports=len(set(reports)),
         studies=len(studies),
         loss=loss,

@@ -64,7 +64,7 @@ def test_one_image_is_drawn_under_different_reports(
         (("IMAGE", "--data", "DATA"), "name an image"),
         (("IMAGE", "--out", "a.png"), "needs at least one"),
         (("IMAGE", "--report", "REPORT"), "needs its name"),
-        (("IMAGE", "--report", "absent.txt", "--out", "a.png"), "No such file"),
+        (("IMAGE", "--report", "absent.txt", "--out", "a.png"), "no such file"),
         (("--data", "DATA", "--out", "a.png"), "name it by --id"),
         (("--data", "DATA", "--id", "x", "--out", "a.png", "--json", "a.json"), "over a split"),
         (("--data", "DATA", "--id", "x", "--out", "a.jpg"), "ends in .png"),

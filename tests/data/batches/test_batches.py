@@ -299,6 +299,21 @@ def test_long_reports_are_cut_by_words_and_by_tokens(make_builder):
     assert pieces[0, -1] == make_builder().processor.token_id("[SEP]")
 
 
+@pytest.mark.parametrize("limits", [{"max_words": 3}, {"max_tokens": 6}], ids=str)
+def test_a_report_that_is_cut_does_not_end_there(make_builder, limits):
+    """[SEP] says that a report ends; behind half of one it would teach to stop anywhere."""
+    builder = make_builder(**limits)
+    batch = build(builder, [3, 0])
+    end = builder.processor.token_id("[SEP]")
+    rows = batch.next_positions // batch.input_ids.shape[1]
+    for row, study in enumerate([3, 0]):
+        pieces = make_builder().processor.encode([REPORTS[study]], max_words=99, max_tokens=99)[0]
+        kept = int(batch.attention_mask[row].sum()) - 2
+        targets = batch.next_targets[rows == row].tolist()
+        assert targets == pieces[:kept] + ([end] if kept == len(pieces) else [])
+    assert any(len(REPORTS[s].split()) > 3 for s in (3, 0))
+
+
 def test_masks_spare_special_tokens_and_hide_the_given_share(builder):
     special = torch.tensor(builder.processor.tokenizer.all_special_ids)
     mask_id, words, hidden, kinds = builder.processor.token_id("[MASK]"), 0, 0, [0, 0, 0]

@@ -154,7 +154,7 @@ def test_a_split_file_names_studies_by_number_or_id(fake, routes, tmp_path):
     }
     assert Counter(r.why for r in rejects) == {"not in the split file": 9}
     path.write_text("id,split\n2,test\n99,val\n")
-    with pytest.raises(DataError, match="CXR99: in the split file, but not among the studies"):
+    with pytest.raises(DataError, match="99: in the split file, but not among the studies"):
         read_iu_xray(*routes["xml"], split=path)
     assert len(read_iu_xray(*routes["xml"], split=path, complete=False)[0]) == 1
 

@@ -9,14 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tests.pacs import UIDS, radiograph, write_tree
 
 from kia.cli.data.command import app
 from kia.data.prepare import Reject
+from kia.data.readers.folder import read_folder
 from kia.data.readers.manifest import Manifest
 from kia.data.readers.splits import RandomSplit
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError, ImageError, UsageError
 from kia.imaging.paths import ImageRoots
+from kia.imaging.reading import ImageWarning
 from kia.imaging.views import view_named
 from kia.studies import Study
 
@@ -124,9 +127,76 @@ def test_a_folder_of_images_is_for_generation(collection, capfd):
     assert dataset.ids("test") == ["x/1.png", "x/2.png", "x/3.png", "x/4.png"]
     study = dataset.study(0)
     assert (study.report, study.labels, study.graph, study.landmarks) == ("", None, None, None)
-    assert dataset.info["rejects"] == 0
+    (reject,) = (out / "rejects.jsonl").read_text().splitlines()
+    assert "notes.txt" in reject and "neither PNG" in reject
     app(["check", str(out)], standalone_mode=False)
     assert "content verified" in capfd.readouterr().out
+
+
+def test_without_a_column_headers_say_the_view_and_then_the_order(collection, dicom, capfd):
+    for name, position in (("ll", "LL"), ("pa", "PA"), ("no", "")):
+        (collection / name).write_bytes(radiograph(dicom, len(name), ViewPosition=position))
+    rows = [
+        {"id": "a", "image": "ll;pa", "report": "Clear.", "split": "train"},
+        {"id": "b", "image": "none.png;x/1.png", "report": "Clear.", "split": "train"},
+        {"id": "c", "image": "no;x/1.png", "report": "Clear.", "split": "train"},
+    ]
+    studies, _ = read(write(collection, rows))
+    read_as = {
+        id: [(Path(i.path).name, i.view, i.view_source) for i in study.images]
+        for id, study in studies.items()
+    }
+    assert read_as == {
+        "a": [("pa", "frontal", "view position"), ("ll", "lateral", "view position")],
+        "b": [("1.png", "lateral", "order")],  # the lost one was the first
+        "c": [("no", "frontal", "order"), ("1.png", "lateral", "order")],
+    }
+    rows = [{**rows[0], "view": "frontal;lateral"}]
+    studies, _ = read(write(collection, rows))
+    assert [(Path(i.path).name, i.view) for i in studies["a"].images] == [
+        *(("ll", "frontal"), ("pa", "lateral")),
+    ]
+    words = ["manifest", str(write(collection, rows)), "--out", str(collection.parent / "out")]
+    with pytest.warns(ImageWarning, match="ll: its DICOM header says lateral, but it is read as"):
+        app([*words, "--size", "32"], standalone_mode=False)
+
+
+def test_a_folder_of_dicom_files_is_grouped_whatever_its_folders(dicom, tmp_path):
+    """The same tree as for `kia generate`: tests/cli/test_pictures.py compares the two."""
+    write_tree(tmp_path / "pacs", dicom)
+    (tmp_path / "pacs" / "PAT1" / "out").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").write_bytes(radiograph(dicom, 50, StudyInstanceUID="1.2.3"))
+    inputs = read_folder(tmp_path / "pacs")
+    items = [item for each in inputs.read(range(len(inputs))) for item in each]
+    studies = [item for item in items if isinstance(item, Study)]
+    assert [study.id for study in studies] == inputs.ids == [UIDS["A"], UIDS["B"]]
+    assert {study.split for study in studies} == {"test"}
+    rejects = {item.what: item.why for item in items if isinstance(item, Reject)}
+    assert list(rejects) == [
+        f"{UIDS['A']} (PAT1/ST1/SE1/1.2.9.1)",
+        "1.2.3 (PAT1/out)",
+        "1.2.3",
+        "PAT2/ST2/SE1/IM000003.IMA",
+        "README",
+    ]
+    assert "HAND" in rejects[f"{UIDS['A']} (PAT1/ST1/SE1/1.2.9.1)"]
+    assert "lies outside" in rejects["1.2.3 (PAT1/out)"]
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "allowed" / "x")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "allowed" / "x")
+    assert read_folder(tmp_path / "pacs", [tmp_path / "allowed"]).ids == [
+        UIDS["A"],
+        "1.2.3",
+        UIDS["B"],
+    ]
+
+
+def test_a_folder_without_a_chest_x_ray_is_one_line(dicom, tmp_path):
+    with pytest.raises(DataError, match="holds no study"):
+        read_folder(tmp_path)
+    (tmp_path / "a").write_bytes(radiograph(dicom, 1, BodyPartExamined="HAND"))
+    with pytest.raises(DataError, match=r"holds no study; a: .*HAND"):
+        read_folder(tmp_path)
 
 
 def test_the_command_prepares_studies_and_keeps_their_labels(collection):
@@ -195,7 +265,7 @@ def test_a_row_that_is_no_study_is_a_reject(collection, change, why):
     ("rows", "message"),
     [
         ([ROWS[0], ROWS[0]], "study a occurs twice"),
-        ([{**ROWS[0], "id": " "}], "study 1 has no id"),
+        ([{**ROWS[0], "id": " "}], "holds no study .line 2: no id"),
         ([{**ROWS[0], "split": "holdout"}], "a: split 'holdout' is none of"),
         ([{"id": "a", "picture": "x/1.png"}], "no column image"),
         (
@@ -238,7 +308,10 @@ def test_a_split_file_takes_the_place_of_the_column(collection, tmp_path):
     assert studies["a"].split == "test"
     assert rejects == {"b": "no split"}
     path.write_text("id,split\nz,test\n")
-    with pytest.raises(DataError, match="none of its ids is a study"):
+    with pytest.raises(
+        DataError,
+        match=r"0 of 2 studies of .*manifest\.csv are in .*: none for 'a', while it has 'z'",
+    ):
         Manifest(write(collection, ROWS), split=path)
 
 

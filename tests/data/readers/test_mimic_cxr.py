@@ -18,6 +18,7 @@ from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.studies import Study
+from kia.tables.notes import Note
 
 
 def dicom(number: int) -> str:
@@ -202,6 +203,71 @@ def test_the_command_prepares_official_splits_and_labels(tree, tmp_path):
     assert {r["why"] for r in dataset.rejects()} == {"empty findings", "no report"}
 
 
+def test_the_command_deidentifies(tree, tmp_path):
+    row = ["10000001", "50000001", *("1.0" if n == "Edema" else "" for n in OBSERVATIONS)]
+    tree.table("chexpert", ",".join(["subject_id", "study_id", *OBSERVATIONS]), [row])
+    for path in tree.reports.rglob("s50000001.txt"):
+        path.write_text(path.read_text() + " Dr. Okonkwo was told.\n")
+    (tmp_path / "kia.key").write_text("0123456789abcdef" * 4)
+    words = [str(tree.root), "--reports", str(tree.reports), "--size", "32"]
+    key = ["--deidentify", "--deidentify-key", str(tmp_path / "kia.key")]
+    out = tmp_path / "out"
+    app(
+        ["mimic-cxr", *words, *key, "--section", "report", "--out", str(out)], standalone_mode=False
+    )
+    study = PreparedDataset.open(out).study(0)
+    assert "Dr. ___ was told." in study.report
+    assert study.labels is not None and study.labels["Edema"] == 1  # joined by the number of before
+    everything = b"".join(path.read_bytes() for path in out.iterdir())
+    for canary in (
+        b"Okonkwo",
+        b"50000001",
+        b"10000001",
+        dicom(1).encode(),
+        b"0123456789abcdef" * 4,
+    ):
+        assert canary not in everything
+
+
+def test_radgraphs_and_the_labelers_own_files_meet_the_images_of_a_study(tree, tmp_path):
+    """Graphs of whole reports by path (`MIMIC-CXR_graphs.json`), labels by bare numbers."""
+    edema = {"tokens": "Edema", "label": "OBS-DP", "start_ix": 6, "end_ix": 6, "relations": []}
+    asked = {"tokens": "CHF", "label": "OBS-U", "start_ix": 3, "end_ix": 3, "relations": []}
+    record = {
+        "text": "FINAL REPORT INDICATION: CHF FINDINGS : Edema of ___ .",
+        "entities": {"1": asked, "2": edema},
+        "data_source": "MIMIC-CXR",
+        "data_split": "inference",
+    }
+    graphs = tmp_path / "MIMIC-CXR_graphs.json"
+    graphs.write_text(json.dumps({"p10/p10000001/s50000002.txt": record}))
+    row = ["10000001", "50000002", *("-1.0" if n == "Edema" else "" for n in OBSERVATIONS)]
+    tree.table("chexpert", ",".join(["subject_id", "study_id", *OBSERVATIONS]), [row])
+    words = [
+        str(tree.root),
+        "--reports",
+        str(tree.reports),
+        "--size",
+        "32",
+        "--graphs",
+        str(graphs),
+    ]
+    words += ["--labels", str(tree.root / "mimic-cxr-2.0.0-chexpert.csv.gz")]
+    for samples, name in (("image", dicom(3)), ("study", "s50000002")):
+        out = tmp_path / samples
+        with pytest.warns(Note, match=r"1 of \d studies of the data set are in .*: none for"):
+            app(
+                ["mimic-cxr", *words, "--samples", samples, "--out", str(out)],
+                standalone_mode=False,
+            )
+        dataset = PreparedDataset.open(out)
+        study = dataset.study(dataset.index_of(name))
+        assert study.labels is not None and study.labels["Edema"] == -1
+        assert study.graph is not None and study.graph["text"] == "Edema of ___ ."
+        (entity,) = study.graph["entities"].values()
+        assert (entity["tokens"], entity["start_ix"]) == ("Edema", 0)
+
+
 def test_missing_images_are_named_or_rejected(tree):
     tree.image(2, "50000001", "10000001").unlink()
     with pytest.raises(DataError, match=r"1 images are missing, first: p10/p10000001/s50000001/"):
@@ -250,7 +316,10 @@ def _spoil_ids(tree: Tree) -> None:
     [
         (lambda t: (t.root / "mimic-cxr-2.0.0-split.csv.gz").unlink(), "no such file"),
         (lambda t: t.table("metadata", "dicom_id", []), "no column ViewPosition"),
-        (lambda t: t.table("metadata", "dicom_id,ViewPosition", []), "is missing, which"),
+        (
+            lambda t: t.table("metadata", "dicom_id,ViewPosition", [("x", "PA")]),
+            "is missing, which",
+        ),
         (_spoil_ids, "are not ids of MIMIC-CXR"),
         (lambda t: (t.root / "files").rename(t.root / "images"), "holds no files/p10"),
         (lambda t: [p.unlink() for p in t.reports.rglob("*.txt")], "mimic-cxr-reports.zip"),

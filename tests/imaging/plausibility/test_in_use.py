@@ -12,7 +12,7 @@ from kia.config import load_config
 from kia.data.readers.phantoms import write_phantoms
 from kia.data.reference import add_reference
 from kia.data.store.dataset import DatasetWriter, PreparedDataset
-from kia.errors import DataError
+from kia.errors import DataError, ImageError
 from kia.imaging.plausibility import Reference
 from kia.imaging.plausibility import reference as module
 from kia.processing import KIAProcessor, train_tokenizer
@@ -38,18 +38,21 @@ def test_files_are_read_once_and_flagged(processor, draw, tmp_path):
     assert processor.checked([frontal, lateral])[1] == []  # arrays, upright
 
 
-def test_what_reading_warns_of_is_a_flag_instead(processor, tmp_path):
+def test_what_reading_warns_of_is_a_flag_instead(processor, tmp_path, dicom):
     red = tmp_path / "red.png"
     Image.new("RGB", (90, 30), (200, 40, 40)).save(red)
-    leg = get_testdata_file("RG3_J2KI.dcm", download=False)
+    rib, leg = tmp_path / "rib", get_testdata_file("RG3_J2KI.dcm", download=False)
+    rib.write_bytes(dicom(np.arange(900, dtype=np.uint16).reshape(30, 30), BodyPartExamined="RIB"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         colour = processor.checked([red])[1]
-        found = processor.checked([leg])[1]
+        found = processor.checked([rib])[1]
     assert [flag["kind"] for flag in colour] == ["colour", "shape", "empty"]
     assert {"body part"} <= {flag["kind"] for flag in found} and len(found) > 1
     with pytest.warns(match="coloured"):
         processor([red])
+    with pytest.raises(ImageError, match="EXTREMITY"):
+        processor.checked([leg])
 
 
 def test_nothing_is_said_of_the_looks_without_a_reference(processor, draw):

@@ -201,7 +201,7 @@ def test_a_file_that_is_no_atlas_is_refused_in_one_line(tmp_path):
 
 def test_boxes_of_a_csv_and_of_scene_graphs_agree(tmp_path):
     table = tmp_path / "boxes.csv"
-    table.write_text("landmark,x1,y1,x2,y2\ncarina,0.25,0.5,0.5,0.75\n")
+    table.write_text("landmark;x1;y1;x2;y2\ncarina;0,25;0,5;0.5;0.75\n")  # decimal commas, too
     scene = {
         "image_id": "a",
         "objects": [
@@ -226,7 +226,8 @@ def test_boxes_of_a_csv_and_of_scene_graphs_agree(tmp_path):
         ("landmark,x1,y1,x2\n", "no column y2"),
         ("landmark,x1,y1,x2,y2\nlung,0,0,1,1\n", "line 2: 'lung' is none of the 34"),
         ("landmark,x1,y1,x2,y2\nsvc,0,0,1,\n", "line 2: x1, y1, x2 and y2 are not all numbers"),
-        ("landmark,x1,y1,x2,y2\nsvc,0,0,nan,1\n", "outside the picture"),
+        ("landmark,x1,y1,x2,y2\nsvc,0,0,nan,1\n", "are not all numbers"),
+        ("landmark,x1,y1,x2,y2\nsvc,0,0,inf,1\n", "outside the picture"),
         ("landmark,x1,y1,x2,y2\nsvc,12,30,40,50\n", "outside the picture; corners go from 0 to 1"),
         ("landmark,x1,y1,x2,y2\nsvc,0.5,0.5,0.5,0.6\n", "the box is empty"),
     ],

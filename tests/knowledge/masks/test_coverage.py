@@ -30,6 +30,7 @@ def test_counts_and_shares() -> None:
         reports_without_landmarks=3,
         sentences=6,  # three in each of the first two reports
         sentences_without_entities=5,
+        entities=1,
     )
     assert found.shares() == pytest.approx(
         {
@@ -43,3 +44,17 @@ def test_counts_and_shares() -> None:
 
 def test_nothing_has_no_share() -> None:
     assert set(KnowledgeCoverage().shares().values()) == {None}
+
+
+def test_entities_that_do_not_stand_in_the_report_are_counted() -> None:
+    found = KnowledgeCoverage()
+    graph = {"text": "no edema .", "entities": {"1": EDEMA}}
+    found.add(Study("s", "train", (), "No EDEMA.", graph=graph))
+    assert (found.entities, found.entities_unaligned) == (1, 0)
+    found.add(Study("t", "train", (), "The heart is large.", graph=graph))
+    assert (found.entities, found.entities_unaligned) == (2, 1)
+
+
+def test_counts_of_version_0_1_are_read() -> None:
+    old = {name: 1 for name in KnowledgeCoverage.__dataclass_fields__ if "entities" not in name}
+    assert KnowledgeCoverage(**old).entities_unaligned == 0

@@ -10,7 +10,6 @@ from kia.knowledge.masks.text import (
     ANATOMY,
     NEITHER,
     OBSERVATION,
-    align,
     general_text_mask,
     graph_text_mask,
     piece_sides,
@@ -191,19 +190,3 @@ def test_sentences_without_entities_are_masked_by_chance():
     )
     expected = mask(ids, draws, 0.3)
     assert (masked == expected[0]).all() and (chosen == expected[1]).all()
-
-
-def test_tokens_of_a_graph_are_found_in_other_spelling():
-    report = "No focal  air-space disease. The HEART is normal (stable)."
-    spelt = "no focal air - space disease . the heart is normal ( stable ) ."
-    tokens = spelt.split()
-    found = [report[a:b] for a, b in align(tokens, report)]
-    assert [word.lower() for word in found] == tokens
-    lost = ["no", "patchy", "focal", "disease"]
-    assert [x and report[x[0] : x[1]] for x in align(lost, report)] == [
-        "No",
-        None,
-        "focal",
-        "disease",
-    ]
-    assert align(["heart"], "") == [None]

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -56,10 +57,10 @@ class Rehearsed(Service):
         }
 
 
-@pytest.fixture(scope="module")
-def address(loaded) -> Iterator[str]:
-    """Of a server on this machine."""
-    service = Rehearsed(*loaded, Settings(page=True, decoders=1, upload_mb=1))
+@contextmanager
+def served(loaded, **settings: Any) -> Iterator[str]:
+    """Address of a server on this machine."""
+    service = Rehearsed(*loaded, Settings(page=True, decoders=1, upload_mb=1, **settings))
     app = with_page(api(service), service)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
@@ -69,9 +70,25 @@ def address(loaded) -> Iterator[str]:
         assert thread.is_alive() and time.monotonic() < until
         time.sleep(0.02)
     host, port = server.servers[0].sockets[0].getsockname()
-    yield f"http://{host}:{port}/"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://{host}:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(loaded) -> Iterator[str]:
+    """Of a server without a token."""
+    with served(loaded) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def guarded(loaded) -> Iterator[str]:
+    """Of one that stands behind a proxy, as https://x-ray.test."""
+    with served(loaded, token="secret-token", allow_host=["x-ray.test"]) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +103,8 @@ def chromium() -> Iterator[Any]:
     options.binary_location = binary
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     arguments = ["--headless=new", "--disable-dev-shm-usage", "--disable-background-networking"]
+    # names of other sites, which are this machine too; certificates made for the test
+    arguments += ["--host-resolver-rules=MAP *.test 127.0.0.1", "--ignore-certificate-errors"]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium refuses to run as root with it
     for argument in arguments:
@@ -162,5 +181,11 @@ class Page:
 
 
 @pytest.fixture
-def page(chromium, address) -> Page:
-    return Page(chromium, address)
+def open_page(chromium) -> Callable[[str], Page]:
+    """`open_page(address)`."""
+    return lambda address: Page(chromium, address)
+
+
+@pytest.fixture
+def page(open_page, address) -> Page:
+    return open_page(address)

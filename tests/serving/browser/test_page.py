@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from pydicom.data import get_testdata_file
+from tests.pacs import radiograph
 
 from kia.readable import NOTICE
 
@@ -112,9 +112,17 @@ def test_no_request_leaves_the_server(page, pictures):
     assert severe == []  # the content security policy would complain here
 
 
-def test_dicom_is_read_and_what_is_no_radiograph_is_flagged_first(page):
-    page.upload(get_testdata_file("CT_small.dcm"))
+def test_dicom_is_read_and_what_is_no_radiograph_is_flagged_first(page, dicom, tmp_path):
+    data = radiograph(dicom, 1, Modality="OT", ViewPosition="LL", StudyInstanceUID="1.2.3")
+    (tmp_path / "I0001").write_bytes(data)
+    (tmp_path / "I0002").write_bytes(radiograph(dicom, 2, BodyPartExamined="HAND"))
+    page.upload(tmp_path / "I0002", tmp_path / "I0001")
     assert "Look twice" in page.shown("#flags") and "Modality" in page.shown("#flags")
+    assert "Not read: image 1" in page.shown("#flags") and "HAND" in page.shown("#flags")
+    (view,) = page.all("figcaption select")
+    assert view.get_property("value") == "lateral"  # as its header says
+    page.finished(lambda: view.send_keys("frontal"))
+    assert page.shown(".view .side") == "R" and "read as frontal" in page.shown("#flags")
     assert page.one("#flags").location["y"] < page.all(SENTENCES)[0].location["y"]
 
 

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.columns import IdColumn
 from kia.cli.data.options import (
     Annotation,
+    Deidentify,
+    DeidentifyKey,
     Graphs,
     Incomplete,
+    LabelReports,
     Labels,
     Out,
     Overwrite,
@@ -56,12 +60,17 @@ def iu_xray(
     incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
+    label_reports: LabelReports = None,
+    id_column: IdColumn = None,
     part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    deidentify: Deidentify = False,
+    deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare IU X-Ray, with labels, graphs and landmarks of its reports."""
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.inputs import Input, ListedInputs
     from kia.data.readers.iu_xray.studies import (
         chosen_section,
@@ -83,6 +92,7 @@ def iu_xray(
             projections,
             split=source,
             section=target,
+            id_column=id_column,
             complete=not incomplete,
         )
         files = files_of(annotation, reports, projections, source)
@@ -95,6 +105,13 @@ def iu_xray(
             require_complete(counts, lost, Counter(study.split for study in read))
 
     preparation = Preparation(
-        out, "IU X-Ray", size, resize, labels, graphs, part, workers, overwrite, target, strict
-    )
-    preparation.run(read, {"split": split_record(source)}, check)
+        out, "IU X-Ray", size, resize, labels, graphs, part, workers, overwrite, target, strict,
+        label_reports or _table(reports), named={"id": id_column},
+    )  # fmt: skip
+    privacy = Privacy.chosen(deidentify, deidentify_key, out)
+    preparation.run(read, {"split": split_record(source)}, check, privacy)
+
+
+def _table(reports: Path | None) -> Path | None:
+    """Kaggle's table, which labels without ids may have been made from; Open-i's XML is none."""
+    return reports if reports is not None and reports.suffix.lower() == ".csv" else None

@@ -6,10 +6,14 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.columns import IdColumn
 from kia.cli.data.options import (
     Annotation,
+    Deidentify,
+    DeidentifyKey,
     Graphs,
     Incomplete,
+    LabelReports,
     Labels,
     Out,
     Overwrite,
@@ -39,6 +43,13 @@ class ViewChoice(StrEnum):
     lateral = "lateral"
 
 
+class SectionRules(StrEnum):
+    """Whose rules split a report into sections."""
+
+    kia = "kia"
+    authors = "authors"
+
+
 Root = Annotated[
     Path, typer.Argument(metavar="DIR", help="MIMIC-CXR-JPG: files/p10 … and the tables")
 ]
@@ -48,6 +59,10 @@ Reports = Annotated[
 ]
 Sectioned = Annotated[
     Path | None, typer.Option("--sectioned", help="mimic_cxr_sectioned.csv, for the .txt")
+]
+Sections = Annotated[
+    SectionRules,
+    typer.Option("--sections", help="split reports by kia's rules, or as the authors' code does"),
 ]
 Samples = Annotated[
     SampleChoice, typer.Option("--samples", help="an image (as R2Gen) or a study a sample")
@@ -64,24 +79,31 @@ def mimic_cxr(
     samples: Samples = SampleChoice.image,
     views: Views = ViewChoice.all,
     section: Target = None,
+    sections: Sections = SectionRules.kia,
     size: Size = 256,
     resize: Resize = ResizeMode.squash,
     incomplete: Incomplete = False,
     labels: Labels = None,
     graphs: Graphs = None,
+    label_reports: LabelReports = None,
+    id_column: IdColumn = None,
     part: PartOf = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    deidentify: Deidentify = False,
+    deidentify_key: DeidentifyKey = None,
 ) -> None:
     """Prepare MIMIC-CXR-JPG in its official splits, with the labels it comes with."""
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.mimic_cxr.studies import MIMICCXR
     from kia.data.reports import default_section
 
     target = section.value if section else default_section(annotation)
     preparation = Preparation(
-        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target, strict
-    )
+        out, "MIMIC-CXR-JPG", size, resize, labels, graphs, part, workers, overwrite, target,
+        strict, label_reports, named={"id": id_column},
+    )  # fmt: skip
     preparation.run(
         lambda: MIMICCXR(
             root,
@@ -91,8 +113,15 @@ def mimic_cxr(
             samples=samples.value,
             views=views.value,
             section=target,
+            sections=sections.value,
             own_labels=labels is None,
             complete=not incomplete,
         ),
-        {"samples": samples.value, "views": views.value, "annotation": annotation is not None},
+        {
+            "samples": samples.value,
+            "views": views.value,
+            "annotation": annotation is not None,
+            "sections": sections.value,
+        },
+        privacy=Privacy.chosen(deidentify, deidentify_key, out),
     )

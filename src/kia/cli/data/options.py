@@ -13,6 +13,7 @@ import typer
 from kia.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from kia.data.deidentify.privacy import Privacy
     from kia.data.readers.inputs import Input, Inputs
     from kia.data.readers.splits import RandomSplit
     from kia.data.store.dataset import DatasetWriter, PreparedDataset
@@ -59,6 +60,12 @@ Incomplete = Annotated[
 ]
 Labels = Annotated[Path | None, typer.Option("--labels", help="CheXpert labels (CSV) by study id")]
 Graphs = Annotated[Path | None, typer.Option("--graphs", help="RadGraph graphs (JSON) by study id")]
+LabelReports = Annotated[
+    Path | None,
+    typer.Option(
+        "--label-reports", help="table with ids that --labels or --graphs without ids was made from"
+    ),
+]
 SplitFrom = Annotated[
     str | None,
     typer.Option("--split", metavar="FILE|random", help="a file with id and split, or a draw"),
@@ -67,6 +74,14 @@ Ratio = Annotated[
     str, typer.Option("--ratio", metavar="T:V:T", help="train, val, test of a random split")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="another seed, another random split")]
+Deidentify = Annotated[
+    bool,
+    typer.Option("--deidentify", help="___ for names, dates, numbers in reports; ids hashed"),
+]
+DeidentifyKey = Annotated[
+    Path | None,
+    typer.Option("--deidentify-key", metavar="FILE", help="key of the hashes; not in --out"),
+]
 
 
 def split_source(split: str | None, ratio: str, seed: int) -> "Path | RandomSplit | None":
@@ -107,6 +122,10 @@ class Preparation:
         workers: Processes; None for one a processor.
         overwrite: Replace the data set in `out`.
         strict: Fail at the end if an input was left out.
+        label_reports: Table with ids that `labels` or `graphs` without ids were made from.
+        metadata: MIMIC-CXR's table of dicom_ids and their studies, for labels and graphs by study.
+        named: "id" and "report" → the user's names for these columns of `labels` and
+            `label_reports`, where they are there.
     """
 
     out: Path
@@ -120,12 +139,16 @@ class Preparation:
     overwrite: bool
     section: str = "report"
     strict: bool = False
+    label_reports: Path | None = None
+    metadata: Path | None = None
+    named: Mapping[str, str | None] | None = None
 
     def run(
         self,
         read: "Callable[[], Inputs]",
         settings: Mapping[str, Any],
         check: "Callable[[Counter[str], list[Reject], Iterable[Input]], None]" = lambda *_: None,
+        privacy: "Privacy | None" = None,
     ) -> "PreparedDataset":
         """Decodes, annotates and stores studies with a progress bar; prints the counts.
 
@@ -134,16 +157,21 @@ class Preparation:
             settings: What else decides the content.
             check: Called at the end with the studies by split, those that no image is left of,
                 and all inputs once more; may raise.
+            privacy: What to do about personal details; without it they are counted.
         """
         from kia.cli.console import err
+        from kia.data.deidentify.privacy import Privacy
         from kia.data.readers.inputs import Part, fingerprint
         from kia.data.store.atomic_folder import refuse_occupied
         from kia.data.store.dataset import DatasetWriter, PreparedDataset
 
         part = None if self.part is None else Part.parse(self.part)
         refuse_occupied(self.out, self.overwrite)  # before the reader takes its time
+        privacy = privacy or Privacy()
         inputs = read()
         own = [path for path in (self.labels, self.graphs) if path is not None]
+        if own:
+            own += [path for path in (self.label_reports, self.metadata) if path is not None]
         writer = DatasetWriter(
             self.out,
             image_size=self.size,
@@ -151,14 +179,19 @@ class Preparation:
             section=self.section,
             resize=self.resize.value,
             overwrite=self.overwrite,
-            settings={**settings, "labels": bool(self.labels), "graphs": bool(self.graphs)},
-            inputs=fingerprint(inputs, own),
+            settings={
+                **settings,
+                "labels": bool(self.labels),
+                "graphs": bool(self.graphs),
+                **privacy.settings,
+            },
+            inputs=privacy.fingerprint(fingerprint(inputs, own)),
             part=part,
         )
         numbers = range(len(inputs)) if part is None else part.cut(len(inputs))
         with writer:
             try:
-                lost = self._store(inputs, numbers, writer)
+                lost = self._store(inputs, numbers, writer, privacy)
                 check(writer.counts, lost, inputs.read(numbers))
             except BaseException:
                 if writer.done:
@@ -169,29 +202,60 @@ class Preparation:
                 raise
         dataset = PreparedDataset.open(writer.out)
         print_counts(dataset)
+        _print_details(privacy)
         if self.strict and (left_out := dataset.info["rejects"]):
             rejects = dataset.path / "rejects.jsonl"
             raise DataError(f"--strict: {left_out:,} inputs were left out; {rejects} says why")
         return dataset
 
-    def _store(self, inputs: "Inputs", numbers: range, writer: "DatasetWriter") -> "list[Reject]":
+    def _store(
+        self, inputs: "Inputs", numbers: range, writer: "DatasetWriter", privacy: "Privacy"
+    ) -> "list[Reject]":
         from kia.cli.console import err, progress
-        from kia.data.annotate import annotated, imported
+        from kia.data.annotate import annotated
         from kia.data.prepare import write_studies
 
-        labels, graphs = imported(inputs.ids, self.labels, self.graphs)
+        labels, graphs = self._imported(inputs)
         workers = self.workers or os.cpu_count() or 1
         if writer.done:
             err.print(f"going on after {writer.done:,} of {len(numbers):,} inputs")
+            privacy.count(inputs.read(numbers[: writer.done]))
         with progress() as bar:
             task = bar.add_task("studies", total=len(numbers), completed=writer.done)
             return write_studies(
                 writer,
                 inputs.read(numbers[writer.done :]),
-                annotate=lambda studies: annotated(studies, labels, graphs, workers=workers),
+                annotate=lambda studies: annotated(
+                    studies, labels, graphs, workers=workers, clean=privacy.clean
+                ),
                 workers=workers,
                 advance=lambda: bar.advance(task),
+                deidentifier=privacy.deidentifier,
             )
+
+    def _imported(self, inputs: "Inputs") -> "tuple[Any, Any]":
+        """Labels and graphs from the user's files, by study; None where there is no file."""
+        from kia.data.imported import imported_graphs, imported_labels, read_metadata
+
+        studies = inputs.studies if self.metadata is None else read_metadata(self.metadata)
+        known = (inputs.ids, self.label_reports, studies, self.named)
+        return (
+            None if self.labels is None else imported_labels(self.labels, *known),
+            None if self.graphs is None else imported_graphs(self.graphs, *known),
+        )
+
+
+def _print_details(privacy: "Privacy") -> None:
+    """What was personal in the texts, in numbers."""
+    from kia.cli.console import out, show_warning
+
+    if privacy.deidentifier is not None:
+        out.print(f"replaced by ___: {privacy.details}; ids and names of images are hashed")
+    elif privacy.details.counts:
+        show_warning(
+            f"reports hold what looks personal: {privacy.details}; a tokenizer trained on them "
+            "keeps it, --deidentify takes it out (docs/data.md)"
+        )
 
 
 def print_counts(dataset: "PreparedDataset") -> None:

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from kia.cli.columns import IdColumn, ReferenceColumn, ReportColumn
 from kia.errors import UsageError
 from kia.studies import SPLITS
 
 if TYPE_CHECKING:
     from kia.evaluation.board.rendering import Page
-    from kia.evaluation.board.scoreboard import Evaluation, Settings
-    from kia.evaluation.board.systems import References, System
+    from kia.evaluation.board.systems import Labeler
+    from kia.evaluation.evaluate import Outcome
+    from kia.evaluation.language.protocols import DatasetStyle
+    from kia.processing import KIAProcessor
+    from kia.studies import Split
 
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="write the result as JSON")
@@ -23,15 +27,18 @@ MarkdownFile = Annotated[
 LatexFile = Annotated[
     Path | None, typer.Option("--latex", metavar="FILE", help="write it as LaTeX tables")
 ]
-Cleaning = Annotated[str, typer.Option(metavar="iu|mimic", help="style of cleaning")]
+Cleaning = Annotated[
+    str | None,
+    typer.Option(metavar="iu|mimic", help="cleaning and cut; by the source of --data if absent"),
+]
 
 
 Predictions = Annotated[
     list[Path],
     typer.Argument(
         metavar="PREDS...",
-        help="reports to score: JSON lines, .csv or .txt; several files are runs of one "
-        "system; with --localisation a run or model folder",
+        help="reports to score: JSON lines, .json, .csv, .xlsx or .txt; several files are runs of "
+        "one system; with --localisation a run or model folder",
     ),
 ]
 ReferenceData = Annotated[Path | None, typer.Option(help="prepared data set with the references")]
@@ -53,6 +60,17 @@ Graphs = Annotated[
     Path | None, typer.Option(help="RadGraph JSON of the reports, instead of the extractor")
 ]
 ReferenceGraphs = Annotated[Path | None, typer.Option(help="RadGraph JSON of the references")]
+LabelReports = Annotated[
+    Path | None,
+    typer.Option(
+        "--label-reports", "--reports",
+        help="table that labels or graphs without ids were made from, if not PREDS",
+    ),
+]  # fmt: skip
+Metadata = Annotated[
+    Path | None,
+    typer.Option(help="MIMIC-CXR's table of dicom_ids, to join them to ids of studies"),
+]
 Tools = Annotated[
     str | None,
     typer.Option("--with", metavar="TOOLS", help="also score by radgraph,chexbert,radeval"),
@@ -86,22 +104,36 @@ def evaluate(
     reference_labels: ReferenceLabels = None,
     graphs: Graphs = None,
     reference_graphs: ReferenceGraphs = None,
+    label_reports: LabelReports = None,
+    metadata: Metadata = None,
+    id_column: IdColumn = None,
+    report_column: ReportColumn = None,
+    reference_column: ReferenceColumn = None,
     with_: Tools = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            "--tokenizer",
+            metavar="MODEL",
+            help="also score the references as the word pieces of this model give them back",
+        ),
+    ] = None,
     allow_missing: AllowMissing = False,
     localisation: Localisation = None,
     json_file: JsonFile = None,
     markdown_file: MarkdownFile = None,
     latex_file: LatexFile = None,
     html_file: HtmlFile = None,
-    dataset: Cleaning = "iu",
+    dataset: Cleaning = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
     """Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals."""
     if localisation is not None:
         others = [references, train_references, against, labels, reference_labels, graphs]
-        others += [reference_graphs, markdown_file, latex_file, html_file]
-        if len(predictions) > 1 or allow_missing or by or with_ or any(others):
+        others += [reference_graphs, markdown_file, latex_file, html_file, label_reports, metadata]
+        named = [id_column, report_column, reference_column]
+        if len(predictions) > 1 or allow_missing or by or with_ or any([*others, *named]):
             raise UsageError("--localisation takes one model, --data, --split and --json alone")
         _check_split(split)
         check_files(json=json_file)
@@ -110,59 +142,96 @@ def evaluate(
         model = str(predictions[0])
         evaluate_it(model, localisation, data, split, json_file, resamples=resamples, seed=seed)
         return
-    from kia.cli.console import out
-    from kia.cli.evaluate import inputs
-    from kia.cli.evaluate.tools import check_tools
+    from kia.cli.console import err, out
+    from kia.evaluation.board.entries import Settings
     from kia.evaluation.board.rendering import render, scoreboard_page
-    from kia.evaluation.board.scoreboard import Settings
+    from kia.evaluation.evaluate import Setup, score
+    from kia.evaluation.reports.columns import Choice
+    from kia.evaluation.tools import usable_tools
 
     _check_options(data, split, references, train_references, dataset)
     check_files(json=json_file, markdown=markdown_file, latex=latex_file, html=html_file)
     _check_one_system(predictions, labels=labels, graphs=graphs)
-    tools = check_tools(with_)
-    systems = [inputs.read_system(path, labels, graphs) for path in predictions]
-    refs = inputs.read_references(
-        data, split, references, train_references, dataset, by, reference_labels, reference_graphs
+    setup = Setup(
+        predictions,
+        references,
+        data,
+        cast("Split", split),
+        train_references,
+        against,
+        _listed(by),
+        labels,
+        reference_labels,
+        graphs,
+        reference_graphs,
+        label_reports,
+        metadata,
+        Choice(id_column, report_column, reference_column),
+        cast("DatasetStyle | None", dataset),
+        Settings(allow_missing=allow_missing, resamples=resamples, seed=seed),
+        usable_tools(_listed(with_)),
+        _chexbert,
     )
-    other = None if against is None else inputs.read_system(against, None, None)
-    settings = Settings(allow_missing=allow_missing, resamples=resamples, seed=seed)
-    evaluation, result = _scored(systems, refs, settings, other, tools, data)
-    page = scoreboard_page(result)
-    write_page(page, result, json_file, markdown_file, latex_file)
+    processor = None if tokenizer is None else _processor(tokenizer)
+    with err.status("Scoring reports…"):
+        outcome = score(setup)
+        if processor is not None:
+            outcome.result["ceilings"] = _ceilings(processor, outcome)
+    page = scoreboard_page(outcome.result)
+    write_page(page, outcome.result, json_file, markdown_file, latex_file)
     if html_file is not None:
-        _write_html(html_file, result, evaluation if len(systems) == 1 else None, data)
+        _write_html(html_file, outcome, data)
     out.print(render(page))
-    if "phantom_findings" in result:
-        _print_findings(result["phantom_findings"])
+    if processor is not None:
+        _print_ceilings(outcome.result["ceilings"])
+    if "phantom_findings" in outcome.result:
+        _print_findings(outcome.result["phantom_findings"])
 
 
-def _scored(
-    systems: "list[System]",
-    references: "References",
-    settings: "Settings",
-    against: "System | None",
-    tools: list[str],
-    data: Path | None,
-) -> "tuple[Evaluation, dict[str, Any]]":
-    """The scores of a system; of several, which are its runs, over their seeds."""
-    from kia.cli.console import err
-    from kia.cli.evaluate.inputs import phantom_findings
-    from kia.cli.evaluate.tools import scores_by_tools
-    from kia.evaluation.board.scoreboard import Evaluation
-    from kia.evaluation.statistics.seeds import over_seeds
+def _processor(model: str) -> "KIAProcessor":
+    from kia.generation import model_folder
+    from kia.processing import KIAProcessor
 
-    reports = sum(len(system.reports) for system in systems)
-    with err.status(f"Scoring {reports} reports…"):
-        evaluation = Evaluation(systems, references, settings, against)
-        for system, result in zip(systems, evaluation.results, strict=True):
-            result |= scores_by_tools(tools, *evaluation.pairs(system.name))
-    if len(systems) > 1:
-        return evaluation, over_seeds(evaluation.results)
-    result = evaluation.results[0]
-    findings = phantom_findings(data, *evaluation.pairs(systems[0].name), evaluation.ids)
-    if findings is not None:
-        result["phantom_findings"] = findings
-    return evaluation, result
+    return KIAProcessor.from_pretrained(model_folder(model))
+
+
+def _ceilings(processor: "KIAProcessor", outcome: "Outcome") -> dict[str, Any]:
+    from kia.ceilings import ceilings
+
+    references = outcome.evaluation.references
+    texts = [references.reports[id] for id in outcome.evaluation.ids]
+    return ceilings(processor, texts, references.train, dataset=references.dataset)
+
+
+def _print_ceilings(found: dict[str, Any]) -> None:
+    from kia.cli.console import table
+    from kia.evaluation.language.scores import METRICS
+
+    rows = [
+        [name.replace("_", " "), protocol, *map(scores.get, METRICS)]
+        for name, protocols in found.items()
+        for protocol, scores in protocols.items()
+    ]
+    names = [name.replace("_", "-").upper() for name in METRICS]
+    table(["references", "protocol", *names], rows, title="the most that scores can reach")
+
+
+def _listed(names: str | None) -> list[str]:
+    return [name.strip().lower() for name in (names or "").split(",") if name.strip()]
+
+
+def _chexbert() -> "Labeler":
+    """CheXbert's labeler, a network, for the tools of `kia.evaluation`."""
+    from kia.errors import MissingDependency, ModelError
+    from kia.evaluation.tools import chexbert_weights
+    from kia.models.chexbert import load_chexbert
+
+    weights = chexbert_weights()
+    assert weights is not None  # `usable_tools` asked
+    try:
+        return load_chexbert(weights).label_reports
+    except ModelError as error:
+        raise MissingDependency(str(error)) from None
 
 
 def _check_options(
@@ -170,9 +239,9 @@ def _check_options(
     split: str,
     references: Path | None,
     train_references: Path | None,
-    dataset: str,
+    dataset: str | None,
 ) -> None:
-    if (data is None) == (references is None):
+    if data is not None and references is not None:
         raise UsageError("give the references: either --data DIR or --references FILE")
     if train_references is not None and data is not None:
         raise UsageError("--train-references goes with --references; --data has its own")
@@ -191,9 +260,9 @@ def _check_split(split: str) -> None:
         raise UsageError(f"no split {split!r}: use one of {', '.join(SPLITS)}")
 
 
-def check_cleaning(dataset: str) -> None:
+def check_cleaning(dataset: str | None) -> None:
     """Refuses a style of cleaning that there is not."""
-    if dataset not in ("iu", "mimic"):
+    if dataset not in (None, "iu", "mimic"):
         raise UsageError(f"--dataset is iu or mimic, not {dataset!r}")
 
 
@@ -228,17 +297,16 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _write_html(
-    path: Path, result: dict[str, Any], evaluation: "Evaluation | None", data: Path | None
-) -> None:
-    from kia.cli.evaluate.inputs import study_images
+def _write_html(path: Path, outcome: "Outcome", data: Path | None) -> None:
     from kia.evaluation.board.html_report import html_report
+    from kia.evaluation.prepared import study_images
 
-    if evaluation is None:
-        _write_text(path, html_report(result))
+    if "runs" in outcome.result:
+        _write_text(path, html_report(outcome.result))
         return
     images = None if data is None else study_images(data)
-    _write_text(path, html_report(result, evaluation.worst_cases(result["name"]), images))
+    cases = outcome.evaluation.worst_cases(outcome.result["name"])
+    _write_text(path, html_report(outcome.result, cases, images))
 
 
 def _print_findings(findings: dict[str, dict[str, float]]) -> None:

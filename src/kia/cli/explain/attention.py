@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
-from kia.cli.report_input import read_one_report
 from kia.cli.trained import Model, open_model
 from kia.errors import UsageError
+from kia.tables.reports import read_one_report
 
 if TYPE_CHECKING:
     from kia.explain.evidence import SentenceEvidence
@@ -26,7 +26,12 @@ TITLES = {
 
 def attention(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="the views of one study: frontal, lateral")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="the views of one study: by their DICOM headers, else frontal, lateral"
+        ),
+    ],
     file: Annotated[Path, typer.Option("--out", help="the picture, a PNG")],
     observation: Annotated[
         list[str] | None,
@@ -133,7 +138,7 @@ def _written(model: Any, processor: Any, inputs: dict[str, Any]) -> str:
 
     settings = generation_settings(model)
     text = chosen_reports(model, processor, inputs, settings)[0]
-    console.out.print(text, markup=False, soft_wrap=True)
+    console.out.print(text, soft_wrap=True)
     return text
 
 

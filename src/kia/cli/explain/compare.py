@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
+from kia.cli.columns import IdColumn, ReferenceColumn, ReportColumn
 from kia.cli.image_input import Data, SplitOf, check_split
 from kia.errors import DataError, UsageError
 
@@ -22,7 +23,8 @@ def compare(
     reports: Annotated[
         list[str],
         typer.Argument(
-            metavar="[NAME=]FILE…", help="reports of systems: JSON lines, CSV or text, by study id"
+            metavar="[NAME=]FILE…",
+            help="reports of systems: a table, JSON lines or text, by study id",
         ),
     ],
     data: Data = None,
@@ -30,6 +32,9 @@ def compare(
     references: Annotated[
         Path | None, typer.Option(help="file of the references, instead of --data")
     ] = None,
+    id_column: IdColumn = None,
+    report_column: ReportColumn = None,
+    reference_column: ReferenceColumn = None,
     study_id: Annotated[
         list[str] | None, typer.Option("--id", help="show this study; repeatable")
     ] = None,
@@ -55,10 +60,16 @@ def compare(
         raise UsageError(f"--html {html}: use a name that ends in .html")
     if file:
         console.check_picture(file)
-    from kia.evaluation.predictions import read_reports
+    from kia.evaluation.predictions import read_reports, read_reports_for
+    from kia.evaluation.reports.columns import Choice
 
-    systems = {name: read_reports(path) for name, path in named_files(reports).items()}
-    truth = read_reports(references) if references else _of_data(data, split)
+    files = named_files(reports)
+    if references:
+        truth = read_reports(references, "references", Choice(id_column, reference_column))
+    else:
+        truth = _of_data(data, split)
+    choice = Choice(id_column, report_column)
+    systems = {name: read_reports_for(path, truth, choice) for name, path in files.items()}
     ids = _shared(truth, systems)
     chosen = _chosen(ids, truth, study_id, show)
     for id in chosen:
@@ -197,7 +208,7 @@ def _write_page(
     systems: Mapping[str, Reports],
     data: Path | None,
 ) -> None:
-    from kia.cli.evaluate.inputs import study_images
+    from kia.evaluation.prepared import study_images
     from kia.explain.comparison.page import compared_block, comparison_page
 
     views = study_images(data) if data else lambda id: []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from kia.cli import console
+from kia.cli.columns import IdColumn, ReportColumn
 from kia.cli.explain.compare import named_files
 from kia.cli.image_input import DataSet, SplitOf, check_split, split_studies
 from kia.cli.trained import Model, open_model
@@ -36,6 +37,8 @@ def gallery(
     count: Count = 12,
     study_id: StudyIds = None,
     reports: Reports = None,
+    id_column: IdColumn = None,
+    report_column: ReportColumn = None,
     file: Page = Path("gallery.html"),
 ) -> None:
     """Write one page with all figures for a dozen studies. It holds images and reports."""
@@ -43,10 +46,11 @@ def gallery(
     if file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--out {file}: use a name that ends in .html")
     from kia.errors import require
-    from kia.evaluation.predictions import read_reports
+    from kia.evaluation.predictions import read_reports_for
+    from kia.evaluation.reports.columns import Choice
 
     require("matplotlib.figure", "plots", "drawing figures")
-    systems = {name: read_reports(path) for name, path in named_files(reports or ()).items()}
+    files = named_files(reports or ())
     from kia.candidates import chosen_reports
     from kia.data.store.dataset import PreparedDataset
     from kia.explain.gallery.page import gallery_page
@@ -57,6 +61,9 @@ def gallery(
     dataset = PreparedDataset.open(data)
     check_image_size(dataset, processor)
     studies = _studies(dataset, split, count, study_id)
+    ids = dataset.ids(cast("Split", split))
+    choice = Choice(id_column, report_column)
+    systems = {name: read_reports_for(path, ids, choice) for name, path in files.items()}
     contrast = loaded.trained_on("irc")
     with console.progress() as bar:
         task = bar.add_task("gallery", total=2 * len(studies))

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
+from kia.cli.columns import IdColumn, ReportColumn
 from kia.cli.image_input import Data, SplitOf, check_split, split_studies
-from kia.cli.report_input import read_one_report
 from kia.cli.trained import Model, open_model
 from kia.errors import DataError, UsageError
+from kia.tables.reports import read_one_report
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from kia.data.store.dataset import PreparedDataset
+    from kia.evaluation.reports.columns import Choice
     from kia.models.kia import KIAModel
     from kia.processing import KIAProcessor
 
@@ -25,7 +27,10 @@ GENERATED = "generated"
 def match(
     model: Model,
     images: Annotated[
-        list[Path] | None, typer.Argument(help="the views of one study: frontal, lateral")
+        list[Path] | None,
+        typer.Argument(
+            help="the views of one study: by their DICOM headers, else frontal, lateral"
+        ),
     ] = None,
     report: Annotated[
         list[str] | None,
@@ -41,6 +46,8 @@ def match(
         Path | None,
         typer.Option(help="reports by study id, with --data; the model writes them if absent"),
     ] = None,
+    id_column: IdColumn = None,
+    report_column: ReportColumn = None,
     show: Annotated[
         int, typer.Option(min=0, help="studies listed, largest preference for the reference first")
     ] = 10,
@@ -66,11 +73,13 @@ def match(
         _one_study(loaded, processor, images, given, json_file)
         return
     from kia.data.store.dataset import PreparedDataset
+    from kia.evaluation.reports.columns import Choice
 
     assert data is not None
     dataset = PreparedDataset.open(data)
     studies = split_studies(dataset, split)
-    written = _written(loaded, processor, dataset, studies, predictions)
+    choice = Choice(id_column, report_column)
+    written = _written(loaded, processor, dataset, studies, predictions, choice)
     _numbers(loaded, processor, dataset, studies, written, split, show, texts, file, json_file)
 
 
@@ -125,12 +134,13 @@ def _written(
     dataset: "PreparedDataset",
     studies: "NDArray[np.int64]",
     predictions: Path | None,
+    choice: "Choice",
 ) -> list[str]:
     if predictions:
-        from kia.evaluation.predictions import read_reports
+        from kia.evaluation.predictions import read_reports_for
 
-        found = read_reports(predictions)
         ids = [dataset.study(int(study)).id for study in studies]
+        found = read_reports_for(predictions, ids, choice)
         if missing := [id for id in ids if id not in found]:
             raise DataError(
                 f"{predictions} lacks {len(missing)} of the {len(ids)} studies, such as "
@@ -167,7 +177,7 @@ def _numbers(
 
     others = other_studies(dataset, studies)
     with console.progress() as bar:
-        task = bar.add_task(r"\[MATCH]", total=len(studies))
+        task = bar.add_task("[MATCH]", total=len(studies))
         degrees = match_degrees(
             *(model, processor, dataset, studies, others, written),
             lambda n: bar.advance(task, n),

@@ -29,14 +29,15 @@ def patches(
 ) -> None:
     """Draw the key patches of all 34 landmarks on a chest X-ray (Figure 8), and its masks."""
     from kia.cli.console import check_picture, out
-    from kia.cli.report_input import read_one_report
     from kia.errors import UsageError
     from kia.explain.patches import draw_key_patches, draw_masked_versions
+    from kia.imaging.one_study import check_frontal
     from kia.imaging.reading import read_image
     from kia.imaging.resize import resize_square
     from kia.knowledge.atlas.landmarks import mentioned_landmarks
     from kia.knowledge.atlas.places import Atlas, shipped_atlas
     from kia.phantoms.studies import phantom_study
+    from kia.tables.reports import read_one_report
 
     check_picture(file)
     if masked:
@@ -48,6 +49,7 @@ def patches(
     text = read_one_report(report) if report else ""
     chosen = Atlas.read(atlas) if atlas else shipped_atlas()
     if image:
+        check_frontal(image)
         pixels = resize_square(read_image(image), 448)
         landmarks = mentioned_landmarks(text)
     else:

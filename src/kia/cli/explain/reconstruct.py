@@ -7,9 +7,9 @@ import typer
 
 from kia.cli import console
 from kia.cli.image_input import Data, SplitOf, check_split, split_studies
-from kia.cli.report_input import read_one_report
 from kia.cli.trained import Model, open_model
 from kia.errors import DataError, UsageError
+from kia.tables.reports import read_one_report
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +56,7 @@ def reconstruct(
     name = _landmark(landmark)
     texts = [read_one_report(path) for path in report or []]
     from kia.explain.reconstruction.measure import HEART, check_pixels, draw_reports
+    from kia.imaging.one_study import check_frontal
 
     loaded, processor = open_model(model)
     check_pixels(loaded)
@@ -65,6 +66,8 @@ def reconstruct(
     if data:
         pixels, reports = _of_study(processor, data, str(study_id), name or HEART)
     else:
+        assert image is not None
+        check_frontal(image)
         pixels = processor([image])["pixel_values"][0, 0]
         reports = {path.name: text for path, text in zip(report or [], texts, strict=True)}
     assert file is not None

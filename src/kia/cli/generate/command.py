@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli import console
-from kia.cli.generate.data import write_predictions
 from kia.cli.generate.images import write_image_reports, write_report_lines
-from kia.cli.image_input import Data, Images, SplitOf, StudyViews, check_source, given_studies
+from kia.cli.image_input import (
+    Data,
+    Images,
+    SplitOf,
+    StudyViews,
+    check_source,
+    given_studies,
+    split_studies,
+)
 from kia.cli.trained import Model
 from kia.errors import UsageError
 
@@ -104,8 +111,16 @@ def generate(
     )
     _move(loaded, device)
     if data and out:
-        count = write_predictions(loaded, processor, data, split, out, settings, seed)
-        console.out.print(f"{count} reports: {out}", soft_wrap=True)
+        from kia.data.store.dataset import PreparedDataset
+        from kia.predictions import write_predictions
+
+        dataset = PreparedDataset.open(data)
+        numbers = split_studies(dataset, split)
+        with console.tracked() as track:
+            write_predictions(
+                loaded, processor, dataset, numbers, out, settings, seed=seed, track=track
+            )
+        console.out.print(f"{len(numbers)} reports: {out}", soft_wrap=True)
     elif json_lines:
         write_report_lines(loaded, processor, studies, settings, seed=seed, name=json_lines)
     else:

@@ -1,6 +1,5 @@
 """Reports for image files: as text, as a JSON file, or as a JSON line a study."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from kia.processing import KIAProcessor
 
 Entry = dict[str, Any]
-"""`images`, `views` and `flags` of a study, and what `kia.explain.describe` says of it."""
+"""`images`, `views`, `facts` and `flags` of a study, and what `kia.explain.describe` says of it."""
 
 
 def write_image_reports(
@@ -44,13 +43,13 @@ def write_image_reports(
     written = []
     with console.progress() as bar:
         task = bar.add_task("reports", total=len(studies))
-        for entry in _entries(model, processor, loaded, settings, seed):
+        for entry in _entries(model, processor, studies, loaded, settings, seed):
             written.append(entry)
             bar.advance(task)
     for entry in written:
         _print(entry, named=len(written) > 1, evidence=evidence)
     if any(one["agrees"] is False for entry in written for one in entry["sentences"]):
-        console.err.print("[disputed]: the model's own label task says otherwise", markup=False)
+        console.err.print("[disputed]: the model's own label task says otherwise")
     console.err.print(NOTICE)
     if json_file:
         console.write_json(json_file, written)
@@ -83,9 +82,9 @@ def write_report_lines(
         console.progress() as bar,
     ):
         task = bar.add_task("reports", total=len(studies))
-        for entry in _entries(model, processor, loaded, settings, seed):
+        for entry in _entries(model, processor, studies, loaded, settings, seed):
             failed += [entry["error"]] if "error" in entry else []
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            file.write(console.json_text(entry) + "\n")
             file.flush()
             bar.advance(task)
     if failed:
@@ -109,6 +108,7 @@ def _lines(name: str) -> Iterator[TextIO]:
 def _entries(
     model: "KIAModel",
     processor: "KIAProcessor",
+    studies: Sequence[Study],
     loaded: "Iterable[LoadedStudy]",
     settings: "GenerationConfig",
     seed: int,
@@ -117,9 +117,9 @@ def _entries(
     from kia.explain.describe import describe
     from kia.generation import study_inputs
 
-    waiting = iter(loaded)
+    waiting = zip(studies, loaded, strict=True)
     while batch := list(islice(waiting, settings.batch_size)):
-        whole = [one for one in batch if one.pixels is not None and not one.rejects]
+        whole = [one for _, one in batch if one.pixels is not None and not one.rejects]
         squares = [one.pixels for one in whole if one.pixels is not None]
         views = [[image.view for image in one.study.images] for one in whole]
         told: list[Entry] = []
@@ -127,9 +127,10 @@ def _entries(
             inputs = study_inputs(processor, squares, views)
             told = describe(model, processor, inputs, settings, seed=seed)
         each = iter(told)
-        for one in batch:
+        for asked, one in batch:
             if one.rejects:
-                yield {"images": one.study.id.split(", "), "error": one.rejects[0].why}
+                images = [image.path for image in asked.images]
+                yield {"images": images, "error": one.rejects[0].why}
             else:
                 yield described_images(one, processor) | next(each)
 
@@ -137,8 +138,9 @@ def _entries(
 def _print(entry: Entry, *, named: bool, evidence: bool) -> None:
     warn_of(entry)
     if named:
-        console.out.print(", ".join(entry["images"]), style="bold", markup=False, soft_wrap=True)
-    console.out.print(marked_text(entry), markup=False, soft_wrap=True)
+        names = ", ".join(map(console.one_line, entry["images"]))
+        console.out.print(names, style="bold", soft_wrap=True)
+    console.out.print(marked_text(entry), soft_wrap=True)
     if evidence:
         _print_evidence(entry)
     if entry["candidates"]:

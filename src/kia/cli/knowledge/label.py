@@ -1,5 +1,6 @@
 """`kia knowledge label`: the 14 CheXpert observations of any reports."""
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kia.cli.columns import IdColumn, ReportColumn
+from kia.cli.knowledge.language import Language, unread
 from kia.errors import UsageError
 
 _BATCH = 256  # reports between two steps of the progress bar
@@ -26,13 +29,12 @@ def label(
     reports: Annotated[
         Path,
         typer.Argument(
-            metavar="IN", help="a .txt file (a report a line), a .csv, or a folder of .txt files"
+            metavar="IN", help="a .txt file (a report a line), a table, or a folder of .txt files"
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="OUT.csv", help="the labels, by report")],
-    column: Annotated[
-        str | None, typer.Option("--column", help="column of a .csv with the reports")
-    ] = None,
+    id_column: IdColumn = None,
+    report_column: ReportColumn = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="print the words that gave each label")
     ] = False,
@@ -42,6 +44,7 @@ def label(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="chexbert.pth, with vocab.txt beside it")
     ] = None,
+    language: Language = "en",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="also write the table as JSON")
     ] = None,
@@ -49,8 +52,8 @@ def label(
     """Read the 14 CheXpert observations from reports: 1 present, 0 absent, -1 uncertain."""
     from kia.cli.console import out as stdout
     from kia.cli.console import table, write_json
-    from kia.cli.report_input import read_reports
     from kia.knowledge.chexpert import OBSERVATIONS, write_labels
+    from kia.tables.reports import read_reports
 
     for name, file in (("--out", out), ("--json", json_file)):
         if file is not None and file.is_dir():
@@ -61,35 +64,41 @@ def label(
         raise UsageError("--weights goes with --labeler chexbert")
     if labeler == Labeler.chexbert and explain:
         raise UsageError("--explain goes with the rules; CheXbert gives no reasons")
-    found = read_reports(reports, column)
+    found = read_reports(reports, id_column=id_column, report_column=report_column)
     if out.exists() and out.samefile(reports):
         raise UsageError(f"--out {out} is the file with the reports; name another")
     texts = [text for _, text in found]
+    foreign = unread(texts, language)
     labels = _rules(texts) if weights is None else _chexbert(texts, weights)
+    for place in foreign:
+        labels[place] = dict.fromkeys(OBSERVATIONS)
     write_labels(out, {key: one for (key, _), one in zip(found, labels, strict=True)})
     if explain:
-        for key, text in found:
-            _explain(key, text)
+        for place, (key, text) in enumerate(found):
+            if place not in foreign:
+                _explain(key, text)
     counts = {
         name: {word: sum(one[name] == v for one in labels) for word, v in _COUNTED.items()}
         for name in OBSERVATIONS
     }
     rows = [[name, *count.values()] for name, count in counts.items()]
     table(["observation", *_COUNTED], rows, title=f"{len(texts)} reports")
-    stdout.print(f"wrote {out}", soft_wrap=True, markup=False)
+    stdout.print(f"wrote {out}", soft_wrap=True)
     if json_file is not None:
-        write_json(json_file, {"reports": len(texts), "observations": counts})
+        left = dict(Counter(foreign.values()))
+        write_json(json_file, {"reports": len(texts), "left_out": left, "observations": counts})
 
 
 def _rules(texts: Sequence[str]) -> list[Labels]:
     from kia.cli.console import progress
     from kia.knowledge.labels.rules import label_reports
+    from kia.knowledge.language import ANY
 
     labels: list[Labels] = []
     with progress() as bar:
         task = bar.add_task("labels", total=len(texts))
         for start in range(0, len(texts), _BATCH):
-            labels += label_reports(texts[start : start + _BATCH])
+            labels += label_reports(texts[start : start + _BATCH], ANY)
             bar.update(task, completed=len(labels))
     return labels
 
@@ -106,10 +115,11 @@ def _chexbert(texts: Sequence[str], weights: Path) -> list[Labels]:
 
 def _explain(key: str, text: str) -> None:
     """Every mention in a report: what it says, its words, the rule, and the resulting label."""
-    from kia.cli.console import out, table
+    from kia.cli.console import one_line, out, table
     from kia.knowledge.labels.rules import explain_report
+    from kia.knowledge.language import ANY
 
-    labels, reasons = explain_report(text)
+    labels, reasons = explain_report(text, ANY)
     rows = [
         (
             r.observation,
@@ -121,7 +131,7 @@ def _explain(key: str, text: str) -> None:
         )
         for r in reasons
     ]
-    out.print(key, style="bold", markup=False)
+    out.print(one_line(key), style="bold")
     if rows:
         table(["observation", "label", "says", "phrase", "rule", "sentence"], rows)
     else:

@@ -12,21 +12,21 @@ def show(
     seed: Annotated[int, typer.Option("--seed", min=0, help="another seed, other coins")] = 0,
 ) -> None:
     """Print a study's report, labels, graph and landmarks, and each kind of mask with reasons."""
-    from kia.cli.console import out, table
+    from kia.cli.console import one_line, out, table
     from kia.data.store.dataset import PreparedDataset
     from kia.knowledge.chexpert import OBSERVATIONS, label_report
     from kia.knowledge.masks.shown import masked_versions
     from kia.knowledge.radgraph import ReportGraph
 
     study = (dataset := PreparedDataset.open(folder)).study(dataset.index_of(study_id))
-    out.print(f"{study.id} ({study.split})", markup=False)
-    out.print(study.report, markup=False)
+    out.print(f"{one_line(study.id)} ({study.split})")
+    out.print(study.report)
     if study.labels is not None:
         words = {1: "present", 0: "absent", -1: "uncertain"}
         stated = {name: study.labels.get(name) for name in OBSERVATIONS}
         rows = [(name, words[value]) for name, value in stated.items() if value is not None]
         table(["observation", "label"], rows, title="labels (others are not mentioned)")
-        out.print(label_report(study.labels), markup=False)
+        out.print(label_report(study.labels))
     if study.graph is not None:
         entities = ReportGraph.from_record(dict(study.graph), study.id).entities
         table(
@@ -41,6 +41,6 @@ def show(
             ],
             title="graph",
         )
-    out.print(f"landmarks: {', '.join(study.landmarks or ()) or 'none'}", markup=False)
+    out.print(f"landmarks: {', '.join(study.landmarks or ()) or 'none'}")
     versions = [(v.masking, v.text, v.reason) for v in masked_versions(study, seed)]
     table(["masking", "masked", "why"], versions, title="what MLM would hide")

@@ -39,7 +39,8 @@ class Batch:
         view_mask: (B, W), False where a view is absent; None if all exist.
         input_ids: (B, T): [CLS], word pieces, [SEP], padding.
         attention_mask: (B, T), True on tokens.
-        next_positions: (M,) flat positions in (B, T) from which RG predicts the next token.
+        next_positions: (M,) flat positions in (B, T) from which RG predicts the next token, [SEP]
+            too unless the report is cut at the length limit.
         next_targets: (M,) the next tokens.
         report_ids: (B,) numbers that are equal for word-for-word equal reports.
         image_mask: (B, W, N), True where MIM hides a patch; None without MIM.
@@ -199,7 +200,9 @@ class BatchBuilder:
             reports, max_words=self.data.max_words, max_tokens=self.max_tokens - 2
         )
         ids, real = token_rows(self.processor, [report.ids for report in encoded])
-        follows = real[:, 1:]
+        follows = real[:, 1:].copy()
+        cut = np.array([not report.whole for report in encoded])
+        follows[cut, real[cut].sum(1) - 2] = False  # no [SEP] where a report does not end
         ahead = np.pad(follows, ((0, 0), (0, 1)))
         text: dict[str, Any] = {
             "input_ids": torch.from_numpy(ids),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kia.data.tables import read_json
 from kia.errors import DataError
 from kia.studies import SPLITS, Split
+from kia.tables.json_lines import read_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -25,6 +25,10 @@ class Inputs(Protocol):
     @property
     def ids(self) -> Sequence[str]:
         """Of the studies, as far as they are known before reading."""
+
+    @property
+    def studies(self) -> Mapping[str, str]:
+        """Id → id of the study it is an image of, for labels and graphs by study; {} if none is."""
 
     @property
     def files(self) -> Sequence[Path]:
@@ -50,6 +54,7 @@ class ListedInputs:
     def __init__(self, inputs: Sequence[Input], files: Sequence[Path] = ()) -> None:
         self._inputs = inputs
         self.ids = [item.id for items in inputs for item in items if isinstance(item, Study)]
+        self.studies: Mapping[str, str] = {}
         self.files = files
 
     def __len__(self) -> int:

@@ -7,17 +7,14 @@ truth.jsonl has a line a study: {"id", "findings": [{"observation", "kind", "sid
 
 import json
 from collections.abc import Callable, Generator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from functools import partial
-from multiprocessing import get_context
+from socket import socket
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
 
-from kia.data.prepare import leave_with_parent, ordered_map
 from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.data.store.description import damaged
 from kia.data.store.npy_file import NpyFile
@@ -26,6 +23,9 @@ from kia.files.plain import json_lines
 from kia.files.records import Record
 from kia.files.regular import MOST_TABLE, read_text
 from kia.knowledge.chexpert import OBSERVATIONS
+from kia.processes.child import serve
+from kia.processes.crew import answers
+from kia.processes.messages import Message, Piece
 from kia.studies import Study, View
 
 TRUTH, MASKS = "truth.jsonl", "masks.npy"
@@ -131,20 +131,40 @@ def unpack_mask(row: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.bool_]:
 
 
 def _generate(studies: int, seed: int, size: int, workers: int) -> Generator[_Made, None, None]:
-    chunks = (range(start, min(start + _CHUNK, studies)) for start in range(0, studies, _CHUNK))
-    make = partial(_make_chunk, studies=studies, seed=seed, size=size)
     if workers <= 1:
-        for chunk in chunks:
-            yield from make(chunk)
+        for index in range(studies):
+            yield _make(index, studies, seed, size)
         return
-    # Spawned, not forked: the caller may run threads (a progress bar).
-    with ProcessPoolExecutor(workers, get_context("spawn"), leave_with_parent) as pool:
-        for result in ordered_map(pool, make, chunks, window=2 * workers):
-            yield from result
+    asked = (
+        Message({"first": first, "studies": studies, "seed": seed, "size": size})
+        for first in range(0, studies, _CHUNK)
+    )
+    with closing(answers(f"{__name__}:work", asked, workers)) as found:
+        for answer in found:
+            pieces = iter(answer.pieces)
+            for record, shape, truth, masks in answer.value:
+                pixels = np.frombuffer(next(pieces), np.uint8).reshape(shape)
+                packed = [_mask(next(pieces), size) for _ in range(masks)]
+                yield Study.from_record(record), pixels, truth, packed
 
 
-def _make_chunk(indices: range, *, studies: int, seed: int, size: int) -> list[_Made]:
-    return [_make(index, studies, seed, size) for index in indices]
+def work(channel: socket) -> None:
+    """What a process of `write_phantoms` does."""
+    serve(channel, _make_chunk)
+
+
+def _make_chunk(asked: Message) -> Message:
+    first, studies, seed, size = (asked.value[key] for key in ("first", "studies", "seed", "size"))
+    told, pieces = [], []
+    for index in range(first, min(first + _CHUNK, studies)):
+        study, pixels, truth, packed = _make(index, studies, seed, size)
+        told.append([study.to_record(), pixels.shape, truth, len(packed)])
+        pieces += [array.tobytes() for array in (pixels, *packed)]
+    return Message(told, pieces)
+
+
+def _mask(content: Piece, size: int) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(content, np.uint8).reshape(size, -1)
 
 
 def _make(index: int, studies: int, seed: int, size: int) -> _Made:

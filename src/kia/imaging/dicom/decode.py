@@ -12,25 +12,18 @@ import pydicom
 from PIL import Image
 
 from kia.errors import ImageError
-from kia.imaging.dicom.header import doubts_of, quiet, read_header
-from kia.imaging.dicom.lookup import shown_values
+from kia.imaging.dicom.header import doubts_of, pixel_aspect, quiet, read_header
+from kia.imaging.dicom.lookup import has_range, shown_values
 from kia.imaging.dicom.pixels import refuse_unreadable, stored_pixels
-from kia.imaging.grey import Doubt, colour_doubts, stretch
-
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as Pillow
+from kia.imaging.grey import Doubt, Picture, colour_doubts, luma, stretch, stretch_most
 
 
-def decode_dicom(
-    file: BinaryIO, max_pixels: int
-) -> tuple[npt.NDArray[np.float32], tuple[Doubt, ...]]:
+def decode_dicom(file: BinaryIO, max_pixels: int) -> Picture:
     """Decode one image.
 
     Args:
         file: At its start.
         max_pixels: Refuse images with more pixels, before decoding.
-
-    Returns:
-        float32 (H, W), 0…255; and why it may not be a chest X-ray.
 
     Raises:
         ImageError: It is damaged, too large, has several frames, or an unknown compression.
@@ -40,7 +33,9 @@ def decode_dicom(
             dataset, syntax = read_header(file)
             refuse_unreadable(dataset, max_pixels)
             stored = stored_pixels(dataset, syntax)
-            return _grey(stored, dataset), (*doubts_of(dataset), *_colour(stored))
+            grey, odd = _grey(stored, dataset)
+            doubts = (*doubts_of(dataset), *_colour(stored), *odd)
+            return Picture(grey, doubts, pixel_aspect(dataset))
         except (ImageError, MemoryError):
             raise
         except Exception as error:  # its text may quote the header
@@ -48,20 +43,21 @@ def decode_dicom(
             raise ImageError(f"damaged DICOM file, cannot be decoded ({kind})") from None
 
 
-def _grey(stored: npt.NDArray[Any], dataset: pydicom.Dataset) -> npt.NDArray[np.float32]:
-    grey = np.zeros(stored.shape[:2], np.float32)
+def _grey(
+    stored: npt.NDArray[Any], dataset: pydicom.Dataset
+) -> tuple[npt.NDArray[np.float32], tuple[Doubt, ...]]:
     if stored.ndim == 3:
-        for channel, weight in enumerate(_LUMA):
-            grey += np.float32(weight) * stored[..., channel]
-        return stretch(grey)
+        return stretch(luma(stored)), ()
     # every stored value that can occur, instead of every pixel: 65,536 at most
     low, high = int(stored.min()), int(stored.max())
     shown = shown_values(np.arange(low, high + 1), dataset).astype(np.float32)
+    grey = np.empty(stored.shape, np.float32)
     for row, line in zip(stored, grey, strict=True):
         line[:] = shown[row.astype(np.intp) - low]
-    if not stretch(grey).any() and low < high:
+    grey, odd = (stretch(grey), ()) if has_range(dataset) else stretch_most(grey)
+    if not grey.any() and low < high:
         raise ImageError("the window or look-up table of the DICOM file leaves one grey value")
-    return grey
+    return grey, odd
 
 
 def _colour(stored: npt.NDArray[Any]) -> tuple[Doubt, ...]:

@@ -10,15 +10,20 @@ from kia.studies import View
 LONGEST = 2.5
 """Longer to shorter side; a collimated lateral view has up to 2."""
 
+LEFT_OUT = "left out"
+"""Kind of a flag whose message is about another file than its view."""
+
 
 class Flag(TypedDict):
     """Why the report of a study may not be worth reading.
 
     Attributes:
         view: Which image of the study, from 0.
-        kind: From the file: "colour", "modality", "body part", "size", "shape". From the picture:
-            "empty", "unlike", "inverted", "rotated", "mirrored", "lateral" or "frontal" (read as
-            the other view), "lateral only".
+        kind: From the file: "colour", "modality", "body part", "grey values", "size", "shape", and
+            what its header says otherwise than it is read as: "view", "study", "patient",
+            "orientation", "for processing". From the picture: "empty", "unlike", "inverted",
+            "rotated", "mirrored", "lateral" or "frontal" (read as the other view), "lateral only".
+            "left out" is about another file of the study.
         message: One sentence; it names neither file nor patient.
     """
 
@@ -33,6 +38,7 @@ def study_flags(
     reference: Reference | None = None,
     doubts: Sequence[Sequence[tuple[str, str]]] = (),
     shapes: Sequence[Sequence[int]] = (),
+    left_out: Sequence[tuple[str, str]] = (),
 ) -> list[Flag]:
     """What makes the images of a study doubtful, before anyone believes its report.
 
@@ -44,6 +50,7 @@ def study_flags(
         reference: Of the model; without one nothing is said about what the pictures look like.
         doubts: Kinds and texts of what is odd about each file, as `kia.imaging.reading` finds them.
         shapes: Height and width of each picture before it became square.
+        left_out: Names of files of the study that are not read, and why.
 
     Returns:
         Those of the first image first; [] if nothing is odd.
@@ -61,6 +68,7 @@ def study_flags(
         flags = [flag for flag in flags if flag["kind"] != "lateral"]
         message = "This picture is a lateral view, and the study has no frontal one."
         flags.append(Flag(view=0, kind="lateral only", message=message))
+    flags += [Flag(view=0, kind=LEFT_OUT, message=f"Not read: {n}: {w}.") for n, w in left_out]
     return sorted(flags, key=lambda flag: flag["view"])
 
 

@@ -1,12 +1,12 @@
 """Boxes and contours of landmarks on frontal chest X-rays, as users have them.
 
-- CSV with the columns landmark, x1, y1, x2, y2: corners as fractions of the picture, one row a box.
+- A table with the columns landmark, x1, y1, x2, y2: corners as fractions of the picture, a row a
+  box.
 - Scene graphs of Chest ImaGenome (JSON, one file an image, or a folder of them): `objects` with
   `bbox_name`, `x1`, `y1`, `x2`, `y2` in pixels of the picture padded to a square of 224.
 - JSRT contours (JSON): image → {"right_lung": [[x, y], …], …}, fractions of the picture.
 """
 
-import csv
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +19,8 @@ from kia.files.plain import read_json
 from kia.files.regular import MOST_TABLE
 from kia.knowledge.atlas.places import LANDMARKS
 from kia.knowledge.atlas.rules import Mask, box, landmark_masks
+from kia.tables.cells import number
+from kia.tables.table import open_table
 
 SCENE_SIDE = 224
 """Pixels a side of the pictures that Chest ImaGenome's boxes refer to."""
@@ -28,14 +30,14 @@ def read_boxes(path: str | Path) -> Iterator[dict[str, Mask]]:
     """Masks of annotated boxes, as `Atlas.from_masks` takes them.
 
     Args:
-        path: A .csv, a scene graph (.json), or a folder of scene graphs.
+        path: A table, a scene graph (.json), or a folder of scene graphs.
 
     Returns:
-        Landmark → mask for each box (CSV) or image (scene graphs). Objects of a scene graph that
+        Landmark → mask for each box (table) or image (scene graphs). Objects of a scene graph that
         are no landmark, or have no box, are left out.
 
     Raises:
-        DataError: The file cannot be read, a landmark is unknown (CSV), or a box is none.
+        DataError: The file cannot be read, a landmark is unknown (table), or a box is none.
     """
     path = Path(path)
     if path.is_dir():
@@ -44,12 +46,10 @@ def read_boxes(path: str | Path) -> Iterator[dict[str, Mask]]:
             raise DataError(f"{path}: no scene graph in this folder; they are named *.json")
         for file in files:
             yield _scene_graph(file)
-    elif path.suffix.lower() == ".csv":
-        yield from _csv_boxes(path)
     elif path.suffix.lower() == ".json":
         yield _scene_graph(path)
     else:
-        raise DataError(f"{path}: boxes come as .csv, .json, or a folder of .json")
+        yield from _table_boxes(path)
 
 
 def read_contours(path: str | Path) -> Iterator[dict[str, Mask]]:
@@ -72,26 +72,16 @@ def read_contours(path: str | Path) -> Iterator[dict[str, Mask]]:
             raise DataError(f"{path}: {image}: {error}") from None
 
 
-def _csv_boxes(path: Path) -> Iterator[dict[str, Mask]]:
-    columns = ("landmark", "x1", "y1", "x2", "y2")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in columns if name not in (rows.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path}: no column {missing[0]}; needs {', '.join(columns)}")
-            for row in rows:
-                name = (row["landmark"] or "").strip().lower()
-                where = f"{path}, line {rows.line_num}"
-                if name not in LANDMARKS:
-                    raise DataError(
-                        f"{where}: {name!r} is none of the 34 landmarks (as 'right lung')"
-                    )
-                yield {name: _box(row, 1, where)}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: no CSV in UTF-8 ({error})") from None
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
+def _table_boxes(path: Path) -> Iterator[dict[str, Mask]]:
+    table = open_table(path, ("landmark", "x1", "y1", "x2", "y2"))
+    for row in table:
+        where = table.where(row)
+        if row.problem is not None:
+            raise DataError(f"{where}: {row.problem}")
+        name = str(row.values["landmark"] or "").strip().lower()
+        if name not in LANDMARKS:
+            raise DataError(f"{where}: {name!r} is none of the 34 landmarks (as 'right lung')")
+        yield {name: _box(row.values, 1, where)}
 
 
 def _scene_graph(path: Path) -> dict[str, Mask]:
@@ -109,7 +99,7 @@ def _scene_graph(path: Path) -> dict[str, Mask]:
 
 def _box(corners: Mapping[str, Any], side: float, where: str) -> Mask:
     try:
-        x1, y1, x2, y2 = (float(corners[key]) / side for key in ("x1", "y1", "x2", "y2"))
+        x1, y1, x2, y2 = (number(corners[key]) / side for key in ("x1", "y1", "x2", "y2"))
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{where}: x1, y1, x2 and y2 are not all numbers") from None
     if not all(math.isfinite(value) and -0.5 <= value <= 1.5 for value in (x1, y1, x2, y2)):

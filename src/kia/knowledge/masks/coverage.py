@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from kia.knowledge.alignment import unaligned_entities
 from kia.knowledge.masks.text import token_sides
 from kia.knowledge.radgraph import ReportGraph
 from kia.studies import Study
@@ -21,6 +22,9 @@ class KnowledgeCoverage:
         reports_without_landmarks: No landmark mentioned: MIM masks all patches alike.
         sentences: Of the reports that have a graph.
         sentences_without_entities: Those of which Graph-MLM masks words at random.
+        entities: Of the graphs.
+        entities_unaligned: Those that do not stand in their report: Graph-MLM cannot mask them.
+            They are of another report, or of a text spelt otherwise.
     """
 
     reports: int = 0
@@ -29,6 +33,8 @@ class KnowledgeCoverage:
     reports_without_landmarks: int = 0
     sentences: int = 0
     sentences_without_entities: int = 0
+    entities: int = 0
+    entities_unaligned: int = 0
 
     def add(self, study: Study) -> None:
         """Counts one more study."""
@@ -43,6 +49,8 @@ class KnowledgeCoverage:
         self.reports_without_entities += not graph.entities
         self.sentences += count
         self.sentences_without_entities += count - len(np.unique(sentences[sides > 0]))
+        self.entities += len(graph.entities)
+        self.entities_unaligned += unaligned_entities(graph, study.report)
 
     def shares(self) -> dict[str, float | None]:
         """Share of reports, and of sentences, by what they lack; None where there are none."""

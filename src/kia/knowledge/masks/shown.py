@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kia.knowledge.alignment import align
 from kia.knowledge.chexpert import label_report
 from kia.knowledge.masks.text import (
     ANATOMY,
     NEITHER,
     OBSERVATION,
-    align,
     sides_to_hide,
     token_sides,
 )

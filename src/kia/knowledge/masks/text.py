@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kia.knowledge.radgraph import ReportGraph, token_spans
+from kia.knowledge.alignment import align
+from kia.knowledge.radgraph import ReportGraph
 
 NEITHER, OBSERVATION, ANATOMY = 0, 1, 2
 """Sides of a sentence that a word piece may belong to."""
@@ -144,23 +145,3 @@ def piece_sides(
     inside = (nearest >= 0) & (pieces < bounds[nearest, 1])
     token = np.array(found)[nearest.clip(0)]
     return np.where(inside, sides[token], NEITHER).astype(np.int8), sentences[token]
-
-
-def align(tokens: Sequence[str], text: str) -> list[tuple[int, int] | None]:
-    """Where each token of a graph stands in a text, as (start, end); None where it does not.
-
-    Graphs made from this text fit token by token; others (lower-cased, punctuation changed) are
-    found one after another from left to right, whatever the case.
-    """
-    spans = token_spans(text)
-    if all(text[a:b] == token for (a, b), token in zip(spans, tokens, strict=False)):
-        return [*spans[: len(tokens)], *([None] * (len(tokens) - len(spans)))]
-    found: list[tuple[int, int] | None] = []
-    lowered = text.lower() if len(text.lower()) == len(text) else text
-    position = 0
-    for token in tokens:
-        # near, so that one strange token cannot skip a sentence
-        start = lowered.find(token.lower(), position, position + len(token) + 40)
-        found.append(None if start < 0 else (start, start + len(token)))
-        position = position if start < 0 else start + len(token)
-    return found

@@ -1,8 +1,8 @@
 // Takes images, sends them once, and shows what comes back, line by line.
-import { $, clear, letGo, make, showFlags, showPictures, showReport, showSimilar, showWords } from "./report.js";
+import { $, clear, flagText, letGo, make, showFlags, showPictures, showReport, showSimilar, showWords } from "./report.js";
 
 let about;
-let study = { files: [], views: [], truth: "" };
+let study = { files: [], views: [], shown: [], truth: "" }; // views: as a person chose; shown: as read
 let under_way = new AbortController();
 let answer = {}; // found, fhir, flags
 
@@ -42,6 +42,9 @@ function show(event) {
   if (event.error) throw new Error(event.error);
   if (event.pictures) {
     answer.flags = event.flags;
+    const read = (all) => event.places.map((place) => all[place]); // the others are no chest X-rays
+    const views = study.views.length ? read(study.views) : [];
+    study = { ...study, files: read(study.files), views, shown: event.views };
     showPictures(event, about.image_size, changeView);
     showFlags(event.flags);
     if ($("pictures").getBoundingClientRect().bottom > innerHeight) $("state").scrollIntoView();
@@ -98,18 +101,20 @@ function take(files) {
     problem(`a study has one or two images, not ${files.length}`);
   } else {
     // a new study, never added to the one before: that may be another patient
-    write({ files, views: ["frontal", "lateral"].slice(0, files.length), truth: "" });
+    // what the views are, headers say before the order does
+    write({ files, views: [], truth: "" });
   }
 }
 
 function addView([file]) {
   if (!file) return;
   const other = study.views[0] === "lateral" ? "frontal" : "lateral";
-  write({ files: [study.files[0], file], views: [study.views[0], other], truth: study.truth });
+  const views = study.views.length ? [study.views[0], other] : [];
+  write({ files: [study.files[0], file], views, truth: study.truth });
 }
 
 function changeView(which, view) {
-  write({ ...study, views: study.views.map((old, i) => (i === which ? view : old)) });
+  write({ ...study, views: study.shown.map((old, i) => (i === which ? view : old)) });
 }
 
 async function fetched(address) {
@@ -154,7 +159,7 @@ function showExamples() {
 
 function asText() {
   const { found, flags } = answer;
-  const doubts = flags.map((flag) => `Image ${flag.view + 1}: ${flag.message}`);
+  const doubts = flags.map(flagText);
   return [found.notice, ...doubts, "", found.report, "", `kia ${about.version}`, ""].join("\n");
 }
 

@@ -45,9 +45,14 @@ export function showPictures({ pictures, views }, size, onView) {
   $("study").hidden = false;
 }
 
+/** A flag as a line; that of a file which is not read names it itself. */
+export function flagText({ view, kind, message }) {
+  return kind === "left out" ? message : `Image ${view + 1}: ${message}`;
+}
+
 export function showFlags(flags) {
   $("flags").hidden = !flags.length;
-  const items = flags.map((flag) => make("li", "", `Image ${flag.view + 1}: ${flag.message}`));
+  const items = flags.map((flag) => make("li", "", flagText(flag)));
   $("flags").replaceChildren(make("h2", "", "⚠ Look twice"), make("ul", "", ...items));
 }
 

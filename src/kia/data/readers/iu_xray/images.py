@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kia.data.readers.iu_xray.reports import image_key, study_id, uid_of
-from kia.data.tables import read_csv
 from kia.errors import DataError
 from kia.files.regular import real_path
 from kia.imaging.paths import why_missing
 from kia.imaging.views import pair_of_views, view_at
 from kia.studies import StudyImage, View
+from kia.tables.table import read_rows
 
 Listed = tuple[str, View | None]
 """Name of an image, and its view if the source tells."""
@@ -97,9 +97,11 @@ class IUImages:
 def read_projections(path: Path) -> dict[str, list[Listed]]:
     """uid → images with their views, in the order of indiana_projections.csv."""
     images: dict[str, list[Listed]] = {}
-    for row in read_csv(path, ("uid", "filename", "projection")):
-        view = _VIEWS.get(row["projection"])
-        if view is None:
-            raise DataError(f"{path}: {row['filename']} has projection {row['projection']!r}")
-        images.setdefault(row["uid"], []).append((row["filename"], view))
+    columns = ("id", "filename", "projection")
+    for row in read_rows(path, columns, named={"id": "uid"}):
+        uid, name, projection = (row[column] for column in columns)
+        view = _VIEWS.get(projection)
+        if uid is None or name is None or view is None:
+            raise DataError(f"{path}: {name or uid} has projection {projection!r}")
+        images.setdefault(uid, []).append((name, view))
     return images

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from kia.data.tables import read_csv
 from kia.errors import DataError
 from kia.files.regular import open_file
 from kia.imaging.workers import Reject
+from kia.tables.table import read_rows
 
 SECTIONS = ("indication", "comparison", "findings", "impression")
 
+_PROSE = ("indication", "comparison")
 _UID = re.compile(r"CXR(\d+)(?:_|$)")
 _EXTENSION = re.compile(r"(\.dcm|\.png|\.jpe?g)+$", re.IGNORECASE)
 _LARGEST_XML = 1 << 20  # bytes; the largest of Open-i has 9 KB
@@ -84,10 +85,11 @@ def study_id(images: Iterable[str]) -> str:
 
 
 def _read_table(path: Path) -> Iterator[IUReport]:
-    for row in read_csv(path, ("uid", *SECTIONS)):
-        if not row["uid"].isdecimal():
-            raise DataError(f"{path}: uid {row['uid']!r} is not a number")
-        yield IUReport(row["uid"], {name: row[name] for name in SECTIONS if row[name].strip()})
+    # COMPARISON: "None." and "None" are what the radiologist said.
+    for row in read_rows(path, ("id", *SECTIONS), named={"id": "uid"}, prose=_PROSE):
+        if not (uid := row["id"] or "").isdecimal():
+            raise DataError(f"{path}: uid {uid!r} is not a number")
+        yield IUReport(uid, {name: row[name] for name in SECTIONS if row[name] is not None})
 
 
 def _read_xml_files(path: Path, lost: list[Reject]) -> Iterator[IUReport]:

@@ -18,6 +18,7 @@ from kia.data.readers.iu_xray.reports import IUReport, read_reports, uid_of
 from kia.data.readers.splits import RandomSplit, read_split
 from kia.data.reports import Section, default_section, normalise, section_text
 from kia.errors import DataError, UsageError
+from kia.ids import match_ids
 from kia.imaging.workers import Reject
 from kia.studies import SPLITS, Split, Study
 
@@ -48,6 +49,7 @@ def read_iu_xray(
     *,
     split: Path | RandomSplit | None = None,
     section: Section | None = None,
+    id_column: str | None = None,
     complete: bool = True,
 ) -> tuple[list[Study], list[Reject]]:
     """Read the studies of IU X-Ray; images are found, not decoded.
@@ -69,6 +71,7 @@ def read_iu_xray(
             annotation's.
         section: The target text. None for the annotation's own text, as it is ("report"), or
             the findings where there is no annotation.
+        id_column: The column of ids in a file of splits, if it is there; else the usual ones.
         complete: Refuse any other counts than the published ones, and studies whose images are
             lost; otherwise those are just rejects.
 
@@ -92,7 +95,7 @@ def read_iu_xray(
     candidates = [_candidate(*pair, views, folder, section) for pair in pairs]
     lost: list[Reject] = []
     if split is not None:
-        candidates = _assigned(candidates, split, lost)
+        candidates = _assigned(candidates, split, lost, id_column)
     # What the annotation promises and is not there is lost; a report without text is as published.
     promised = entries is not None and section in ("report", "findings")
     studies = _studies(candidates, folder, promised, rejects, lost)
@@ -209,18 +212,23 @@ def _listed(
 
 
 def _assigned(
-    candidates: list[_Candidate], split: Path | RandomSplit, lost: list[Reject]
+    candidates: list[_Candidate],
+    split: Path | RandomSplit,
+    lost: list[Reject],
+    id_column: str | None,
 ) -> list[_Candidate]:
     """Candidates with the split of a file, or one drawn among those that can be studies."""
     if isinstance(split, RandomSplit):
         drawn = split.draw(c.uid for c in candidates if not c.why_not)
         return [replace(c, split=drawn.get(c.uid)) for c in candidates]
-    given = read_split(split)
-    uids = {candidate.uid for candidate in candidates}
-    by_uid = {name.removeprefix("CXR").split("_")[0]: part for name, part in given.items()}
-    unknown = sorted(by_uid.keys() - uids)
-    lost += [Reject(f"CXR{uid}", "in the split file, but not among the studies") for uid in unknown]
-    return [replace(candidate, split=by_uid.get(candidate.uid)) for candidate in candidates]
+    given = read_split(split, id_column)
+    matched = match_ids([candidate.id for candidate in candidates], given)
+    lost += [
+        Reject(name, "in the split file, but not among the studies")
+        for name in sorted(matched.unused)
+    ]
+    parts = {name: given[other] for name, other in matched.pairs.items()}
+    return [replace(candidate, split=parts.get(candidate.id)) for candidate in candidates]
 
 
 def _studies(

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 from kia.data.readers.annotation import AnnotatedReport, read_annotation
+from kia.data.readers.mimic_cxr.authors import read_sections_as_authors
 from kia.data.readers.mimic_cxr.reports import read_sections
 from kia.data.readers.splits import split_named
 from kia.data.reports import Section, default_section, normalise, section_text
-from kia.data.tables import read_csv
 from kia.errors import DataError
 from kia.files.regular import open_file, real_path
 from kia.imaging.paths import why_missing
@@ -27,9 +27,12 @@ from kia.imaging.views import pair_of_views, view_named
 from kia.imaging.workers import Reject
 from kia.knowledge.chexpert import read_labels
 from kia.studies import SPLITS, Split, Study, StudyImage, View
+from kia.tables.cells import identity
+from kia.tables.table import read_rows
 
 Samples = Literal["image", "study"]
 Views = Literal["all", "frontal", "lateral"]
+Sections = Literal["kia", "authors"]
 
 IMAGE_COUNT = 377_110
 """Images as published."""
@@ -68,11 +71,13 @@ class MIMICCXR:
         views: Which images to take. An image whose view is oblique or not recorded belongs to
             "all" only, and counts as frontal there.
         section: The target text; by default the annotation's ("report"), else the findings.
+        sections: How a report is split: by our rules (`reports.py`), or as the authors' code does.
         own_labels: Give studies the labels of `mimic-cxr-2.0.0-chexpert.csv.gz`, if it is there.
         complete: Refuse missing images and other counts than the published ones.
 
     Attributes:
         ids: Of the samples.
+        studies: Of each sample, the study_id.
         files: The tables, and the annotation.
 
     Raises:
@@ -89,10 +94,12 @@ class MIMICCXR:
         samples: Samples = "image",
         views: Views = "all",
         section: Section | None = None,
+        sections: Sections = "kia",
         own_labels: bool = True,
         complete: bool = True,
     ) -> None:
         self.section: Section = section or default_section(annotation)
+        self._split = read_sections_as_authors if sections == "authors" else read_sections
         self._files = _files_in(root)
         self._reports = self._files if reports is None else _files_in(reports)
         table = _read_tables(root)
@@ -111,6 +118,7 @@ class MIMICCXR:
         chosen = [image for image in table.values() if views in ("all", image.view)]
         self._samples = _grouped(chosen, samples)
         self.ids = list(self._samples)
+        self.studies = {name: images[0].study for name, images in self._samples.items()}
         self._labels = _read_labels(root) if own_labels else {}
         self._sectioned = None if sectioned is None else _read_sectioned(sectioned)
         self._sections = lru_cache(maxsize=1)(self._read_report)  # its images follow each other
@@ -185,7 +193,7 @@ class MIMICCXR:
             raise DataError(f"its report cannot be read: {error.strerror}") from error
         if len(content) > _LARGEST_REPORT:
             raise DataError(f"its report has more than {_LARGEST_REPORT:,} bytes")
-        return read_sections(content.decode("utf-8", "replace"))
+        return self._split(content.decode("utf-8", "replace"))
 
     def _require_reports(self) -> None:
         """DataError if there is no report at all: they come in an archive of their own."""
@@ -241,15 +249,16 @@ def _table(root: Path, name: str) -> Path:
 
 def _read_tables(root: Path) -> dict[str, _MIMICImage]:
     """dicom_id → image, in the order of the table of splits."""
-    columns = ("dicom_id", "ViewPosition")
+    position, code = "ViewPosition", "ViewCodeSequence_CodeMeaning"
     views: dict[str, View | None] = {}
-    for row in read_csv(metadata := _table(root, "metadata"), columns):
-        view = view_named(row["ViewPosition"])
-        views[row["dicom_id"]] = view or view_named(row.get("ViewCodeSequence_CodeMeaning", ""))
+    for row in read_rows(metadata := _table(root, "metadata"), ("dicom_id", position), (code,)):
+        view = view_named(row[position] or "") or view_named(row.get(code) or "")
+        views[row["dicom_id"]] = view
     images: dict[str, _MIMICImage] = {}
     path = _table(root, "split")
-    for row in read_csv(path, ("dicom_id", "study_id", "subject_id", "split")):
-        dicom, study, subject = row["dicom_id"], row["study_id"], row["subject_id"]
+    for row in read_rows(path, ("dicom_id", "study_id", "subject_id", "split")):
+        names = (row["dicom_id"], row["study_id"], row["subject_id"])
+        dicom, study, subject = (identity(name or "") for name in names)
         if not _IDS.fullmatch(f"{subject} {study} {dicom}"):  # they become paths
             raise DataError(f"{path}: {subject!r}, {study!r}, {dicom!r} are not ids of MIMIC-CXR")
         if dicom not in views:
@@ -279,8 +288,8 @@ def _read_labels(root: Path) -> Mapping[str, Mapping[str, int | None]]:
 def _read_sectioned(path: Path) -> dict[str, Mapping[str, str]]:
     names = ("impression", "findings", "last_paragraph", "comparison")
     return {
-        row["study"]: {name: row[name] for name in names if row[name].strip()}
-        for row in read_csv(path, ("study", *names))
+        row["study"]: {name: row[name] for name in names if row[name] is not None}
+        for row in read_rows(path, ("study", *names), prose=names)
     }
 
 

@@ -1,0 +1,1 @@
+"""Files of reports of any system: files.py opens them, columns.py says which text is whose."""

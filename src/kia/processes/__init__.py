@@ -1,0 +1,1 @@
+"""Processes of kia's own: started on a safe path, spoken to in plain bytes, always waited for."""
