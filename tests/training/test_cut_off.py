@@ -30,6 +30,8 @@ def test_a_data_set_that_is_cut_off_while_it_trains_ends_in_one_line(
             os.truncate(file, 4096)
 
     config = configured(data__workers=workers)
-    with pytest.raises(DataError, match=r"images-00000\.npy was cut off while it was read") as told:
+    with pytest.raises(
+        DataError, match=r"images-00000\.npy: it was cut off while it was read"
+    ) as told:
         train(config, data, tmp_path / "run", reporter=listener(cut))
     assert "\n" not in str(told.value) and "Traceback" not in str(told.value)

@@ -115,7 +115,7 @@ class StageConfig(Part):
     epochs: int = Field(
         ge=0, le=10**6, description="passes over the training split; 0 skips the stage"
     )
-    learning_rate: float = Field(1e-4, gt=0, le=1000, description="initial learning rate")
+    learning_rate: float = Field(1e-4, gt=0, le=1e38, description="initial learning rate")
 
 
 FrozenPart = Literal["image_stem", "image_tower", "text_tower", "cross_attention"]
