@@ -65,7 +65,7 @@ def parse_json(text: str) -> Any:
     try:
         found = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        line = f", line {error.lineno}" if "\n" in text else ""
+        line = f", line {error.lineno}" if "\n" in text.strip() else ""
         raise ValueError(f"not JSON ({error.msg}{line})") from None
     except RecursionError:
         raise ValueError(_DEEP) from None
