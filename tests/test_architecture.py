@@ -220,9 +220,8 @@ def unsafe(call: ast.Call) -> str | None:
 
 # Read their own package's text, or what they wrote a moment ago.
 READ_THEMSELVES = {
-    *("knowledge/atlas/landmarks.py", "knowledge/graphs/lexicon.py", "knowledge/labels/phrases.py"),
-    *("models/ranks.py", "data/store/atomic_folder.py"),
-    "data/tables.py",  # rows, each of which may be a reject
+    *("knowledge/atlas/landmarks.py", "knowledge/phrases.py", "data/deidentify/vocabulary.py"),
+    *("models/ranks.py", "processes/messages.py", "data/store/atomic_folder.py"),
 }
 
 

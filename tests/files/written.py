@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from kia.cli.ablate.runs import Target, check_folder
-from kia.cli.evaluate.inputs import read_system
 from tests.random_model import random_model
 from torch import nn
 
+from kia.ablations.runs import Target, check_folder
 from kia.ablations.stored import content_hash, read_scores, write_resampled
 from kia.cli.main import main
 from kia.config import StageConfig, TrainConfig, load_config
@@ -25,6 +24,7 @@ from kia.data.readers.phantoms import DrawnMasks, read_truth
 from kia.data.store.check import check_dataset
 from kia.data.store.chunks import Chunk
 from kia.data.store.dataset import DatasetWriter, PreparedDataset
+from kia.evaluation.inputs import read_given
 from kia.explain.retrieval import index
 from kia.generation import dataset_inputs, generation_settings, load_model, write_reports
 from kia.hub.card import model_card
@@ -301,7 +301,7 @@ def use_index(written: Written) -> None:
 
 
 def use_predictions(written: Written) -> None:
-    read_system(written.folder / "others" / "predictions.jsonl", None, None)
+    read_given(written.folder / "others" / "predictions.jsonl", "predictions")
 
 
 def size_settled(written: Written) -> None:

@@ -24,7 +24,8 @@ MOST_VALUES = 1 << 20
 _MOST_DIGITS = 100  # of a number in YAML, which Python would read in quadratic time
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
-_HALF = "an escape such as \\ud83d is half of a character; write both"
+HALF_CHARACTER = "an escape such as \\ud83d is half of a character; write both"
+"""What is said of a text that UTF-8 cannot hold."""
 _LONG = f"a whole number of more than {MOST_BITS} bits"
 _DEEP = f"deeper than {MOST_DEPTH} levels"
 
@@ -64,8 +65,8 @@ def parse_json(text: str) -> Any:
     try:
         found = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        line = f", line {error.lineno}" if "\n" in text else ""
-        raise ValueError(f"not JSON: {error.msg}{line}") from None
+        line = f", line {error.lineno}" if "\n" in text.strip() else ""
+        raise ValueError(f"not JSON ({error.msg}{line})") from None
     except RecursionError:
         raise ValueError(_DEEP) from None
     except ValueError as error:
@@ -121,7 +122,7 @@ def _check(tree: Any, *, texts: bool, most: int | None = None) -> None:
                 below += one
             elif isinstance(one, str):
                 if texts and _HALF_CHARACTER.search(one):
-                    raise ValueError(_HALF)
+                    raise ValueError(HALF_CHARACTER)
             elif isinstance(one, int) and one.bit_length() > MOST_BITS:
                 raise ValueError(_LONG)
             if most is not None and values + len(below) > most:

@@ -252,7 +252,7 @@ def test_names_that_are_no_images(collection, name):
         ({"labels": "Oedema=1"}, "label Oedema=1: use a CheXpert observation with 1, 0 or -1"),
         ({"labels": "Edema=2"}, "label Edema=2: use a CheXpert observation with 1, 0 or -1"),
         ({"labels": "Edema"}, "label 'Edema' has no value: write Edema=1, 0 or -1"),
-        ({"labels": "{"}, "labels cannot be read: not JSON: Expecting property name"),
+        ({"labels": "{"}, "labels cannot be read: not JSON (Expecting property name"),
     ],
 )
 def test_a_row_that_is_no_study_is_a_reject(collection, change, why):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from kia.config import MOST_SIDE
 from kia.data.readers.inputs import Part
@@ -49,7 +49,7 @@ class _Views(Record):
 
 
 class Coverage(Record):
-    """The fields of `kia.knowledge.masks.coverage.KnowledgeCoverage`."""
+    """The fields of `kia.knowledge.masks.coverage.KnowledgeCoverage`; version 0.1 had fewer."""
 
     reports: Count
     reports_without_labels: Count
@@ -57,6 +57,8 @@ class Coverage(Record):
     reports_without_landmarks: Count
     sentences: Count
     sentences_without_entities: Count
+    entities: Count = 0
+    entities_unaligned: Count = 0
 
 
 class _Coverages(Record):
@@ -76,7 +78,9 @@ class Counts(Record):
 
 
 class Description(Counts):
-    """What dataset.json says beside its format."""
+    """What dataset.json says beside its format; keys of later versions are kept."""
+
+    model_config = ConfigDict(extra="allow")
 
     kia_version: str
     source: str
