@@ -1,4 +1,4 @@
-"""The prepared data set: one folder, memory-mapped, written atomically, read-only.
+"""The prepared data set: one folder, opened at once, written atomically, read-only.
 
     dataset.json      format version, source, counts, image size, content hash, bytes of every file
     studies.arrow     a row a study (Arrow IPC file, uncompressed); nested fields as JSON text
