@@ -1,6 +1,6 @@
 """Measures kia on this machine and writes docs/performance.md.
 
-    python benchmarks/performance.py [--long] [--data DIR] [--images DIR] [--out FILE]
+    python benchmarks/performance.py [--long] [--data DIR] [--images DIR] [--reports FILE]
 
 The short form takes under ten minutes on 2 cores; `--long` adds the `base` preset. Run it on a
 machine that does nothing else: ratios are measured side by side, but rates and shares are not.
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="the base preset too")
     parser.add_argument("--data", help="prepared data set (160 pixels) for the data benchmark")
     parser.add_argument("--images", help="folder of its image files")
+    parser.add_argument("--reports", help="table of reports for the labeler and the graphs")
     parser.add_argument("--out", type=Path, default=TEXT)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +61,8 @@ def report(folder: Path, given: argparse.Namespace) -> Iterator[str]:
         for word in (f"--{name}", getattr(given, name))
     ]
     yield from data_table(bench(folder, "data", "small", *source))
-    yield from knowledge_table(bench(folder, "knowledge"))
+    read = [given.reports] if given.reports else []
+    yield from knowledge_table(bench(folder, "knowledge", *read))
     yield from search_table(folder)
     yield from felt(folder)
 
@@ -153,8 +155,10 @@ def data_table(d: dict[str, Any]) -> Iterator[str]:
 def knowledge_table(d: dict[str, Any]) -> Iterator[str]:
     yield "### Knowledge"
     yield ""
+    yield "Processor time."
+    yield ""
     yield from table(
-        ["reports a second, one core", ""],
+        [f"reports a second, one core, of {d['reports']:,} reports", ""],
         [
             ["labels", f"{d['labels_per_second']:,.0f}"],
             ["graphs", f"{d['graphs_per_second']:,.0f}"],

@@ -66,7 +66,8 @@ def install(wheels: list[Path], folder: Path) -> Path:
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     asked = [
-        f"kia[all] @ {path.as_uri()}" if path.name.startswith("kia-") else path for path in wheels
+        f"kia[all] @ {wheel.as_uri()}" if wheel.name.startswith("kia-") else str(wheel)
+        for wheel in wheels
     ]
     pip = (python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:")
     run(*pip, "-c", ROOT / "constraints.txt", *asked)
@@ -99,7 +100,7 @@ def try_out(python: Path, folder: Path) -> None:
     if not commands:
         sys.exit(f"make release: README.md has no command of kia under {SECTION!r}")
     for command in commands:
-        words = [python.with_name("kia"), *command[1:]]
+        words = [str(python.with_name("kia")), *command[1:]]
         if command[1] == "serve":
             serve([*words, "--port", str(PORT)], folder, env)
         elif not (printed := run(*words, cwd=folder, env=env)).strip():
@@ -108,9 +109,9 @@ def try_out(python: Path, folder: Path) -> None:
             print(printed)
 
 
-def serve(command: list[str | Path], folder: Path, env: dict[str, str]) -> None:
+def serve(command: list[str], folder: Path, env: dict[str, str]) -> None:
     """Starts the server, asks for its page, and stops it."""
-    print("$", shlex.join(map(str, command)), flush=True)
+    print("$", shlex.join(command), flush=True)
     process = subprocess.Popen(command, cwd=folder, env=env)
     try:
         until = time.monotonic() + SECONDS

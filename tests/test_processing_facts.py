@@ -60,3 +60,15 @@ def test_another_part_is_left_out_and_two_patients_refused(processor, made):
         processor([hand])
     with pytest.raises(DataError, match="two patients"):
         processor([chest, made(3, PatientID="4712")])
+
+
+def test_each_study_of_a_batch_is_read_by_its_own_headers(processor, made):
+    one = [made(1, ViewPosition="LL"), made(2, ViewPosition="PA")]
+    other = [
+        made(3, PatientID="4712", ViewPosition="PA"),
+        made(4, PatientID="4712", BodyPartExamined="HAND"),
+    ]
+    with pytest.warns(ImageWarning, match="image 2 is left out"):
+        inputs = processor([one, other])
+    assert inputs["view_ids"].tolist() == [[1, 0], [0, 0]]
+    assert inputs["view_mask"].tolist() == [[True, True], [True, False]]

@@ -15,8 +15,10 @@ from kia.data.batches.batch import load_images
 from kia.data.batches.masked_text import token_rows
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import ModelError, UsageError
+from kia.files.records import first_problem
 from kia.installed import installed_models
 from kia.models.configuration import decoding_options
+from kia.models.decoding import check_finite
 from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import PROCESSOR_FILES, KIAProcessor, local_folder
@@ -55,12 +57,27 @@ def load_model(source: str | Path) -> tuple[KIAModel, KIAProcessor]:
     folder = model_folder(source)
     processor = KIAProcessor.from_pretrained(folder)
     model = KIAModel.from_pretrained(folder)
-    if model.config.vocab_size != processor.vocab_size:
-        raise ModelError(
-            f"{source}: the tokenizer has {processor.vocab_size} entries, the model "
-            f"{model.config.vocab_size}: they are from different runs"
-        )
+    for what, of_processor, of_model in _shared_facts(processor, model):
+        if of_processor != of_model:
+            raise ModelError(
+                f"{source}: {what}: {of_processor} by the processor, {of_model} by the model: they "
+                "are from different runs"
+            )
     return model, processor
+
+
+def _shared_facts(
+    processor: KIAProcessor, model: KIAModel
+) -> Iterator[tuple[str, int | None, int]]:
+    """What a processor and its model both know: in words, as one has it and as the other."""
+    config, number = model.config, processor.word_pieces.token_to_id
+    yield "entries of the vocabulary", processor.vocab_size, config.vocab_size
+    yield "pixels a side of an image", processor.image_size, config.image_size
+    yield "channels of an image", processor.channels, config.image_tower["channels"]
+    yield "number of [PAD]", number("[PAD]"), config.pad_token_id
+    yield "number of [SEP]", number("[SEP]"), config.eos_token_id
+    yield "number of [START]", number("[START]"), config.start_token_id
+    yield "number of [MATCH]", number("[MATCH]"), config.match_token_id
 
 
 def generation_settings(model: KIAModel, **given: Any) -> GenerationConfig:
@@ -68,14 +85,17 @@ def generation_settings(model: KIAModel, **given: Any) -> GenerationConfig:
 
     Raises:
         ModelError: Its defaults are none.
+        UsageError: What is given is out of range.
     """
     defaults = dict(model.config.generation_defaults or {})
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
         return GenerationConfig(**(defaults | chosen))
     except ValidationError as error:
-        reason = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())
-        raise ModelError(f"config.json of the model, generation_defaults: {reason}") from None
+        name, _, reason = first_problem(error).partition(": ")
+        if name in chosen:
+            raise UsageError(f"--{name.replace('_', '-')} {chosen[name]}: {reason}") from None
+        raise ModelError(f"config.json, generation_defaults: {name}: {reason}") from None
 
 
 def chosen_device(name: str) -> torch.device:
@@ -106,7 +126,9 @@ def image_features(
     """
     if isinstance(images, ImageFeatures):
         return images
-    return model.encode_images(**on_device(model, images))
+    features = model.encode_images(**on_device(model, images))
+    check_finite(features.pooled, "features of an image")
+    return features
 
 
 def on_device(model: KIAModel, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
+from kia.config import MOST_SIDE
 from kia.errors import ConfigError, DataError, ModelError
+from kia.files.plain import read_json
+from kia.files.records import Record
 from kia.imaging.arrays import any_picture, is_rows
 from kia.imaging.facts import UNKNOWN
 from kia.imaging.grey import MAX_BYTES, Picture
@@ -26,6 +30,7 @@ from kia.imaging.reading import ImageWarning, read_facts, warn_of
 from kia.imaging.resize import Resize, resize_square, shape_of
 from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
+from kia.models.tokenizer_file import read_tokenizer
 from kia.spacing import closed_up
 from kia.studies import VIEWS, View
 
@@ -354,16 +359,20 @@ class KIAProcessor:
         """
         folder = local_folder(folder, PROCESSOR_FILES, **options)
         try:
-            settings = json.loads((folder / cls.FILE).read_text(encoding="utf-8"))
+            settings = _Settings.of(read_json(folder / cls.FILE))
             return cls(
-                Tokenizer.from_file(str(folder / "tokenizer.json")),
-                image_size=int(settings["image_size"]),
-                channels=int(settings["channels"]),
-                resize=settings["resize"],
+                read_tokenizer(folder / "tokenizer.json"),
+                **settings.model_dump(),
                 reference=Reference.load(folder),
             )
+        except ModelError:
+            raise
+        except OSError as error:
+            raise ModelError(
+                f"{folder} has no usable processor: {error.filename}: {error.strerror}"
+            ) from error
         except Exception as error:
-            # json and tokenizers raise many kinds; all mean an unusable folder
+            # tokenizers raises exceptions of no kind; all mean an unusable folder
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ModelError(f"{folder} has no usable processor: {reason}") from error
 
@@ -425,6 +434,14 @@ def _pictures(images: Sequence[Any], study: OneStudy) -> list[tuple[str, Picture
     """Name and content of each image of a study."""
     names = [image.path for image in study.images]
     return [(name, any_picture(image, name)) for name, image in zip(names, images, strict=True)]
+
+
+class _Settings(Record):
+    """processor_config.json."""
+
+    image_size: Annotated[int, Field(gt=0, le=MOST_SIDE)]
+    channels: Literal[1, 3]
+    resize: Resize
 
 
 _SPECIAL = {

@@ -3,7 +3,7 @@
 import pytest
 
 from kia.ablations.settings import ABLATIONS, MASK_PROBABILITIES, SETTINGS, setting_configs
-from kia.cli.ablate.command import TABLES
+from kia.cli.ablate import TABLES
 from kia.config import RunConfig
 from kia.errors import UsageError
 

@@ -135,7 +135,8 @@ def hostile_data(tmp_path_factory) -> Path:
     with DatasetWriter(folder, image_size=64, source=HOSTILE) as writer:
         for number, split in enumerate(["train", "train", "val", "test", "test"]):
             study = Study(
-                *(f"{HOSTILE}{number}", split, (StudyImage(f"{number}.png", "frontal"),), REPORT),
+                *(f"{HOSTILE}{number}", split, (StudyImage(f"{number}.png", "frontal"),)),
+                REPORT.replace("enlarged", ("enlarged", "normal in size")[number % 2]),
                 patient=HOSTILE,
                 labels={"Cardiomegaly": number % 2},
             )
@@ -222,11 +223,11 @@ def test_reports_of_systems(quiet, scored, hostile_data, tmp_path):
     page = tmp_path / "page.html"
     words = ("--data", hostile_data, "--show", 2, "--html", page)
     assert r"\x1b[2J" in quiet("explain", "compare", name, *words)
-    assert "<script>" not in page.read_text(encoding="utf-8")
+    assert "[y]<script>" not in page.read_text(encoding="utf-8")
     if scored:
         html = tmp_path / "scores.html"
         quiet("evaluate", file, "--data", hostile_data, "--resamples", 100, "--html", html)
-        assert "<script>" not in html.read_text(encoding="utf-8")
+        assert "[y]<script>" not in html.read_text(encoding="utf-8")
     file.write_text(json.dumps({"id": HOSTILE, "report": REPORT}), encoding="utf-8")
     quiet("evaluate", file, "--data", hostile_data, "--resamples", 100, code=1)
 
@@ -247,7 +248,15 @@ def test_images_and_models(quiet, hostile_data, make_model, pictures, tmp_path):
     entry = json.loads(said.splitlines()[0])
     assert entry["images"] == [str(folder / "0\x1b[2J[bold].png")]
     (folder / "2\x1b[2J.png").write_bytes(b"GIF89a")
-    quiet("generate", model, folder, code=1)
+    assert r"passed over: " in quiet("generate", model, folder)  # and is named, safely
+
+
+@pytest.mark.slow
+def test_a_gallery(quiet, hostile_data, make_model, tmp_path):
+    model = make_model(tmp_path / "model", positions=128)
+    page = tmp_path / "gallery.html"
+    quiet("explain", "gallery", model, "--data", hostile_data, "--out", page)
+    assert "[y]<script>" not in page.read_text(encoding="utf-8")
 
 
 def test_a_file_name_that_is_no_text_is_shown_and_written(quiet, model, pictures, tmp_path):
@@ -279,6 +288,39 @@ def test_runs_of_strangers(quiet, tmp_path):
     quiet("runs", "compare", tmp_path)
     (tmp_path / "run\x1b[31m[x]1" / "run.yaml").write_text(f"{HOSTILE}: [")
     quiet("runs", "list", tmp_path, code=1)
+
+
+@pytest.fixture(scope="module")
+def formula_data(tmp_path_factory) -> Path:
+    """Matplotlib takes what stands between $ for a formula, and fails where it is none."""
+    folder = tmp_path_factory.mktemp("formula") / "data"
+    with DatasetWriter(folder, image_size=64, source="test") as writer:
+        for number in range(3):
+            images = (StudyImage("x.png", "frontal"),)
+            said = ("the heart is enlarged", "the heart is normal in size")[number % 2]
+            study = Study(f"$\\bad{{{number}$", "test", images, f"{said}, $5 and \\bad{{ 3$.")
+            pixels = np.random.default_rng(number).integers(0, 256, (1, 64, 64), np.uint8)
+            writer.add(study, pixels)
+    return folder
+
+
+def test_no_text_is_a_formula_in_a_picture(quiet, formula_data, make_model, pictures, tmp_path):
+    model = make_model(tmp_path / "model", positions=128)
+    words = ("--data", formula_data, "--text", "heart", "--out", tmp_path / "x.png")
+    quiet("retrieve", model, *words)
+    report = tmp_path / "report.txt"
+    report.write_text("heart of $5 and \\bad{ 3$ size.")
+    image = pictures[0][0]
+    quiet("explain", "attention", model, image, "--report", report, "--out", tmp_path / "y.png")
+    words = ("--report", report, "--report", report, "--out", tmp_path / "z.png")
+    quiet("explain", "reconstruct", model, image, *words)
+    words = ("--data", formula_data, "--id", "$\\bad{0$", "--out", tmp_path / "z.png")
+    quiet("explain", "reconstruct", model, *words)
+    from tests.cli.test_runs import write_run
+
+    for seed in range(2):
+        write_run(tmp_path / "runs" / f"$\\bad{{{seed}$", seed=seed)
+    quiet("runs", "compare", tmp_path / "runs", "--plot", tmp_path / "w.png")
 
 
 def test_only_the_console_prints():

@@ -32,3 +32,11 @@ def test_files_stand_in_for_the_tools_and_own_labels_stay():
     found = list(annotated([first, second, third], {"s0": given, "s1": absent}, {"s0": graph}))
     assert [study.labels for study in found] == [given, own, None]
     assert [study.graph for study in found] == [graph.to_record(), None, None]
+
+
+def test_reports_in_other_languages_get_nothing_from_the_built_in_tools():
+    english, german = studies(2)
+    german = dataclasses.replace(german, report="Kein Pneumothorax, kein Erguss.")
+    first, second = annotated([english, german])
+    assert first.labels is not None and first.graph is not None
+    assert (second.labels, second.graph) == (None, None)

@@ -33,11 +33,14 @@ def files(tmp_path: Path) -> tuple[str, str, str]:
     )
 
 
-def prepared(monkeypatch: pytest.MonkeyPatch, **splits: dict[str, str]) -> None:
+def prepared(
+    monkeypatch: pytest.MonkeyPatch, source: str | None = None, **splits: dict[str, str]
+) -> None:
     from kia.data.store.dataset import PreparedDataset
 
     fake = SimpleNamespace(
-        info={"content_hash": "abc"},
+        path="d",
+        info={"content_hash": "abc"} | ({} if source is None else {"source": source}),
         ids=lambda split: list(splits.get(split, {})),
         reports=lambda split: list(splits.get(split, {}).values()),
         index_of=lambda id_: id_,
@@ -78,6 +81,46 @@ def test_a_data_set_brings_training_reports_hash_and_split(
     assert result["dataset"] == {"hash": "abc", "split": "test", "source": None}
     assert result["protocols"]["r2gen"]["cider"] is not None
     assert "1 validation studies" in result["notes"]["baselines.best_constant"]
+
+
+@pytest.mark.usefixtures("no_java")
+@pytest.mark.parametrize(
+    ("source", "option", "cleaning", "said"),
+    [
+        ("MIMIC-CXR-JPG", (), "mimic", ""),
+        ("IU X-Ray", (), "iu", ""),
+        ("mine.csv", (), "iu", ""),
+        (
+            "mine.csv",
+            ("--dataset", "mimic"),
+            "mimic",
+            "is iu; scored by that of mimic",
+        ),
+        (
+            "MIMIC-CXR-JPG",
+            ("--dataset", "iu"),
+            "iu",
+            "is mimic; scored by that of iu",
+        ),
+    ],
+)
+def test_the_source_of_a_data_set_decides_the_cleaning_and_an_override_is_said(
+    kia_command: KiaCommand,
+    files: tuple[str, str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    option: tuple[str, ...],
+    cleaning: str,
+    said: str,
+) -> None:
+    prepared(monkeypatch, source, train={"t": "The lungs are clear."}, test=REFS)
+    out = tmp_path / "result.json"
+    words = ("evaluate", files[0], "--data", "d", *option, "--json", str(out))
+    code, _, err = kia_command(*words)
+    assert code == 0
+    assert json.loads(out.read_text(encoding="utf-8"))["settings"]["cleaning"] == cleaning
+    assert said in err and ("note: " in err) is bool(said)
 
 
 @pytest.mark.usefixtures("no_java")

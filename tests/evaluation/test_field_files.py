@@ -182,7 +182,7 @@ def test_rexranks_prediction_json_holds_both_sides(tmp_path: Path) -> None:
     ("content", "error"),
     [
         ("{", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
+        ("[" * 100_000, "is deeper than 64 levels"),
         ("3", "expected a list or an object"),
         ("[]", "is empty"),
         ("{}", "is empty"),

@@ -44,7 +44,7 @@ def test_other_keys_empty_lines_number_ids_and_a_byte_order_mark_are_fine(tmp_pa
         (r'{"id": "\udc00", "report": "a"}', "line 1: an escape such as .* half of a character"),
         (f"{GOOD}\n\n{GOOD}", "1 ids occur more than once: 1 .the first on line 1 and line 3"),
         (b"\xff\xfe{}{", "is not UTF-16 text"),
-        ("[" * 100_000, "line 1: not JSON"),
+        ("[" * 100_000, "line 1: deeper than 64 levels"),
     ],
 )
 def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | bytes, error: str) -> None:

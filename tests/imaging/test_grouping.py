@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.pacs import UIDS, radiograph, write_tree
+from tests.pacs import UIDS, bare, radiograph, write_tree
 
 import kia
 from kia.errors import DataError, ImageError
@@ -49,6 +49,21 @@ def test_one_name_needs_no_list(tmp_path):
     for name in (tmp_path / "x.png", str(tmp_path), str(tmp_path / "*.png")):
         (study,) = kia.read_studies(name)
         assert study.images == (StudyImage(str(tmp_path / "x.png"), "frontal", "order"),)
+
+
+@pytest.mark.parametrize("name", ["I0001", "1.2.840.113619.2.5", "x.ima", "x.IMA", "x.dic", "x.1"])
+@pytest.mark.parametrize("change", [bytes, bare])
+def test_dicom_is_known_by_its_bytes_whatever_its_name(name, change, dicom, tmp_path):
+    """Without preamble PS3.10 7.1 does not apply; dcmtk and GDCM read such files, too."""
+    study = {"StudyInstanceUID": UIDS["A"], "BodyPartExamined": "CHEST"}
+    files = {name: "LL", "0": "PA"}
+    for number, (file, view) in enumerate(files.items()):
+        whole = radiograph(dicom, number, ViewPosition=view, **study)
+        (tmp_path / file).write_bytes(change(whole))
+    (study,) = kia.read_studies(tmp_path)
+    assert [(Path(image.path).name, image.view) for image in study.images] == [
+        *(("0", "frontal"), (name, "lateral")),
+    ]
 
 
 def test_what_is_not_read_is_warned_of(pacs):
@@ -136,7 +151,7 @@ def test_copies_are_left_out_and_a_name_that_is_repeated_is_one():
     one = file("a", "frontal", instance="9")
     (study,), _ = group([one, file("b", "frontal", instance="9"), one])
     assert [image.path for image in study.images] == ["a"]
-    assert study.left_out == (("b", "a copy of a"),)
+    assert study.left_out == (("b", "a copy of another, a"),)
 
 
 def test_images_that_are_told_to_be_one_study_keep_their_order():

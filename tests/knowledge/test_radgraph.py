@@ -191,7 +191,7 @@ def test_files_are_read_and_written(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"{", "not JSON"), (b"\xff", "not JSON"), (b"[]", "expected"), (b'{"a": 1}', "report a")],
+    [(b"{", "not JSON"), (b"\xff", "not UTF-8"), (b"[]", "expected"), (b'{"a": 1}', "report a")],
 )
 def test_a_file_without_graphs_is_one_clear_line(tmp_path, content, words):
     path = tmp_path / "graphs.json"

@@ -1,6 +1,8 @@
 """Checkpoints: whole or absent, without pickles, exact."""
 
 import errno
+import hashlib
+import json
 import shutil
 
 import pytest
@@ -18,6 +20,8 @@ from kia.training.checkpoint import (
     save_checkpoint,
 )
 from kia.training.optim import build_optimizer
+
+WHOLE = {"module.safetensors", "optimizer.safetensors", "progress.json", "sha256.json"}
 
 
 def made(seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -39,7 +43,8 @@ def test_module_optimizer_and_progress_come_back_bit_for_bit(tmp_path):
     module, optimizer = made()
     learn(module, optimizer, 8)
     progress = Progress(
-        *("generation", 3, 4, 55, 1, 22, 0.1 + 0.2, 2, 777, {"rg": 1 / 3}), scaler={"scale": 4.0}
+        *("generation", 3, 4, 55, 1, 22, 0.1 + 0.2, 2, 5, 6, 777, {"rg": 1 / 3}),
+        scaler={"scale": 4.0},
     )
     path = save_checkpoint(tmp_path, module, optimizer, progress)
     other, its_optimizer = made(seed=1)
@@ -55,7 +60,7 @@ def test_module_optimizer_and_progress_come_back_bit_for_bit(tmp_path):
 
 def test_a_checkpoint_holds_safetensors_and_json_only(tmp_path):
     path = save_checkpoint(tmp_path, *made(), Progress(step=3))
-    assert {file.suffix for file in path.iterdir()} == {".safetensors", ".json"}
+    assert {file.name for file in path.iterdir()} == WHOLE
 
 
 def test_the_last_two_are_kept_and_nothing_else(tmp_path):
@@ -160,10 +165,58 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, file, damage):
     assert "\n" not in str(raised.value) and str(path) in str(raised.value)
 
 
-def test_a_checkpoint_from_before_there_were_hashes_is_read(tmp_path):
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "{}", "5", '{"progress.json": 7}'])
+def test_without_the_hashes_a_checkpoint_is_damaged(tmp_path, content):
+    """One bit could have changed, and nobody would know."""
     path = save_checkpoint(tmp_path, *made(), Progress(step=2))
     (path / checkpoint.HASHES).unlink()
-    assert load_checkpoint(path, *made()) == Progress(step=2)
+    if content is not None:
+        (path / checkpoint.HASHES).write_text(content)
+    for read in (read_progress, lambda path: load_checkpoint(path, *made())):
+        with pytest.raises(RunError, match="damaged") as raised:
+            read(path)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("file", sorted(WHOLE))
+def test_a_flipped_byte_anywhere_is_seen(tmp_path, file):
+    path = save_checkpoint(tmp_path, *made(), Progress(step=2))
+    content = (path / file).read_bytes()
+    for place in range(0, len(content), max(1, len(content) // 97)):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        (path / file).write_bytes(changed)
+        with pytest.raises(RunError, match="damaged") as raised:
+            load_checkpoint(path, *made())
+        assert "\n" not in str(raised.value)
+    (path / file).write_bytes(content)
+    load_checkpoint(path, *made())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"step": -1}, {"step": "2"}, {"step": 2.0}, {"stage": "third"}, {"more": 1}),
+        *({"window": []}, {"best": "0.1"}, {"epoch": True}, {"scaler": {"scale": None}}),
+    ],
+)
+def test_progress_of_another_kind_is_damaged_though_its_hash_is_right(tmp_path, change):
+    path = save_checkpoint(tmp_path, *made(), Progress(step=2))
+    said = json.loads((path / "progress.json").read_text()) | change
+    (path / "progress.json").write_text(json.dumps(said))
+    hashes = json.loads((path / checkpoint.HASHES).read_text())
+    hashes["progress.json"] = hashlib.sha256((path / "progress.json").read_bytes()).hexdigest()
+    (path / checkpoint.HASHES).write_text(json.dumps(hashes))
+    with pytest.raises(RunError, match="damaged") as raised:
+        load_checkpoint(path, *made())
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_that_is_only_named_like_a_checkpoint_is_none(tmp_path):
+    for name in ("step-x", "step-", "step-1", "step-٣٣٣٣٣٣٣٣"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "progress.json").write_text("{}")
+    assert checkpoints(tmp_path) == []
 
 
 def test_a_checkpoint_of_another_module_is_refused(tmp_path):

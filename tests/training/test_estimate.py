@@ -69,6 +69,17 @@ def test_shapes_alone_count_what_a_real_step_keeps(joint, objective, dataset):
     assert twice.operations == pytest.approx(2 * real.operations, rel=0.02)
 
 
+def test_absent_views_are_counted_as_if_they_were_there(objective, dataset):
+    """Which views a study has is no shape: without contents nobody knows."""
+    make, build = objective
+    whole = replace(build(dataset.indices("train")[:4]), view_mask=None)
+    absent = torch.ones(whole.view_ids.shape, dtype=torch.bool)
+    absent[0, 1] = False
+    shapes = ShapesOnly(make("meta"), CPU)
+    found = shapes.count(replace(whole, view_mask=absent), 4, PLAIN, joint=True)
+    assert found == count(make("cpu"), whole, PLAIN, joint=True)
+
+
 def test_speed_is_measured_on_more_than_two_studies_where_they_are_quick(
     objective, dataset, configured
 ):

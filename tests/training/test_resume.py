@@ -77,7 +77,7 @@ WRITING = {
     "the first best model": (run_folder.KIAProcessor, "save_pretrained", 2),
     "the log of a validation": (run_folder.RunFolder, "log", 2),
     "nothing yet of stage 2": (loop.Trainer, "_next_stage", 1),
-    "the start of stage 2": (loop, "load_file", 1),
+    "the start of stage 2": (loop, "load_weights", 1),
 }
 FAST_WRITING = ("the third checkpoint", "the first best model", "the start of stage 2")
 

@@ -222,8 +222,9 @@ def _pixel_head(s: Sizes, patches: int) -> Iterator[Product]:
 
 def _match_head(s: Sizes) -> Iterator[Product]:
     yield Product("irm", "heads", 3 * s.studies, s.text["width"], 2)
-    # hard negatives are drawn by the similarity of all pairs
-    yield Product("irm", "heads", s.studies, s.projection, s.studies, backward=0)
+    # hard negatives are drawn by the similarity of all images to all reports, and the other way
+    for _ in range(2):
+        yield Product("irm", "heads", s.studies, s.projection, s.studies, backward=0)
 
 
 def _contrast(s: Sizes) -> Iterator[Product]:

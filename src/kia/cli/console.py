@@ -4,12 +4,9 @@ Whatever is printed may come from a stranger's file, folder or header: it is sho
 in it steers the terminal, or is read as rich's markup.
 """
 
-import json
-import math
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -33,17 +30,13 @@ from rich.table import Table
 from rich.text import Text
 
 from kia.errors import UsageError
+from kia.files.writing import STEERING
+from kia.files.writing import json_text as json_text
+from kia.files.writing import write_json as write_json
 
 NumbersFile = Annotated[Path | None, typer.Option("--json", help="write the numbers")]
 
 PIPE_WIDTH = 120  # characters of a line where the output is no terminal
-
-
-_STEERING = re.compile(
-    # ECMA-48's control characters, but for the line feed and the tab; what turns the direction of
-    # writing or ends a line (UAX #9); halves of characters, which no terminal takes
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 
 
 def visible(text: str) -> str:
@@ -51,12 +44,12 @@ def visible(text: str) -> str:
 
     Lines and tabs stay; lines of Windows end as all others.
     """
-    return _STEERING.sub(_written, text.replace("\r\n", "\n"))
+    return STEERING.sub(_written, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
     """The same for a name or an id, which can begin no line of its own."""
-    return re.sub(r"[\n\t]", _written, _STEERING.sub(_written, text))
+    return re.sub(r"[\n\t]", _written, STEERING.sub(_written, text))
 
 
 class _Console(Console):
@@ -183,40 +176,16 @@ def check_picture(file: Path, option: str = "") -> None:
         raise UsageError(f"{what}: the picture is a PNG; use a name that ends in .png")
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Writes a JSON file whole or not at all; folders are made, NaN and infinity become null."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json_text(_finite(content), indent=2) + "\n"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def json_text(content: Any, indent: int | None = None) -> str:
-    """JSON that says the same on every terminal and in every file, whatever the texts hold."""
-    text = json.dumps(content, indent=indent, ensure_ascii=False, default=str)
-    # within strings alone: nothing else of JSON has such characters
-    return _STEERING.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
-
-
 def _written(one: re.Match[str]) -> str:
     return one[0].encode("unicode_escape").decode()
 
 
 def _visible_text(text: Text) -> Text:
     """The same in rich's form, with its styles."""
-    if not _STEERING.search(text.plain):
+    if not STEERING.search(text.plain):
         return text
     whole = text.blank_copy()
-    for part in text.divide([at for one in _STEERING.finditer(text.plain) for at in one.span()]):
+    for part in text.divide([at for one in STEERING.finditer(text.plain) for at in one.span()]):
         shown = Text(visible(part.plain))
         for span in part.spans:
             shown.stylize(span.style, *((span.start, span.end) if len(part) == len(shown) else ()))
@@ -228,13 +197,3 @@ def _cell(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

@@ -1,6 +1,7 @@
 """`kia train`: both stages, validation, model selection."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,9 +66,15 @@ def train_run(
     """One run, with a progress bar; returns the folder of the best model."""
     from kia.training import train as run
 
-    with console.progress() as bar:
-        reporter = ProgressReporter(bar)
+    with training_progress() as reporter:
         return run(config, data, out, resume=resume, start=start, reporter=reporter)
+
+
+@contextmanager
+def training_progress() -> "Iterator[ProgressReporter]":
+    """One bar for a training."""
+    with console.progress() as bar:
+        yield ProgressReporter(bar)
 
 
 def with_seed(config: "RunConfig", seed: int) -> "RunConfig":
@@ -96,8 +103,9 @@ def best_validation(run: Path) -> dict[str, Any]:
     Raises:
         RunError: There is none.
     """
-    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    kept = [line for line in map(json.loads, lines) if line.get("best")]
+    from kia.training.run_log import read_log
+
+    kept = [line for line in read_log(run / "log.jsonl") if line.get("best")]
     if not kept:
         raise RunError(f"{run / 'log.jsonl'} holds no validation")
     return dict(kept[-1])

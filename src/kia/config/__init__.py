@@ -1,32 +1,40 @@
 """RunConfig: everything a training run can be told, as YAML presets and `--set a.b=c`.
 
-One pydantic model for each part (`parts.py`); a misspelt key is refused with its path and the
-nearest right name (`files.py`). The `model` part is plain data too: `kia.models` turns it into the
-`CheckpointConfig` of a checkpoint, so that nothing here needs torch or transformers.
+One pydantic model for each part (`model.py`, `parts.py`); a misspelt key is refused with its path
+and the nearest right name (`files.py`). The `model` part is plain data too: `kia.models` turns it
+into the `CheckpointConfig` of a checkpoint, so that nothing here needs torch or transformers.
 """
 
 from kia.config.files import fields, load_config, preset_names, preset_text, validate
+from kia.config.model import (
+    MOST_PIECES,
+    MOST_SIDE,
+    ImageEncoderConfig,
+    ModelConfig,
+    Part,
+    TextEncoderConfig,
+)
 from kia.config.parts import (
+    MOST_THREADS,
     ContrastiveConfig,
     DataConfig,
     FrozenPart,
     GenerationConfig,
-    ImageEncoderConfig,
     MaskedImageConfig,
     MaskedLanguageConfig,
     MatchingConfig,
-    ModelConfig,
-    Part,
     ReportGenerationConfig,
     Rerank,
     RunConfig,
     StageConfig,
     TasksConfig,
-    TextEncoderConfig,
     TrainConfig,
 )
 
 __all__ = [
+    "MOST_PIECES",
+    "MOST_SIDE",
+    "MOST_THREADS",
     "ContrastiveConfig",
     "DataConfig",
     "FrozenPart",

@@ -6,12 +6,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from kia.config.parts import Part, RunConfig
+from kia.config.model import Part
+from kia.config.parts import RunConfig
 from kia.errors import ConfigError
+from kia.files.plain import MOST_YAML, parse_yaml
+from kia.files.records import first_problem
+from kia.files.regular import read_text
 
 
 def preset_names() -> list[str]:
@@ -53,10 +56,12 @@ def load_config(name: str, overrides: Iterable[str] = ()) -> RunConfig:
 def _tree(name: str) -> dict[str, Any]:
     """The values of a preset or file, on top of those of the preset that it `extends`."""
     path = Path(name)
-    is_file = path.suffix in (".yaml", ".yml") or path.is_file()
+    is_file = path.suffix in (".yaml", ".yml") or (path.exists() and not path.is_dir())
     try:
-        text = path.read_text(encoding="utf-8") if is_file else preset_text(name)
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MOST_YAML) if is_file else preset_text(name)
+    except OSError as error:
+        raise ConfigError(f"cannot read configuration {name}: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigError(f"cannot read configuration {name}: {error}") from error
     tree = _parse(text, name) or {}
     if not isinstance(tree, dict):
@@ -82,12 +87,10 @@ def validate(tree: dict[str, Any], source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
+        if error.errors()[0]["type"] == "extra_forbidden":
+            path, _, _ = first_problem(error).partition(": ")
             raise ConfigError(f"{source}: unknown key '{path}'{_nearest(path)}") from error
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{source}: {path or 'configuration'}: {message}") from error
+        raise ConfigError(f"{source}: {first_problem(error)}") from error
 
 
 def fields(part: type[Part] = RunConfig, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -102,9 +105,9 @@ def fields(part: type[Part] = RunConfig, prefix: str = "") -> Iterator[tuple[str
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
+        return parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from error
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:

@@ -11,6 +11,7 @@ from kia.knowledge.alignment import part_about
 from kia.knowledge.atlas.landmarks import mentioned_landmarks
 from kia.knowledge.graphs.rules import extract_graphs
 from kia.knowledge.labels.rules import label_reports
+from kia.knowledge.language import ENGLISH, is_read
 from kia.knowledge.radgraph import ReportGraph
 from kia.processes.child import serve
 from kia.processes.crew import answers
@@ -33,7 +34,8 @@ def annotated(
     """Studies with labels, graph and landmarks of their report, in the same order.
 
     Args:
-        studies: Any. Labels that a study already has stay; one without report gets nothing.
+        studies: Any. Labels that a study already has stay; one without report, or with one that
+            is not in English, gets nothing from the built-in tools.
         labels: Study id → labels; those of the built-in labeler if None. A study that is not
             in it stays without labels.
         graphs: Study id → graph; those of the built-in extractor if None, and so on.
@@ -97,7 +99,7 @@ def _described(studies: list[Study], *, label: bool, draw: bool) -> list[Study]:
         label: Label those without labels.
         draw: Give them graphs.
     """
-    described = [study for study in studies if study.report.strip()]
+    described = [s for s in studies if s.report.strip() and is_read(s.report, ENGLISH)]
     unlabelled = [study for study in described if label and study.labels is None]
     labels = _by_id(unlabelled, label_reports([study.report for study in unlabelled]))
     drawn = described if draw else []

@@ -8,6 +8,7 @@ from contextlib import closing
 from kia.data.deidentify import Deidentifier
 from kia.data.readers.inputs import Input
 from kia.data.store.dataset import DatasetWriter
+from kia.data.store.rows import why_not_stored
 from kia.imaging.reading import ImageWarning
 from kia.imaging.workers import LoadedStudy, Reject, decode_studies
 from kia.studies import Study
@@ -42,7 +43,7 @@ def write_studies(
     waiting: deque[tuple[list[Reject], Study | None]] = deque()  # what has been read ahead
 
     def studies() -> Iterator[Study]:
-        for items in inputs:
+        for items in map(_storable, inputs):
             found = [item for item in items if isinstance(item, Study)]
             rejects = [item for item in items if isinstance(item, Reject)]
             waiting.append((rejects, found[0] if found else None))
@@ -83,3 +84,12 @@ def write_studies(
         warnings.warn(f"{doubts - SHOWN_DOUBTS:,} more such images", ImageWarning, stacklevel=2)
     settle(None)
     return [reject for reject in writer.rejects() if reject.why.startswith(_NO_IMAGE)]
+
+
+def _storable(items: Input) -> Input:
+    """An input, with a reject in place of a study that could not be stored."""
+    reasons = [why_not_stored(item) if isinstance(item, Study) else "" for item in items]
+    return [
+        Reject(item.id, why) if why and isinstance(item, Study) else item
+        for item, why in zip(items, reasons, strict=True)
+    ]

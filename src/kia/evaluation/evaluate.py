@@ -40,7 +40,8 @@ class Setup:
             the reports themselves. Those of the references are in the order of the references.
         metadata: MIMIC-CXR's table of dicom_ids and their studies.
         choice: Columns by the user's names.
-        dataset: Cleaning, vocabulary and cut of "iu" or "mimic".
+        dataset: Cleaning, vocabulary and cut of "iu" or "mimic"; if absent those of the source
+            that `data` records, else of "iu".
         settings: Resamples, seed …
         tools: Of others, that score too (`kia.evaluation.tools.usable_tools`).
         chexbert: Loads CheXbert's labeler, for the tool of that name.
@@ -60,7 +61,7 @@ class Setup:
     label_reports: Path | None = None
     metadata: Path | None = None
     choice: Choice = field(default_factory=Choice)
-    dataset: DatasetStyle = "iu"
+    dataset: DatasetStyle | None = None
     settings: Settings = field(default_factory=Settings)
     tools: Sequence[str] = ()
     chexbert: Callable[[], Labeler] | None = None
@@ -88,7 +89,7 @@ def evaluate(
     split: Split = "test",
     against: Texts | None = None,
     by: Sequence[str] = (),
-    dataset: DatasetStyle = "iu",
+    dataset: DatasetStyle | None = None,
     allow_missing: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -105,7 +106,8 @@ def evaluate(
         split: Of the data set, or of R2Gen's annotation.json.
         against: Reports of another system.
         by: Columns that split the results.
-        dataset: Cleaning, vocabulary and cut of "iu" or "mimic".
+        dataset: Cleaning, vocabulary and cut of "iu" or "mimic"; if absent those of the source
+            that `data` records, else of "iu".
         allow_missing: Score the studies that both sides have.
         resamples: Of intervals and p-values.
         seed: Of intervals and p-values.
@@ -186,7 +188,7 @@ def _references(setup: Setup, first: Given) -> tuple[Given, References, Mapping[
     if setup.train is not None:
         choice = replace(setup.choice, split="train", report_column=setup.choice.reference_column)
         train = list(read_given(setup.train, "references", choice).reports.values())
-    return truth, given_references(truth, train, setup.dataset, setup.by), studies
+    return truth, given_references(truth, train, setup.dataset or "iu", setup.by), studies
 
 
 def _outcome(

@@ -1,6 +1,5 @@
 """What an evaluation reads: generated reports and references, from files or from memory."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,8 @@ from kia.evaluation.groups import banded
 from kia.evaluation.language.protocols import DatasetStyle
 from kia.evaluation.predictions import read_embeddings, read_report_file
 from kia.evaluation.reports.columns import Choice, Role
+from kia.files.plain import parse_json
+from kia.files.regular import MOST_TABLE, read_text
 
 Texts = Sequence[str] | Mapping[str, str] | str | Path
 """Reports: in order, by id, or the path of a file."""
@@ -83,13 +84,13 @@ def given_references(
 def _image_gain(log: Path) -> dict[str, Any] | None:
     """What the run says of its best model's validation; None if it says nothing."""
     try:
-        lines = log.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = read_text(log, MOST_TABLE).split("\n")
+    except (OSError, ValueError):
         return None
     found = None
     for line in lines:
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:  # the last line of a killed run
             continue
         gain = record.get("image_gain") if isinstance(record, dict) else None

@@ -14,6 +14,7 @@ from kia.evaluation.coverage import first_ids
 from kia.evaluation.reports.columns import Choice, Role, are_headed, reference_beside, source_of
 from kia.evaluation.reports.files import file_entries
 from kia.evaluation.reports.forms import Entry
+from kia.files.regular import open_file
 from kia.ids import match_ids
 from kia.studies import ID_COLUMNS
 from kia.tables.notes import note
@@ -167,9 +168,11 @@ def read_embeddings(predictions: str | Path) -> tuple[np.ndarray, np.ndarray] | 
 
 def _load(path: Path) -> np.ndarray:
     try:
+        open_file(path).close()
         embeddings = np.load(path, allow_pickle=False)
         if not isinstance(embeddings, np.ndarray) or embeddings.dtype.kind not in "fiu":
             raise ValueError("no array of numbers")
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"cannot read embeddings from {path}: {error}") from None
+    except Exception as error:  # numpy parses the header as Python, which raises a lot
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"cannot read embeddings from {path}: {reason}") from None
     return embeddings

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from kia.errors import DataError, UsageError
 from kia.evaluation.board.systems import References
 from kia.evaluation.groups import banded
-from kia.evaluation.language.protocols import DatasetStyle
+from kia.evaluation.language.protocols import DatasetStyle, dataset_style
 from kia.ids import is_image
 from kia.studies import SPLITS, Split
+from kia.tables.notes import note
 
 if TYPE_CHECKING:
     from kia.data.store.dataset import PreparedDataset
@@ -20,14 +21,18 @@ _STUDY_FOLDER = re.compile(r"(?:^|/)s(\d+)/[^/]+$")
 
 
 def dataset_references(
-    folder: str | Path, split: Split, dataset: DatasetStyle = "iu", by: Sequence[str] = ()
+    folder: str | Path,
+    split: Split,
+    dataset: DatasetStyle | None = None,
+    by: Sequence[str] = (),
 ) -> References:
     """The references of a split, with the training and validation reports of the data set.
 
     Args:
         folder: A prepared data set.
         split: What is scored.
-        dataset: Cleaning, vocabulary and cut of "iu" or "mimic".
+        dataset: Cleaning, vocabulary and cut of "iu" or "mimic"; if absent those of the source that
+            the data set records, and if they differ that is noted.
         by: "view", or sections of the reports (sex, age …), to split the results.
 
     Raises:
@@ -45,7 +50,7 @@ def dataset_references(
         prepared.reports("train"),
         # the best constant must not be chosen on what is scored
         None if split == "val" else prepared.reports("val"),
-        dataset,
+        _style(prepared, dataset),
         {
             "hash": prepared.info["content_hash"],
             "split": split,
@@ -54,6 +59,17 @@ def dataset_references(
         groups={name: _group(prepared, ids, name, folder) for name in by},
         other_splits={name: prepared.ids(name) for name in SPLITS if name != split},
     )
+
+
+def _style(prepared: "PreparedDataset", given: DatasetStyle | None) -> DatasetStyle:
+    source = prepared.info.get("source")
+    own = dataset_style(source)
+    if given not in (None, own):
+        note(
+            f"{prepared.path} comes from {source}, whose protocol is {own}; scored by that of "
+            f"{given}, as told"
+        )
+    return given or own
 
 
 def studies_of_images(folder: str | Path, split: Split) -> dict[str, str]:

@@ -73,7 +73,7 @@ def draw_heat_maps(
     most = max(2.0, float(np.median([values.max() for values in spread]))) if maps else 2.0
     for cell, one, parts in zip(cells[1:], maps, spread, strict=False):
         text = textwrap.fill(one.title, _CHARACTERS * len(views), max_lines=2)
-        cell[0].set_title(text, fontsize=8, loc="left")
+        cell[0].set_title(text, fontsize=8, loc="left", parse_math=False)
         for panel, name, pixels, values in zip(cell, names, views, parts, strict=True):
             show_view(panel, pixels, name)
             heat = values.reshape(math.isqrt(len(values)), -1)

@@ -3,20 +3,24 @@
 Everything comes from the run folder. No path, no report and no study's name gets into the card.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import yaml
-from safetensors import SafetensorError, safe_open
+from pydantic import Field, StringConstraints
 
 import kia
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError, ModelError
+from kia.files.plain import read_json, read_yaml
+from kia.files.records import Record
+from kia.files.tensors import read_header
 from kia.generation import model_folder
+from kia.models.configuration import CheckpointConfig
 from kia.readable import NOTICE
+from kia.studies import Split
 
 RESULTS = "results.json"
 """What `kia evaluate --json` wrote, where a run or model folder has it."""
@@ -146,19 +150,49 @@ def _licence(licence: str | None) -> str:
 
 def _about(folder: Path) -> str:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        with safe_open(folder / "model.safetensors", framework="numpy") as weights:
-            shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
-    except (OSError, ValueError, SafetensorError) as error:
+        config = CheckpointConfig.from_file(folder / "config.json")
+        tensors = read_header(folder / "model.safetensors").values()
+    except (OSError, ValueError) as error:
         raise ModelError(f"{folder} has no usable model: {error}") from error
-    count = sum(math.prod(shape) for shape in shapes)
-    size, tasks = config.get("image_size"), ", ".join(config.get("tasks") or ())
+    count = sum(math.prod(tensor.shape) for tensor in tensors)
+    size, tasks = config.image_size, ", ".join(config.tasks or ())
     return (
         f"It writes a report in English from one or two views of a chest X-ray study, as described "
         f"in {PAPER}, by another implementation, "
         f"kia {kia.__version__}. {count / 1e6:.1f} million parameters; images of {size} × {size} "
         f"pixels; trained tasks: {tasks}."
     )
+
+
+Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, lt=1 << 48)]
+
+
+class _Data(Record):
+    path: str
+    hash: Hash
+
+
+class _Run(Record):
+    """What the card needs of run.yaml."""
+
+    data: _Data
+
+
+class _Scored(Record):
+    source: str | None = None
+    split: Split | None = None
+    hash: Hash | None = None
+
+
+class _Results(Record):
+    """What `kia evaluate --json` writes beside measures."""
+
+    n: Count
+    protocols: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    dataset: _Scored | None
+    diversity: dict[str, Any]
+    runs: list[Any] | None = None
 
 
 class _Origin(NamedTuple):
@@ -170,10 +204,10 @@ class _Origin(NamedTuple):
 def _origin(run: Path, scores: Mapping[str, Any] | None) -> _Origin:
     """The data set of a run: by its own dataset.json, if it is still there, else by the scores."""
     try:
-        record = yaml.safe_load((run / "run.yaml").read_text(encoding="utf-8"))["data"]
-        path, content = record["path"], record["hash"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        data = _Run.of(read_yaml(run / "run.yaml")).data
+    except (OSError, ValueError):
         return _Origin("", None, None)
+    path, content = data.path, data.hash
     scored = (scores or {}).get("dataset") or {}
     source = str(scored.get("source") or "") if scored.get("hash") == content else ""
     try:
@@ -201,10 +235,11 @@ def _read_results(files: list[Path]) -> dict[str, Any] | None:
         if not file.is_file() and len(files) > 1:
             continue
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            found["n"], found["protocols"]["r2gen"], found["dataset"], found["diversity"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise DataError(f"{file} is not what `kia evaluate --json` writes") from None
+            found = read_json(file)
+            if "r2gen" not in _Results.of(found).protocols:
+                raise ValueError("no protocol r2gen")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} is not what `kia evaluate --json` writes ({error})") from None
         return dict(found)
     return None
 
@@ -227,7 +262,8 @@ def _scores(scores: Mapping[str, Any] | None) -> str:
     lines.append("|---|---:|---:|---:|")
     for name, path, inner in rows:
         interval = _at(scores, f"confidence.{inner}")
-        shown = "–" if not interval else " – ".join(_number(side) for side in interval)
+        sides = interval if isinstance(interval, list) and len(interval) == 2 else ()
+        shown = " – ".join(map(_number, sides)) or "–"
         constant = _number(_at(scores, f"baselines.best_constant.{inner}"))
         lines.append(f"| {name} | {_number(_at(scores, path))} | {shown} | {constant} |")
     unique = scores["diversity"].get("unique_reports")
@@ -238,7 +274,7 @@ def _scores(scores: Mapping[str, Any] | None) -> str:
 
 def _split(scores: Mapping[str, Any]) -> str:
     """Of what the scores are."""
-    data = scores["dataset"]
+    data = scores["dataset"] or {}
     name = next((name for name in KNOWN if str(data.get("source")).startswith(name)), "a data set")
     split = f", split {data['split']}" if data.get("split") else ""
     seeds = f"; means of {len(scores['runs'])} runs" if scores.get("runs") else ""

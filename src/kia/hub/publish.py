@@ -11,6 +11,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from kia.errors import ModelError
+from kia.files.plain import read_json
 from kia.generation import MODEL_FILES, load_model, model_folder
 from kia.hub.card import model_card
 
@@ -92,7 +93,10 @@ def _stage(folder: Path, staged: Path) -> None:
             continue
         shutil.copyfile(file, staged / name)
         if name.endswith("config.json"):
-            settings = json.loads(file.read_text(encoding="utf-8"))
+            try:
+                settings = read_json(file)
+            except (OSError, ValueError) as error:
+                raise ModelError(f"{file} cannot be read: {error}") from error
             if (cleaned := _without_folders(settings)) != settings:
                 text = json.dumps(cleaned, indent=2, ensure_ascii=False)
                 (staged / name).write_text(text + "\n", encoding="utf-8")

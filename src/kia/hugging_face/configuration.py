@@ -15,12 +15,17 @@ class KIAConfig(PretrainedConfig, CheckpointConfig):
     def __post_init__(self, **others: Any) -> None:
         """Completes a configuration.
 
+        Raises:
+            ValueError: A value is of another type, or beyond its range.
+
         Args:
             others: Keys of config.json that are no fields. `attn_implementation` may name code on
                 the hub; the transformer block has its own attention, so it is dropped.
         """
         others.pop("attn_implementation", None)
         super().__post_init__(**others)
+        if self.image_tower:  # transformers builds an empty one to compare with
+            CheckpointConfig.checked(self.to_dict())
 
 
 AutoConfig.register("kia", KIAConfig, exist_ok=True)

@@ -10,7 +10,7 @@ from transformers import AutoModel, GenerationMixin, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from kia.hugging_face.configuration import KIAConfig
-from kia.models.folder import check_weights
+from kia.models.folder import WEIGHTS, check_folder, check_values, check_weights
 from kia.models.kia import KIAModel
 from kia.models.transformer_block import Context
 
@@ -71,14 +71,20 @@ class KIAForReportGeneration(KIAModel, PreTrainedModel, GenerationMixin):  # typ
             The model; as that of transformers with `output_loading_info`.
 
         Raises:
-            ModelError: The folder has no model.safetensors.
+            ModelError: The folder has no model.safetensors, its header does not fit config.json,
+                or weights are none with which a model works.
             OSError: As transformers.
         """
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
-            check_weights(Path(source) / options.get("subfolder", ""))
+            folder = Path(source) / options.get("subfolder", "")
+            check_weights(folder)
+            if (folder / WEIGHTS).exists():  # else in several files
+                check_folder(KIAModel, folder, partial=True)
         options |= {"use_safetensors": True, "trust_remote_code": False}
         theirs: Any = super(KIAModel, cls)
-        return theirs.from_pretrained(source, *arguments, **options)
+        found = theirs.from_pretrained(source, *arguments, **options)
+        check_values(found[0] if isinstance(found, tuple) else found, source)
+        return found
 
     def forward(  # type: ignore[override]
         self,

@@ -173,7 +173,7 @@ def _without_copies(files: list[File]) -> tuple[list[File], list[LeftOut]]:
             first[image] = name
             kept.append((name, facts))
         elif first[image] != name:
-            copies.append((name, f"a copy of {first[image]}"))
+            copies.append((name, f"a copy of another, {first[image]}"))
     return kept, copies
 
 

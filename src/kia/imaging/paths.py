@@ -5,6 +5,9 @@ from glob import glob
 from pathlib import Path
 
 from kia.errors import ImageError
+from kia.files.regular import real_path
+
+_LONGEST = 200  # characters of a name in an error line
 
 
 class ImageRoots:
@@ -16,7 +19,7 @@ class ImageRoots:
     """
 
     def __init__(self, base: Path, others: Sequence[Path] = ()) -> None:
-        self._roots = [root.resolve() for root in (base, *others)]
+        self._roots = [real_path(root) for root in (base, *others)]
 
     def find(self, name: str) -> Path:
         """The file behind a name, absolute and without symbolic links.
@@ -26,14 +29,15 @@ class ImageRoots:
                 outside the folders.
         """
         try:
-            paths = [(root / name).resolve() for root in self._roots]
-            inside = [path for path in paths if any(path.is_relative_to(r) for r in self._roots)]
-            found = next((path for path in inside if path.is_file()), None)
-        except (OSError, ValueError) as error:  # a name too long, or with a null character
-            raise ImageError(f"{name!r} is not a path ({error})") from error
+            named = [root / name for root in self._roots]
+            paths = {path: real_path(path) for path in named}
+            inside = [p for p in named if any(paths[p].is_relative_to(r) for r in self._roots)]
+            found = next((paths[path] for path in inside if path.is_file()), None)
+        except (OSError, ValueError):  # too long, or with a null character or half of one
+            raise ImageError(f"{name[:_LONGEST]!r} is not a path") from None
         if found is None and not inside:
             raise ImageError(f"{name} lies outside the manifest's folder; allow it with --root DIR")
-        if found is None:
+        if found is None:  # or a symbolic link that leads in a circle
             raise ImageError(f"{name}: no such image")
         return found
 
@@ -47,7 +51,7 @@ def why_missing(path: Path, root: Path) -> str:
     """
     if not path.is_file():
         return "image is missing"
-    inside = path.resolve().is_relative_to(root)
+    inside = real_path(path).is_relative_to(root)
     return "" if inside else f"a symbolic link leads out of {root}"
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kia.errors import DataError
+from kia.files.plain import read_json
 
+MOST_GRAPHS = 4 << 30
+"""Bytes of a file of graphs; that of MIMIC-CXR's 220,000 reports has about one GB."""
 LABELS: tuple[str, ...] = ("ANAT-DP", "OBS-DP", "OBS-U", "OBS-DA")
 """Anatomy, and observations that are definitely present, uncertain or definitely absent."""
 
@@ -130,7 +133,7 @@ class ReportGraph:
         return cls(
             text,
             {
-                key: _entity(entity, f"{name}, entity {key}", tokens, entities)
+                key: _entity(entity, f"{name}, entity {key[:80]}", tokens, entities)
                 for key, entity in entities.items()
             },
         )
@@ -143,10 +146,8 @@ def _entity(record: Any, where: str, tokens: list[str], entities: Mapping[str, A
         raise DataError(f"{where}: lacks {', '.join(missing)}")
     start, end = record["start_ix"], record["end_ix"]
     if type(start) is not int or type(end) is not int or not 0 <= start <= end < len(tokens):
-        raise DataError(
-            f"{where}: start_ix {start!r} and end_ix {end!r} are no positions among the text's "
-            f"{len(tokens)} tokens"
-        )
+        asked = f"start_ix {str(start)[:20]} and end_ix {str(end)[:20]}"
+        raise DataError(f"{where}: {asked} are no positions among the text's {len(tokens)} tokens")
     name = " ".join(tokens[start : end + 1])
     if not isinstance(record["tokens"], str) or record["tokens"].split() != name.split():
         raise DataError(
@@ -155,7 +156,7 @@ def _entity(record: Any, where: str, tokens: list[str], entities: Mapping[str, A
     label = _TO_V1.get(record["label"]) if isinstance(record["label"], str) else None
     if label is None:
         raise DataError(
-            f"{where}: unknown label {record['label']!r}; known are {', '.join(LABELS)} "
+            f"{where}: unknown label {str(record['label'])[:80]!r}; known are {', '.join(LABELS)} "
             f"and {', '.join(_TO_XL.values())}"
         )
     relations = record["relations"]
@@ -171,9 +172,11 @@ def _relation(item: Any, where: str, entities: Mapping[str, Any]) -> tuple[str, 
         raise DataError(f"{where}: a relation is [relation, entity], both texts")
     relation, target = item
     if relation not in RELATIONS:
-        raise DataError(f"{where}: unknown relation {relation!r}; known are {', '.join(RELATIONS)}")
+        raise DataError(
+            f"{where}: unknown relation {relation[:80]!r}; known are {', '.join(RELATIONS)}"
+        )
     if target not in entities:
-        raise DataError(f"{where}: {relation} goes to entity {target!r}, which is not there")
+        raise DataError(f"{where}: {relation} goes to entity {target[:80]!r}, which is not there")
     return relation, target
 
 
@@ -188,12 +191,11 @@ def read_graph_records(path: Path) -> dict[str, Any]:
         DataError: The file is not readable.
     """
     try:
-        records = json.loads(Path(path).read_bytes())
+        records = read_json(Path(path), MOST_GRAPHS)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        problem = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8, or too deep"
-        raise DataError(f"{path} is not JSON ({problem})") from None
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
     if (
         isinstance(records, list) and records
     ):  # in the order of the reports, as F1RadGraph returns them
@@ -214,7 +216,7 @@ def read_graphs(path: Path, labeler: str = "1") -> dict[str, ReportGraph]:
         DataError: The file is not readable, or a graph is malformed.
     """
     return {
-        name: ReportGraph.from_record(record, f"{path}, report {name}", labeler)
+        name: ReportGraph.from_record(record, f"{path}, report {name[:80]}", labeler)
         for name, record in read_graph_records(path).items()
     }
 

@@ -1,11 +1,21 @@
 """CheckpointConfig: what a model folder must know to build the same model again."""
 
-import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from kia.config import GenerationConfig, ModelConfig
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from kia.config import (
+    MOST_PIECES,
+    GenerationConfig,
+    ImageEncoderConfig,
+    ModelConfig,
+    Part,
+    TextEncoderConfig,
+)
+from kia.files.plain import read_json
+from kia.files.records import Record, first_problem
 
 
 @dataclass(kw_only=True)
@@ -54,14 +64,22 @@ class CheckpointConfig:
         """Reads config.json; keys that are no fields, such as those of transformers, are dropped.
 
         Raises:
-            ValueError: It is not JSON, or of another kind of model.
+            ValueError: It is not JSON, of another kind of model, or a value is missing, of another
+                type, or beyond its range.
             OSError: It cannot be read.
         """
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(found, dict) or found.get("model_type") != "kia":
-            raise ValueError(f"{file.name} is not that of a kia model (model_type is not 'kia')")
-        known = {one.name for one in fields(cls)}
-        return cls(**{name: value for name, value in found.items() if name in known})
+        try:
+            found = read_json(file)
+            if not isinstance(found, dict) or found.get("model_type") != "kia":
+                raise ValueError("not that of a kia model (model_type is not 'kia')")
+            return cls.checked(found)
+        except ValueError as error:
+            raise ValueError(f"{file.name}: {error}") from None
+
+    @classmethod
+    def checked(cls, found: dict[str, Any]) -> Self:
+        """The configuration in plain values; ValueError as `from_file`."""
+        return cls(**_Said.of(found).model_dump())
 
     def to_dict(self) -> dict[str, Any]:
         """The fields."""
@@ -77,7 +95,7 @@ class CheckpointConfig:
         """What `generate` is told where its caller says nothing; may be {}.
 
         Raises:
-            pydantic.ValidationError: `generation_defaults` are none.
+            pydantic.ValidationError: `generation_defaults` were changed to none.
         """
         if not self.generation_defaults:
             return {}
@@ -132,3 +150,75 @@ def model_configuration(
         start_token_id=token_ids["[START]"],
         match_token_id=token_ids["[MATCH]"],
     )
+
+
+Task = Literal["mim", "mlm", "irc", "irm", "rg"]
+_Piece = Annotated[int, Field(ge=0, lt=MOST_PIECES)]
+_Share = Annotated[float, Field(gt=0, lt=1)]
+_OBSERVATIONS = 14
+
+
+class _Said(Record):
+    """What config.json must say; the fields of `CheckpointConfig`."""
+
+    model_config = ConfigDict(strict=False)
+
+    image_tower: ImageEncoderConfig
+    text_tower: TextEncoderConfig
+    image_size: int
+    share_parameters: bool
+    projection_width: int
+    standardise_projections: bool
+    initializer_range: float
+    tasks: list[Task] | None
+    vocab_size: Annotated[int, Field(gt=0, le=MOST_PIECES)]
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    pad_token_id: _Piece
+    eos_token_id: _Piece
+    start_token_id: _Piece
+    match_token_id: _Piece
+    label_shares: (
+        Annotated[list[_Share], Field(min_length=_OBSERVATIONS, max_length=_OBSERVATIONS)] | None
+    ) = None
+    generation_defaults: GenerationConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_all_of_a_tower(cls, found: Any) -> Any:
+        """A default in place of what was lost would be another model."""
+        kinds: dict[str, type[Part]] = {
+            "image_tower": ImageEncoderConfig,
+            "text_tower": TextEncoderConfig,
+        }
+        for name, kind in kinds.items():
+            tower = found.get(name) if isinstance(found, dict) else None
+            if isinstance(tower, dict) and (lost := kind.model_fields.keys() - tower.keys()):
+                raise ValueError(f"{name} has no {min(lost)}")
+        return found
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        try:
+            ModelConfig(
+                image_encoder=self.image_tower,
+                text_encoder=self.text_tower,
+                image_size=self.image_size,
+                projection_width=self.projection_width,
+                initializer_range=self.initializer_range,
+            )
+        except ValidationError as error:
+            raise ValueError(first_problem(error)) from None
+        text = self.text_tower
+        said = (self.hidden_size, self.num_hidden_layers, self.num_attention_heads)
+        if said != (text.width, text.depth, text.heads):
+            raise ValueError(
+                "hidden_size, num_hidden_layers or num_attention_heads are not those of text_tower"
+            )
+        ids = (self.pad_token_id, self.eos_token_id, self.start_token_id, self.match_token_id)
+        if len({*ids}) < len(ids) or max(ids) >= self.vocab_size:
+            raise ValueError("the ids of special tokens are not four of the vocabulary")
+        if self.tasks and len({*self.tasks}) < len(self.tasks):
+            raise ValueError("tasks: one comes twice")
+        return self

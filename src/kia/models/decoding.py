@@ -13,11 +13,23 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from kia.errors import ModelError
+
 Scorer = Callable[[Tensor, Tensor], Tensor]
 """(R, T) tokens so far and (R, V) scores of the next one → (R, V) other scores."""
 NextScores = Callable[[Tensor, "WordCache | None"], Tensor]
 """(R, t) tokens that are new to the cache, and the cache → (R, V) scores of the next one. Without a
 cache it is given all tokens."""
+
+
+def check_finite(values: Tensor, what: str) -> None:
+    """Refuses to go on with a model whose weights overflow: its reports would be empty.
+
+    Raises:
+        ModelError: Values are not finite.
+    """
+    if not values.isfinite().all():
+        raise ModelError(f"{what} are not finite: the weights of this model do not work")
 
 
 class Streamer(Protocol):
@@ -133,6 +145,8 @@ class Search:
         self._tell(begun)
         for end in range(first, words.shape[1]):
             scores = next_scores(_unread(words[:, :end], cache), cache).float()
+            if end == first:
+                check_finite(scores, "scores of words")
             scores = self._changed(words[:, :end], scores, end - first)
             following = scores.argmax(-1).where(open_rows, self.pad_token_id)
             words[:, end] = following
@@ -164,7 +178,10 @@ class Search:
         among_best = torch.arange(2 * beams, device=device) < beams
         for end in range(first, length):
             rows = words[:, :, :end].flatten(0, 1)
-            scores = next_scores(_unread(rows, cache), cache).float().log_softmax(-1)
+            scores = next_scores(_unread(rows, cache), cache).float()
+            if end == first:
+                check_finite(scores, "scores of words")
+            scores = scores.log_softmax(-1)
             scores = self._changed(rows, scores, end - first)
             vocabulary = scores.shape[1]
             total = chances.flatten()[:, None] + scores

@@ -1,24 +1,22 @@
 """JSON Lines: an object a line, each with its own keys; and whole JSON files."""
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kia.errors import DataError
+from kia.files.plain import HALF_CHARACTER, parse_json
 from kia.tables.cells import CELL_LIMIT
 from kia.tables.source import Record, Source, too_long
-from kia.tables.text import LINE_LIMIT, TextFile, read_text, reading
-
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+from kia.tables.text import LINE_LIMIT, TextFile, read_text
 
 
 def read_json(path: Path) -> Any:
     """Content of a JSON file; DataError if it is missing or malformed."""
-    text = read_text(path)
-    with reading(path, "JSON"):
-        return json.loads(text.removeprefix("\ufeff"))
+    try:
+        return parse_json(read_text(path).removeprefix("\ufeff"))
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def open_json_lines(path: Path) -> Source:
@@ -42,7 +40,7 @@ def _records(path: Path, text: TextFile, source: Source) -> Iterator[Record]:
             continue
         found = _parsed(line)
         if isinstance(found, str):
-            if not good:  # most likely no JSON Lines at all
+            if not good and found != HALF_CHARACTER:  # most likely no JSON Lines at all
                 raise DataError(f"{path}, line {number}: {found}")
             yield Record(number, (), (), found)
             continue
@@ -58,11 +56,7 @@ def _records(path: Path, text: TextFile, source: Source) -> Iterator[Record]:
 def _parsed(line: str) -> dict[str, Any] | str:
     """The object of a line, or why it is none."""
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"not JSON ({error.msg if isinstance(error, json.JSONDecodeError) else error})"
-    if not isinstance(found, dict):
-        return "not a JSON object"
-    if "\\ud" in line.lower() and _HALF_CHARACTER.search(json.dumps(found, ensure_ascii=False)):
-        return "an escape such as \\ud83d is half of a character; write both"
-    return found
+        found = parse_json(line)
+    except ValueError as error:
+        return str(error)
+    return found if isinstance(found, dict) else "not a JSON object"

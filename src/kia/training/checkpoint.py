@@ -1,22 +1,32 @@
 """Checkpoints without pickles: tensors as safetensors, the rest as JSON, written atomically."""
 
-import hashlib
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from kia.data.store.atomic_folder import fsync
 from kia.errors import RunError
+from kia.files.plain import parse_json, read_json
+from kia.files.records import first_problem
+from kia.files.regular import read_text, sha256
+from kia.training.run_schema import Count, Stage
 
 KEPT = 2  # the newest, beside the best
 HASHES = "sha256.json"
+FILES = ("module.safetensors", "optimizer.safetensors", "progress.json")
+"""What a checkpoint is made of, beside their hashes."""
+SLOTS = {"step", "exp_avg", "exp_avg_sq"}
+"""What RAdam remembers of a weight."""
+_NAME = re.compile("step-[0-9]{8,12}")
 
 
 @dataclass
@@ -39,17 +49,19 @@ class Progress:
         scaler: State of the loss scaler of float16 (see `Precision`).
     """
 
-    stage: str = "joint"
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    stage_epoch: int = 0
-    stage_step: int = 0
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
+
+    stage: Stage = "joint"
+    epoch: Count = 0
+    batch: Count = 0
+    step: Count = 0
+    stage_epoch: Count = 0
+    stage_step: Count = 0
     best: float | None = None
-    best_epoch: int = 0
-    stale: int = 0
-    skipped: int = 0
-    log_bytes: int = 0
+    best_epoch: Count = 0
+    stale: Count = 0
+    skipped: Count = 0
+    log_bytes: Count = 0
     window: dict[str, float] = field(default_factory=dict)
     scaler: dict[str, float] = field(default_factory=dict)
 
@@ -104,12 +116,6 @@ def checkpoint_path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:08d}"
 
 
-def sha256(path: Path) -> str:
-    """The hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _is_best(path: Path, best_epoch: int) -> bool:
     try:
         progress = read_progress(path)
@@ -118,12 +124,16 @@ def _is_best(path: Path, best_epoch: int) -> bool:
     return progress.is_best and progress.epoch == best_epoch
 
 
-def _check_hashes(path: Path) -> None:
-    """Raises ValueError where a file is not as it was written; before 0.1 none had a hash."""
-    if not (path / HASHES).exists():
-        return
-    for name, expected in json.loads((path / HASHES).read_text(encoding="utf-8")).items():
-        if sha256(path / name) != expected:
+def _check_hashes(path: Path, names: tuple[str, ...] = FILES) -> None:
+    """Raises ValueError where a file is not as it was written, or that cannot be known."""
+    try:
+        written = read_json(path / HASHES)
+    except FileNotFoundError:
+        raise ValueError(f"{HASHES} is missing, so that nobody can tell") from None
+    if not isinstance(written, dict):
+        raise ValueError(f"{HASHES} holds no hashes")
+    for name in names:
+        if sha256(path / name) != written.get(name):
             raise ValueError(f"{name} is not as it was written")
 
 
@@ -141,7 +151,8 @@ def set_aside(path: Path) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Finished checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if (path / "progress.json").is_file())
+    found = (path for path in folder.glob("step-*") if _NAME.fullmatch(path.name))
+    return sorted(path for path in found if (path / "progress.json").is_file())
 
 
 def load_checkpoint(
@@ -177,8 +188,13 @@ def read_progress(path: Path) -> Progress:
         RunError: The checkpoint is damaged.
     """
     try:
-        return Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        _check_hashes(path, ("progress.json",))
+        text = read_text(path / "progress.json")
+        parse_json(text)
+        return TypeAdapter(Progress).validate_json(text)
+    except ValidationError as error:
+        raise _damaged(path, ValueError(first_problem(error))) from error
+    except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
 
 
@@ -210,4 +226,14 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
     for key, value in tensors.items():
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = value
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for place, slots in state.items():
+        shape = parameters[place].shape if 0 <= place < len(parameters) else None
+        if slots.keys() != SLOTS:
+            raise ValueError(f"{place}: other state than {', '.join(sorted(SLOTS))}")
+        for name, value in slots.items():
+            if value.shape not in ((), shape):
+                raise ValueError(f"{place}.{name} is not of the shape of its weights")
+            if name == "step" and not 0 <= value.item() < 1 << 48:
+                raise ValueError(f"{place}.step is no number of steps")
     optimizer.load_state_dict({"state": state, "param_groups": tree["param_groups"]})

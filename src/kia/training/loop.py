@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from safetensors.torch import load_file
 
 from kia.config import RunConfig, StageConfig, TrainConfig
 from kia.data.batches.batch import Batch, BatchBuilder, EpochBatches
@@ -23,6 +22,7 @@ from kia.data.batches.shares import own_batches
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import ConfigError, RunError
 from kia.models import KIAModel, ranks
+from kia.models.folder import WEIGHTS, load_weights
 from kia.tasks.joint import TASKS, JointObjective
 from kia.training.blocks import eager, prepare_blocks
 from kia.training.build import (
@@ -48,6 +48,7 @@ from kia.training.precision import Precision
 from kia.training.reporter import Reporter, Silence
 from kia.training.restart import restore
 from kia.training.run_folder import RunFolder
+from kia.training.run_schema import Stage
 from kia.training.saturation import saturation
 from kia.training.tracking import require_tensorboard
 from kia.training.update import masked_shares, not_finite, update
@@ -56,7 +57,7 @@ from kia.training.warm_start import start_from
 
 RANK_SEED = 0x9E3779B1  # odd, so that ranks and steps hardly share a seed
 LOG_EVERY = 20  # steps between lines of the log; the end of an epoch has one too
-STAGES = ("joint", "generation", "done")
+STAGES: tuple[Stage, ...] = ("joint", "generation", "done")
 
 
 def train(
@@ -231,9 +232,9 @@ class Trainer:
         progress.stage = STAGES[STAGES.index(progress.stage) + 1]
         progress.stage_epoch = progress.stage_step = progress.stale = 0
         if progress.stage == "generation":
-            best = self.run_folder.model_folder / "model.safetensors"
-            if not ranks.own() and best.is_file():
-                self.objective.model.load_state_dict(load_file(best))
+            best = self.run_folder.model_folder
+            if not ranks.own() and (best / WEIGHTS).is_file():
+                load_weights(self.objective.model, best)
             take_from_first(self.objective.model)
             self.optimizer = self._optimizer()
         if progress.stage == "done":

@@ -66,7 +66,7 @@ class ShapesOnly:
             objective._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device=device))
 
     def count(self, batch: Batch, studies: int, precision: Precision, *, joint: bool) -> Count:
-        """Counts a forward pass of so many studies like those of `batch`."""
+        """Counts a forward pass of so many studies like those of `batch`, with all their views."""
         have = len(batch.studies)
 
         def enlarged(tensor: Tensor | None) -> Tensor | None:
@@ -79,6 +79,7 @@ class ShapesOnly:
             shapes: dict[str, Any] = {
                 field.name: enlarged(getattr(batch, field.name)) for field in fields(batch)
             }
+            shapes["view_mask"] = None  # it has contents, by which absent views are left out
             return count(self.objective, Batch(**shapes), precision, joint=joint)
 
 

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 import kia
-from kia.config import RunConfig
+from kia.config import MOST_THREADS, RunConfig
 from kia.data.store.atomic_folder import fsync
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import RunError
@@ -22,6 +22,7 @@ from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 from kia.training.checkpoint import clear_hidden
 from kia.training.precision import autocast_mode
+from kia.training.run_schema import RunDescription, read_description
 from kia.training.warm_start import weights_hash
 
 LOCK = "run.lock"
@@ -144,7 +145,10 @@ class RunFolder:
     @property
     def threads(self) -> int:
         """CPU threads that the run was started with."""
-        return int(self._described()["environment"]["threads"])
+        threads = self._described().environment.get("threads")
+        if type(threads) is not int or not 0 < threads <= MOST_THREADS:
+            raise RunError(f"{self.path / 'run.yaml'} is damaged: environment.threads")
+        return threads
 
     def start(self) -> Path | None:
         """The model that the run starts from; None if it starts from random or tower weights.
@@ -153,11 +157,11 @@ class RunFolder:
             RunError: Its weights are no longer those that run.yaml names.
             ModelError: They are gone.
         """
-        recorded = self._described().get("from")
+        recorded = self._described().start
         if recorded is None:
             return None
-        source = Path(recorded["path"])
-        if weights_hash(source) != recorded["hash"]:
+        source = Path(recorded.path)
+        if weights_hash(source) != recorded.hash:
             raise RunError(f"the weights of {source} have changed since {self.path} was begun")
         return source
 
@@ -239,30 +243,23 @@ class RunFolder:
         partial.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
         partial.rename(self.path / "run.yaml")
 
-    def _described(self) -> dict[str, Any]:
-        file = self.path / "run.yaml"
-        try:
-            record = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise RunError(f"{file} cannot be read: {error}") from error
-        if not isinstance(record, dict) or {"config", "data", "environment"} - record.keys():
-            raise RunError(f"{file} is damaged; choose another --out")
-        return record
+    def _described(self) -> RunDescription:
+        return read_description(self.path / "run.yaml")
 
     def _check(self, config: RunConfig, dataset: PreparedDataset, start: Path | None) -> None:
         before = self._described()
-        difference = first_difference(_completed(before["config"]), config.model_dump())
+        difference = first_difference(_completed(before.config), config.model_dump())
         if difference:
             raise RunError(
                 f"{self.path} was started with {difference}; resume with the configuration it has, "
                 "or choose another --out"
             )
-        if before["data"]["hash"] != dataset.info["content_hash"]:
+        if before.data.hash != dataset.info["content_hash"]:
             raise RunError(
-                f"{self.path} was started on other data ({before['data']['path']}); resume with "
+                f"{self.path} was started on other data ({before.data.path}); resume with "
                 "those, or choose another --out"
             )
-        origin = before.get("from", {}).get("path")
+        origin = before.start.path if before.start else None
         if start and str(start.absolute()) != origin:
             raise RunError(
                 f"{self.path} was started from {origin or 'random or tower weights'}; leave --from "
@@ -287,5 +284,10 @@ def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = 
             if found:
                 return found
         elif old != new:
-            return f"{prefix}{key}: {old} (now {new})"
+            return f"{prefix}{_shown(key)}: {_shown(old)} (now {_shown(new)})"
     return None
+
+
+def _shown(value: Any) -> str:
+    """A value for an error line."""
+    return " ".join(str(value).split())[:80]

@@ -1,7 +1,6 @@
 """What a run folder tells about a run, read without its model (and without torch)."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kia.errors import RunError
+from kia.files.plain import read_json
+from kia.files.regular import MOST_TABLE, read_text
+from kia.training.run_schema import parse_line, read_description
 
 Line = dict[str, Any]
 
@@ -74,8 +74,9 @@ class RunRecord:
     @property
     def studies_per_second(self) -> float | None:
         """Mean speed of training."""
-        studies = self.training[-1]["step"] * self.config["train"]["batch_size"] if self.log else 0
-        return studies / self.seconds if studies else None
+        if not self.training or not self.seconds:
+            return None
+        return float(self.training[-1]["step"] * self.config["train"]["batch_size"] / self.seconds)
 
 
 def lines_of(log: Iterable[Line], kind: str) -> list[Line]:
@@ -92,15 +93,10 @@ def read_run(path: Path) -> RunRecord:
     file = path / "run.yaml"
     if not file.is_file():
         raise RunError(f"{path} is no run folder: it has no run.yaml")
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-        config, data, environment = (tree[key] for key in ("config", "data", "environment"))
-        int(config["train"]["joint"]["epochs"] + config["train"]["generation"]["epochs"])
-        log = read_log(path / "log.jsonl")
-        return RunRecord(path, config, data, environment, log, _state(path, log))
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
-        raise RunError(f"{file} is damaged: {reason}") from error
+    said = read_description(file)
+    log = read_log(path / "log.jsonl")
+    data = said.data.model_dump()
+    return RunRecord(path, said.config, data, said.environment, log, _state(path, log))
 
 
 def read_log(file: Path) -> list[Line]:
@@ -111,17 +107,19 @@ def read_log(file: Path) -> list[Line]:
     """
     if not file.is_file():
         return []
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        *whole, half = read_text(file, MOST_TABLE).split("\n")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file} is damaged: {error}") from error
     log = []
-    for number, text in enumerate(lines, start=1):
+    for number, text in enumerate([*whole, half], start=1):
         try:
-            line = json.loads(text)
-            line["kind"]
-        except (ValueError, TypeError, KeyError) as error:
-            if number == len(lines) and not text.endswith("\n"):
+            if text or number <= len(whole):
+                log.append(parse_line(text))
+        except ValueError as error:
+            if number > len(whole):
                 break  # a running or killed process has not finished it
-            raise RunError(f"line {number} of {file} is damaged") from error
-        log.append(line)
+            raise RunError(f"line {number} of {file} is damaged: {error}") from error
     return log
 
 
@@ -170,7 +168,11 @@ def _state(path: Path, log: list[Line]) -> str:
     if _is_locked(path / "run.lock"):
         return "running"
     newest = max(path.glob("checkpoints/step-*/progress.json"), default=None)
-    if newest and json.loads(newest.read_text(encoding="utf-8"))["stage"] == "done":
+    try:
+        progress = newest and read_json(newest)
+    except (OSError, ValueError):  # it will be set aside where the run goes on
+        progress = None
+    if isinstance(progress, dict) and progress.get("stage") == "done":
         return "finished"
     return "stopped" if log else "new"
 

@@ -60,7 +60,9 @@ def draw_runs(runs: Mapping[str, RunRecord], path: Path, dpi: int = 130) -> None
     figure.axes[1].set_title("ring: the model that is kept", loc="left", fontsize=9)
     handles = [_handle(place) for place in range(len(runs))]
     columns = 1 if max(map(len, runs)) > 40 else min(4, len(runs))
-    figure.legend(handles, list(runs), loc="outside upper left", ncols=columns, frameon=False)
+    look: dict[str, Any] = {"loc": "outside upper left", "ncols": columns, "frameon": False}
+    for text in figure.legend(handles, list(runs), **look).get_texts():
+        text.set_parse_math(False)  # a $ in a folder's name starts no formula
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=dpi, format="png")
 

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from kia.config import ImageEncoderConfig, TextEncoderConfig
 from kia.errors import ConfigError, ModelError
+from kia.files.regular import sha256
 from kia.generation import load_model, model_folder
 from kia.models import KIAModel
 from kia.models.configuration import CheckpointConfig
 from kia.models.image_encoder import resample_positions
 from kia.models.pretrained import first_rows
 from kia.processing import KIAProcessor
-from kia.training.checkpoint import sha256
 
 # of a tower or model, what may differ: weights fit it, or it concerns training alone
 _FREE = {"dropout", "pretrained", "max_positions", "vocab_size"}

@@ -100,7 +100,7 @@ def test_defaults_are_those_of_the_model_folder(model, tmp_path, pictures, kia_c
     config["generation_defaults"]["beams"] = 0
     (other / "config.json").write_text(json.dumps(config))
     code, _, err = kia_command("generate", str(other), pictures[0][0])
-    assert code == 1 and "generation_defaults: beams" in err
+    assert code == 1 and "config.json: generation_defaults.beams" in err
 
 
 def test_every_way_of_batching_gives_the_same_report(entries, pictures):

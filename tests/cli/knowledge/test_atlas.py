@@ -57,7 +57,7 @@ def test_scene_graphs_of_chest_imagenome_make_an_atlas(kia_command, tmp_path):
         (("--boxes", "b.txt", "--out", "a.npz"), 1, "b.txt: no such file"),
         (("--boxes", "empty.csv", "--out", "a.npz"), 1, "empty.csv: has no row below"),
         (("--boxes", "folder", "--out", "a.npz"), 1, "folder: no scene graph"),
-        (("--contours", "empty.csv", "--out", "a.npz"), 1, "empty.csv: not readable as JSON"),
+        (("--contours", "empty.csv", "--out", "a.npz"), 1, "empty.csv: not JSON"),
     ],
 )
 def test_what_cannot_be_an_atlas_is_one_line(

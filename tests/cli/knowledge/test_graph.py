@@ -66,3 +66,17 @@ def test_what_is_wrong_is_one_line(kia_command, monkeypatch, lines, words, code,
     assert got == code and said in err and "Traceback" not in err
     assert lines.read_text(encoding="utf-8") == LINES
     assert not (lines.parent / "o.json").exists()
+
+
+def test_reports_in_other_languages_have_no_entities(kia_command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mixed.txt").write_text("No edema.\nGeen pneumothorax.\n")
+    code, printed, said = kia_command("knowledge", "graph", "mixed.txt", "--out", "g.json")
+    assert code == 0 and "1 of 2 reports are not in English (1 Dutch)" in said
+    graphs = read_graphs(tmp_path / "g.json")
+    assert [len(graph.entities) for graph in graphs.values()] == [1, 0]
+    assert "left_out" in printed
+    code, _, _ = kia_command(
+        "knowledge", "graph", "mixed.txt", "--out", "g.json", "--language", "nl"
+    )
+    assert [len(g.entities) for g in read_graphs(tmp_path / "g.json").values()] == [1, 1]

@@ -109,3 +109,24 @@ def test_chexbert_labels_with_the_user_s_weights(kia_command, folder, monkeypatc
     words = ("knowledge", "label", "reports.txt", "--out", "o.csv", "--labeler", "chexbert")
     assert kia_command(*words, "--weights", "w.pth")[0] == 0
     assert stated("o.csv") == {key: {"Edema": -1} for key in "123"}
+
+
+def test_reports_in_other_languages_are_left_out_with_a_line_and_a_count(kia_command, folder):
+    (folder / "mixed.txt").write_text("No edema.\nKein Pneumothorax.\nPas de pneumothorax.\n")
+    command = ("knowledge", "label", "mixed.txt", "--out", "l.csv", "--json", "l.json")
+    code, printed, said = kia_command(*command)
+    assert code == 0 and "3 reports" in printed
+    assert "2 of 3 reports are not in English (1 German, 1 French) and are left out" in said
+    assert stated("l.csv") == {"1": {"Edema": 0, "No Finding": 1}, "2": {}, "3": {}}
+    assert json.loads((folder / "l.json").read_text())["left_out"] == {"de": 1, "fr": 1}
+    code, _, said = kia_command(*command, "--language", "any")
+    assert code == 0 and "not in English" not in said
+    assert stated("l.csv")["2"] == {"Pneumothorax": 1}  # by the rules of English
+    code, _, said = kia_command(*command, "--language", "de")
+    assert "1 of 3 reports" in said and stated("l.csv")["3"] == {}
+
+
+def test_an_unknown_language_is_one_line(kia_command, folder):
+    command = ("knowledge", "label", "reports.txt", "--out", "l.csv", "--language", "klingon")
+    code, _, said = kia_command(*command)
+    assert code != 0 and "the language 'klingon' is not known" in said

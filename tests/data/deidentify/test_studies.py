@@ -39,6 +39,17 @@ def test_report_sections_and_ids_are_clean():
         assert canary not in repr(clean).lower()
 
 
+def test_files_that_were_left_out_lose_their_names_and_views_keep_their_source():
+    image = StudyImage("/data/Jane Okonkwo/x.dcm", "lateral", "view code")
+    left_out = (("/data/Jane Okonkwo/y.dcm", "a copy of another, /data/Jane Okonkwo/x.dcm"),)
+    clean = Deidentifier(KEY).study(Study("1", "test", (image,), "", left_out=left_out))
+    assert (clean.images[0].view, clean.images[0].view_source) == ("lateral", "view code")
+    ((name, why),) = clean.left_out
+    assert len(name) == 32
+    assert why == "a copy of another, ___"
+    assert "konkwo" not in repr(clean)
+
+
 def test_details_are_counted_by_kind_and_never_told():
     deidentifier = Deidentifier(KEY)
     deidentifier.study(study())

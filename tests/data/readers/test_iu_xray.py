@@ -97,7 +97,7 @@ def _break(fake, name: str, content: str | None) -> None:
     ("name", "content", "message"),
     [
         ("annotation.json", None, "no such file"),
-        ("annotation.json", "{", "not readable as JSON"),
+        ("annotation.json", "{", "not JSON"),
         ("annotation.json", '{"a": 1}', "expected the keys"),
         ("annotation.json", '{"train": [{"id": "CXR1_a"}]}', "lacks id, report or split"),
         (

@@ -1,6 +1,7 @@
 """IU X-Ray from Open-i's XML, Kaggle's tables or R2Gen's files: the same studies."""
 
 import csv
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -187,9 +188,15 @@ def test_a_damaged_xml_file_is_a_reject(fake):
     (folder / "2.xml").write_text('<!DOCTYPE a [<!ENTITY b "c">]>' + fake.xml(2)[38:])
     (folder / "3.xml").write_text(fake.xml(3).replace('"CXR3"', '"X"'))
     (folder / "4.xml").write_bytes(fake.xml(4).encode() + b" " * (1 << 20))
+    for number, kind in ((5, "pipe"), (6, "loop")):
+        (folder / f"{number}.xml").unlink()
+        if kind == "pipe":
+            os.mkfifo(folder / "5.xml")
+        else:
+            (folder / "6.xml").symlink_to("6.xml")
     reports, lost = read_reports(folder)
-    assert list(reports) == [str(uid) for uid in range(5, 13)]
-    assert [reject.what for reject in lost] == ["1.xml", "2.xml", "3.xml", "4.xml"]
+    assert list(reports) == [str(uid) for uid in range(7, 13)]
+    assert [reject.what for reject in lost] == [f"{number}.xml" for number in range(1, 7)]
 
 
 def test_sources_that_are_no_reports_are_one_line(fake, tmp_path):

@@ -181,6 +181,14 @@ def test_a_folder_of_dicom_files_is_grouped_whatever_its_folders(dicom, tmp_path
     ]
     assert "HAND" in rejects[f"{UIDS['A']} (PAT1/ST1/SE1/1.2.9.1)"]
     assert "lies outside" in rejects["1.2.3 (PAT1/out)"]
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "allowed" / "x")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "allowed" / "x")
+    assert read_folder(tmp_path / "pacs", [tmp_path / "allowed"]).ids == [
+        UIDS["A"],
+        "1.2.3",
+        UIDS["B"],
+    ]
 
 
 def test_a_folder_without_a_chest_x_ray_is_one_line(dicom, tmp_path):
@@ -244,7 +252,7 @@ def test_names_that_are_no_images(collection, name):
         ({"labels": "Oedema=1"}, "label Oedema=1: use a CheXpert observation with 1, 0 or -1"),
         ({"labels": "Edema=2"}, "label Edema=2: use a CheXpert observation with 1, 0 or -1"),
         ({"labels": "Edema"}, "label 'Edema' has no value: write Edema=1, 0 or -1"),
-        ({"labels": "{"}, "labels are not JSON (Expecting property name"),
+        ({"labels": "{"}, "labels cannot be read: not JSON (Expecting property name"),
     ],
 )
 def test_a_row_that_is_no_study_is_a_reject(collection, change, why):

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -329,3 +330,28 @@ def test_what_is_missing_or_malformed_is_one_line(tree, spoil, message):
     with pytest.raises(DataError, match=message) as caught:
         tree.read()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("pipe", "not a regular file"),
+        ("loop", "Too many levels of symbolic links"),
+        ("folder", "not a regular file"),
+        ("huge", "more than"),
+    ],
+)
+def test_a_report_that_is_no_file_costs_its_study_alone(tree, kind, why):
+    report = tree.reports / "files/p10/p10000001/s50000001.txt"
+    report.unlink()
+    if kind == "pipe":
+        os.mkfifo(report)
+    elif kind == "loop":
+        report.symlink_to(report.name)
+    elif kind == "folder":
+        report.mkdir()
+    else:
+        report.write_text("x" * (2 << 20))
+    studies, rejects = tree.read()
+    assert list(studies) == [dicom(n) for n in (3, 4, 5)]
+    assert why in rejects[dicom(1)] and why in rejects[dicom(2)]

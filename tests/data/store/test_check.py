@@ -72,9 +72,19 @@ def test_counts_balance_and_lengths(tmp_path):
     assert result["labels"]["Fracture"] == labels | {"uncertain": 6}
     assert result["labels"]["Pneumonia"] == labels | {"absent": 6}
     assert result["labels"]["No Finding"] == labels | {"silent": 6}
+    assert result["other_languages"] == {}
     assert result["same_images"] == []
     assert result["images_in_two_splits"] == result["blank_images"] == 0
     assert result["patients_in_two_splits"] == []
+
+
+def test_reports_in_other_languages_are_counted(tmp_path, capsys):
+    studies = {n: study(n, report="Kein Erguss.") for n in (1, 4)} | {
+        2: study(2, report="Pas d'épanchement.")
+    }
+    assert check_dataset(write(tmp_path / "set", studies))["other_languages"] == {"de": 2, "fr": 1}
+    app(["check", str(tmp_path / "set")], standalone_mode=False)
+    assert "3 reports are not in English: 2 German, 1 French" in capsys.readouterr().out
 
 
 def test_any_flipped_byte_of_the_images_names_its_study(tmp_path):

@@ -139,7 +139,7 @@ def test_a_merge_leaves_an_unfinished_preparation_alone(tmp_path, monkeypatch):
 def test_a_merge_without_links_copies(tmp_path, monkeypatch):
     folders = parts(tmp_path, 2)
 
-    def link(*_):
+    def link(*_, **__):
         raise OSError("cross-device link")
 
     monkeypatch.setattr("os.link", link)

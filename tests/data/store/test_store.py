@@ -100,10 +100,15 @@ def test_split_questions(tmp_path):
         dataset.indices("training")
 
 
-def test_pixels_are_a_read_only_view_of_the_file(tmp_path):
-    pixels = write(tmp_path / "set").pixels(3)
-    assert not pixels.flags.owndata
-    assert not pixels.flags.writeable
+def test_pixels_belong_to_whoever_asks_for_them(tmp_path):
+    dataset = write(tmp_path / "set")
+    dataset.pixels(3)[:] = 0
+    np.testing.assert_array_equal(dataset.pixels(3), make_pixels(make_study(3)))
+    into = np.full((4, SIZE, SIZE), 9, np.uint8)
+    dataset.read_pixels(3, into)
+    count = len(make_study(3).images)
+    np.testing.assert_array_equal(into[:count], make_pixels(make_study(3)))
+    assert (into[count:] == 9).all()
 
 
 def test_pickle_carries_the_path_alone(tmp_path):
@@ -286,6 +291,10 @@ def _edit_info(folder: Path, **changes) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
+def _counts(train: int) -> dict[str, int]:
+    return {"train": train, "val": 0, "test": 0}
+
+
 def _truncate(file: Path) -> None:
     os.truncate(file, file.stat().st_size - 1)
 
@@ -305,8 +314,17 @@ def _truncate(file: Path) -> None:
             ),
             "studies.arrow: ",
         ),
-        (lambda f: _edit_info(f, counts={"train": 5000}), "5000 studies are counted and 12"),
-        (lambda f: _edit_info(f, shards=[], counts={}), "1 batches instead of 0"),
+        (lambda f: _edit_info(f, counts=_counts(5000)), "5000 studies are counted and 12"),
+        (
+            lambda f: _edit_info(
+                f,
+                shards=[],
+                counts=_counts(0),
+                files={n: (f / n).stat().st_size for n in ("studies.arrow", "rejects.jsonl")},
+            ),
+            "1 batches instead of 0",
+        ),
+        (lambda f: _edit_info(f, counts={"train": 12}), "counts.val: Field required"),
     ],
 )
 def test_damage_is_one_line(tmp_path, damage, message):

@@ -331,6 +331,24 @@ def test_a_megabyte_is_read(pattern):
     assert extract_graphs([text])[0].text.startswith(pattern.split()[0][:1])
 
 
+@pytest.mark.slow
+def test_a_megabyte_on_one_line_takes_less_than_two_seconds():
+    text = ("no effusion or edema, heart normal with small left opacity and " * 16_000)[:1_000_000]
+    times = []
+    for _ in range(2):
+        start = time.process_time()
+        graph = extract_graphs([text])[0]
+        times.append(time.process_time() - start)
+    assert len(graph.entities) > 100_000
+    assert min(times) < 2
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\x00\x1b\x07", "No edema.\n" * 20_000])
+def test_any_report_has_a_graph(text):
+    graph = extract_graphs([text])[0]
+    assert {e.label for e in graph.entities.values()} <= {"OBS-DA"}
+
+
 def test_every_word_of_the_lexicon_has_one_role():
     folder = resources.files("kia.knowledge.graphs")
     words = yaml.safe_load(folder.joinpath("words.yaml").read_text(encoding="utf-8"))

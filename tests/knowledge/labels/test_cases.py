@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.knowledge.labels.phrases import lexicon
+from kia.knowledge.labels.lexicon import lexicon
 from kia.knowledge.labels.rules import explain_report, label_reports
 
 FILE = Path(__file__).parent / "fixtures" / "label_cases.yaml"

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.knowledge.labels.phrases import tokens_of
 from kia.knowledge.labels.rules import explain_report, label_reports
+from kia.knowledge.phrases import tokens_of
 
 WORDS = [
     "no",

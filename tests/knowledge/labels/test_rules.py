@@ -3,8 +3,9 @@
 import pytest
 
 from kia.knowledge.chexpert import OBSERVATIONS
-from kia.knowledge.labels.phrases import PhraseTree, Term, sentences_of
+from kia.knowledge.labels.lexicon import sentences_of
 from kia.knowledge.labels.rules import OTHER, explain_report, label_reports
+from kia.knowledge.phrases import PhraseTree, Term
 
 NOTHING = dict.fromkeys(OBSERVATIONS)
 
@@ -100,8 +101,8 @@ def test_a_blank_line_ends_a_skipped_section() -> None:
 def test_sentences() -> None:
     text = "Clear apex.There is 2.5 cm nodule vs. mass? Yes. 1. Dr. A 2. No edema\n- Line\nLungs: x"
     assert sentences_of(text) == [
-        *("Clear apex.", "There is 2.5 cm nodule vs. mass?", "Yes.", "1.", "Dr.", "A "),
-        *("2.", "No edema", "- Line", "Lungs: x"),
+        *("Clear apex.", "There is 2.5 cm nodule vs. mass? Yes.", "1. Dr.", "A "),
+        *("2. No edema", "- Line", "Lungs: x"),
     ]
 
 

@@ -10,6 +10,7 @@ def print_check(result: Mapping[str, Any]) -> None:
     """Prints what `kia.data.store.check.check_dataset` found."""
     from kia.cli.console import one_line, out
     from kia.data.store.check import FEWEST_WORDS
+    from kia.knowledge.language import NAMES
 
     _print_table(result["splits"], "split")
     if any(any(states.values()) for states in result["labels"].values()):
@@ -31,6 +32,10 @@ def print_check(result: Mapping[str, Any]) -> None:
     out.print(f"{sum(short.values())} reports have fewer than {FEWEST_WORDS} words")
     for text, count in list(short.items())[:MOST]:
         out.print(f"  {count} × “{one_line(text)}”")
+    foreign = result["other_languages"]
+    if foreign:
+        counts = ", ".join(f"{count} {NAMES[code]}" for code, count in foreign.items())
+        out.print(f"{sum(foreign.values())} reports are not in English: {counts}")
     out.print(f"{result['blank_images']} images are blank")
     out.print(f"{result['rejects']} inputs were left out (rejects.jsonl)")
     if result["deidentified"]:

@@ -88,7 +88,7 @@ def manifest(
                 name = option.replace("_", "-")
                 raise UsageError(f"--{name} {column}: {file} is a folder of images, no table")
         with looking() as on_progress:
-            return read_folder(file, on_progress)
+            return read_folder(file, root or (), on_progress)
 
     named = {"id_column": id_column, "report_column": report_column}
     source = split_source(split, ratio, seed)

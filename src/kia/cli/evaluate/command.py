@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kia.evaluation.board.systems import Labeler
     from kia.evaluation.evaluate import Outcome
     from kia.evaluation.language.protocols import DatasetStyle
+    from kia.processing import KIAProcessor
     from kia.studies import Split
 
 JsonFile = Annotated[
@@ -26,7 +27,10 @@ MarkdownFile = Annotated[
 LatexFile = Annotated[
     Path | None, typer.Option("--latex", metavar="FILE", help="write it as LaTeX tables")
 ]
-Cleaning = Annotated[str, typer.Option(metavar="iu|mimic", help="style of cleaning")]
+Cleaning = Annotated[
+    str | None,
+    typer.Option(metavar="iu|mimic", help="cleaning and cut; by the source of --data if absent"),
+]
 
 
 Predictions = Annotated[
@@ -106,13 +110,21 @@ def evaluate(
     report_column: ReportColumn = None,
     reference_column: ReferenceColumn = None,
     with_: Tools = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            "--tokenizer",
+            metavar="MODEL",
+            help="also score the references as the word pieces of this model give them back",
+        ),
+    ] = None,
     allow_missing: AllowMissing = False,
     localisation: Localisation = None,
     json_file: JsonFile = None,
     markdown_file: MarkdownFile = None,
     latex_file: LatexFile = None,
     html_file: HtmlFile = None,
-    dataset: Cleaning = "iu",
+    dataset: Cleaning = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
@@ -155,20 +167,53 @@ def evaluate(
         label_reports,
         metadata,
         Choice(id_column, report_column, reference_column),
-        cast("DatasetStyle", dataset),
+        cast("DatasetStyle | None", dataset),
         Settings(allow_missing=allow_missing, resamples=resamples, seed=seed),
         usable_tools(_listed(with_)),
         _chexbert,
     )
+    processor = None if tokenizer is None else _processor(tokenizer)
     with err.status("Scoring reports…"):
         outcome = score(setup)
+        if processor is not None:
+            outcome.result["ceilings"] = _ceilings(processor, outcome)
     page = scoreboard_page(outcome.result)
     write_page(page, outcome.result, json_file, markdown_file, latex_file)
     if html_file is not None:
         _write_html(html_file, outcome, data)
     out.print(render(page))
+    if processor is not None:
+        _print_ceilings(outcome.result["ceilings"])
     if "phantom_findings" in outcome.result:
         _print_findings(outcome.result["phantom_findings"])
+
+
+def _processor(model: str) -> "KIAProcessor":
+    from kia.generation import model_folder
+    from kia.processing import KIAProcessor
+
+    return KIAProcessor.from_pretrained(model_folder(model))
+
+
+def _ceilings(processor: "KIAProcessor", outcome: "Outcome") -> dict[str, Any]:
+    from kia.ceilings import ceilings
+
+    references = outcome.evaluation.references
+    texts = [references.reports[id] for id in outcome.evaluation.ids]
+    return ceilings(processor, texts, references.train, dataset=references.dataset)
+
+
+def _print_ceilings(found: dict[str, Any]) -> None:
+    from kia.cli.console import table
+    from kia.evaluation.language.scores import METRICS
+
+    rows = [
+        [name.replace("_", " "), protocol, *map(scores.get, METRICS)]
+        for name, protocols in found.items()
+        for protocol, scores in protocols.items()
+    ]
+    names = [name.replace("_", "-").upper() for name in METRICS]
+    table(["references", "protocol", *names], rows, title="the most that scores can reach")
 
 
 def _listed(names: str | None) -> list[str]:
@@ -194,7 +239,7 @@ def _check_options(
     split: str,
     references: Path | None,
     train_references: Path | None,
-    dataset: str,
+    dataset: str | None,
 ) -> None:
     if data is not None and references is not None:
         raise UsageError("give the references: either --data DIR or --references FILE")
@@ -215,9 +260,9 @@ def _check_split(split: str) -> None:
         raise UsageError(f"no split {split!r}: use one of {', '.join(SPLITS)}")
 
 
-def check_cleaning(dataset: str) -> None:
+def check_cleaning(dataset: str | None) -> None:
     """Refuses a style of cleaning that there is not."""
-    if dataset not in ("iu", "mimic"):
+    if dataset not in (None, "iu", "mimic"):
         raise UsageError(f"--dataset is iu or mimic, not {dataset!r}")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli.columns import IdColumn, ReportColumn
+from kia.cli.knowledge.language import Language, unread
 from kia.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def graph(
     labels: Annotated[
         Labels, typer.Option("--labels", help="names of the labels: RadGraph 1 or RadGraph-XL")
     ] = Labels.v1,
+    language: Language = "en",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="also write the table as JSON")
     ] = None,
@@ -53,7 +55,7 @@ def graph(
     """Find anatomy, observations and their relations in reports, in RadGraph's format."""
     from kia.cli.console import out as stdout
     from kia.cli.console import table, write_json
-    from kia.knowledge.radgraph import write_graphs
+    from kia.knowledge.radgraph import ReportGraph, write_graphs
     from kia.tables.reports import read_reports
 
     for name, file in (("--out", out), ("--json", json_file)):
@@ -63,9 +65,12 @@ def graph(
     if out.exists() and out.samefile(reports):
         raise UsageError(f"--out {out} is the file with the reports; name another")
     texts = [text for _, text in found]
+    foreign = unread(texts, language)
     graphs = _package(texts) if source == GraphSource.radgraph else _rules(texts)
+    for place in foreign:
+        graphs[place] = ReportGraph(graphs[place].text)
     write_graphs(out, {key: g for (key, _), g in zip(found, graphs, strict=True)}, labels.value)
-    counts = _counts(graphs)
+    counts = {**_counts(graphs), "left_out": len(foreign)} if foreign else _counts(graphs)
     table(["", "count"], counts.items())
     stdout.print(f"wrote {out}")
     if json_file is not None:
@@ -75,12 +80,13 @@ def graph(
 def _rules(texts: list[str]) -> "list[ReportGraph]":
     from kia.cli.console import progress
     from kia.knowledge.graphs.rules import extract_graphs
+    from kia.knowledge.language import ANY
 
     graphs: list[ReportGraph] = []
     with progress() as bar:
         task = bar.add_task("graphs", total=len(texts))
         for start in range(0, len(texts), _BATCH):
-            graphs += extract_graphs(texts[start : start + _BATCH])
+            graphs += extract_graphs(texts[start : start + _BATCH], ANY)
             bar.update(task, completed=len(graphs))
     return graphs
 

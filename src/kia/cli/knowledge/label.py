@@ -1,5 +1,6 @@
 """`kia knowledge label`: the 14 CheXpert observations of any reports."""
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kia.cli.columns import IdColumn, ReportColumn
+from kia.cli.knowledge.language import Language, unread
 from kia.errors import UsageError
 
 _BATCH = 256  # reports between two steps of the progress bar
@@ -42,6 +44,7 @@ def label(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="chexbert.pth, with vocab.txt beside it")
     ] = None,
+    language: Language = "en",
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="also write the table as JSON")
     ] = None,
@@ -65,11 +68,15 @@ def label(
     if out.exists() and out.samefile(reports):
         raise UsageError(f"--out {out} is the file with the reports; name another")
     texts = [text for _, text in found]
+    foreign = unread(texts, language)
     labels = _rules(texts) if weights is None else _chexbert(texts, weights)
+    for place in foreign:
+        labels[place] = dict.fromkeys(OBSERVATIONS)
     write_labels(out, {key: one for (key, _), one in zip(found, labels, strict=True)})
     if explain:
-        for key, text in found:
-            _explain(key, text)
+        for place, (key, text) in enumerate(found):
+            if place not in foreign:
+                _explain(key, text)
     counts = {
         name: {word: sum(one[name] == v for one in labels) for word, v in _COUNTED.items()}
         for name in OBSERVATIONS
@@ -78,18 +85,20 @@ def label(
     table(["observation", *_COUNTED], rows, title=f"{len(texts)} reports")
     stdout.print(f"wrote {out}", soft_wrap=True)
     if json_file is not None:
-        write_json(json_file, {"reports": len(texts), "observations": counts})
+        left = dict(Counter(foreign.values()))
+        write_json(json_file, {"reports": len(texts), "left_out": left, "observations": counts})
 
 
 def _rules(texts: Sequence[str]) -> list[Labels]:
     from kia.cli.console import progress
     from kia.knowledge.labels.rules import label_reports
+    from kia.knowledge.language import ANY
 
     labels: list[Labels] = []
     with progress() as bar:
         task = bar.add_task("labels", total=len(texts))
         for start in range(0, len(texts), _BATCH):
-            labels += label_reports(texts[start : start + _BATCH])
+            labels += label_reports(texts[start : start + _BATCH], ANY)
             bar.update(task, completed=len(labels))
     return labels
 
@@ -108,8 +117,9 @@ def _explain(key: str, text: str) -> None:
     """Every mention in a report: what it says, its words, the rule, and the resulting label."""
     from kia.cli.console import one_line, out, table
     from kia.knowledge.labels.rules import explain_report
+    from kia.knowledge.language import ANY
 
-    labels, reasons = explain_report(text)
+    labels, reasons = explain_report(text, ANY)
     rows = [
         (
             r.observation,

@@ -324,7 +324,7 @@ def load_images(
     view_ids = np.zeros((len(studies), width), np.int64)
     exists = np.zeros((len(studies), width), bool)
     for row, (study, names) in enumerate(zip(studies, views, strict=True)):
-        pixels[row, : len(names)] = dataset.pixels(int(study))
+        dataset.read_pixels(int(study), pixels[row])
         view_ids[row, : len(names)] = [VIEWS.index(name) for name in names]
         exists[row, : len(names)] = True
     mask = None if exists.all() else torch.from_numpy(exists)

@@ -1,13 +1,14 @@
 """Shares: what one rank reads of a batch, part by part."""
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from kia.data.batches.batch import Batch, EpochBatches
+from kia.errors import KIAError
 from kia.models import ranks
 
 
@@ -39,20 +40,44 @@ class SharedBatches(Dataset[list[Batch]]):
         return self.epoch.build(number, part[:1], views).without_studies()
 
 
-def own_batches(epoch: EpochBatches, parts: int, workers: int) -> Iterable[list[Batch]]:
+def own_batches(epoch: EpochBatches, parts: int, workers: int) -> Iterator[list[Batch]]:
     """The batches of an epoch as this rank reads them.
 
     Args:
         epoch: In its own order.
         parts: Of each batch, computed one after another.
         workers: Loader processes; 0 loads in this one.
+
+    Raises:
+        DataError: A file of the data set is no longer as it was written.
     """
-    return DataLoader(
-        SharedBatches(epoch, parts=parts, rank=ranks.own(), ranks=ranks.count()),
+    share = SharedBatches(epoch, parts=parts, rank=ranks.own(), ranks=ranks.count())
+    loader = DataLoader(
+        _Answers(share),
         batch_size=None,
         num_workers=workers,
         worker_init_fn=_leave_signals_to_the_run,
     )
+    for answer in loader:
+        if isinstance(answer, KIAError):
+            raise answer
+        yield answer
+
+
+class _Answers(Dataset[list[Batch] | KIAError]):
+    """A batch, or why there is none: torch would make a traceback of the error of a process."""
+
+    def __init__(self, batches: SharedBatches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> list[Batch] | KIAError:
+        try:
+            return self.batches[number]
+        except KIAError as error:
+            return error
 
 
 def _leave_signals_to_the_run(_: int) -> None:

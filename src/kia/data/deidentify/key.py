@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kia.errors import DataError
-from kia.studies import Study, StudyImage
+from kia.studies import Study
 
 LEAST_BYTES = 32
 """A shorter key could be guessed (NIST SP 800-107: as long as the hash)."""
@@ -38,14 +38,17 @@ class Pseudonyms:
         text = f"{kind}:{name}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:_HEX_DIGITS]
 
+    def of_image(self, study: str, path: str) -> str:
+        """The pseudonym of an image: that of its study's id and its file name."""
+        return self.of("image", f"{study}/{Path(path).name}")
+
     def of_study(self, study: Study) -> Study:
         """The study with pseudonyms for its id, its patient and its images.
 
         That of an image depends on its study and file name, not on the folder it lies in.
         """
         images = tuple(
-            StudyImage(self.of("image", f"{study.id}/{Path(image.path).name}"), image.view)
-            for image in study.images
+            replace(image, path=self.of_image(study.id, image.path)) for image in study.images
         )
         patient = None if study.patient is None else self.of("patient", study.patient)
         return replace(study, id=self.of("study", study.id), patient=patient, images=images)

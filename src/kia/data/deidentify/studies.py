@@ -1,8 +1,9 @@
 """Studies without what tells whose they are, and how much of it there was."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from kia.data.deidentify.graphs import clean_graph
 from kia.data.deidentify.key import Pseudonyms
 from kia.data.deidentify.rules import find_personal
 from kia.data.deidentify.spans import MARK, Kind, Personal, replaced
+from kia.imaging.facts import PERHAPS_ELSEWHERE
 from kia.imaging.workers import Reject
 from kia.knowledge.radgraph import ReportGraph
 from kia.studies import Study
@@ -22,6 +24,9 @@ _REASONS = (
     *("lies outside the manifest's folder", "is not a path", "is neither frontal nor lateral"),
     *("is not a report of Open-i", "not a report of Open-i", "labels are not JSON"),
     *("has no value", "use a CheXpert observation with 1, 0 or -1", "images, but"),
+    *("its DICOM header names another part of the body", "no radiograph", "a copy of another"),
+    *("the first frontal and lateral one are read", "a DICOM file without an image"),
+    *("neither PNG, JPEG nor DICOM, or cannot be opened", PERHAPS_ELSEWHERE),
 )
 """What readers say of an input that they leave out; what stands around it may be personal."""
 _OTHERWISE = "refused (without --deidentify the reason is told in full)"
@@ -46,7 +51,7 @@ class PersonalDetails:
         self.count(_found_in(study))
         return study
 
-    def count(self, found: Mapping[str, list[Personal]]) -> None:
+    def count(self, found: Mapping[str, Sequence[Personal]]) -> None:
         """Count what was found in the texts of one study: each wording once."""
         pieces = {text[p.start : p.end]: p.kind for text, ps in found.items() for p in ps}
         self.studies += 1
@@ -100,7 +105,11 @@ class Deidentifier:
 
     def named(self, study: Study) -> Study:
         """A study with hashes for its id, its patient and the names of its images."""
-        return self._pseudonyms.of_study(study)
+        left_out = tuple(
+            (self._pseudonyms.of_image(study.id, name), _reason(why, study))
+            for name, why in study.left_out
+        )
+        return replace(self._pseudonyms.of_study(study), left_out=left_out)
 
     def reject(self, reject: Reject, study: Study | None = None) -> Reject:
         """An input that was left out, without its id, and without file names in the reason.
@@ -117,8 +126,7 @@ class Deidentifier:
         if image in ("frontal", "lateral"):
             what = f"{what} ({image})"
         elif image:
-            hashed = self._pseudonyms.of("image", f"{name}/{Path(image).name}")
-            what = f"{what} ({hashed})"
+            what = f"{what} ({self._pseudonyms.of_image(name, image)})"
         return Reject(what, _reason(reject.why, study))
 
     def fingerprint(self, inputs: str) -> str:
@@ -126,26 +134,30 @@ class Deidentifier:
         return self._pseudonyms.of("inputs", inputs)
 
     def _graph(
-        self, record: Mapping[str, Any], found: Mapping[str, list[Personal]]
+        self, record: Mapping[str, Any], found: Mapping[str, Sequence[Personal]]
     ) -> dict[str, Any]:
         personal = [text[p.start : p.end] for text, pieces in found.items() for p in pieces]
         return clean_graph(ReportGraph.from_record(dict(record)), personal).to_record()
 
 
-def _found_in(study: Study) -> dict[str, list[Personal]]:
-    """What is personal in each text of a study; sections are read with their headings."""
-    found = {study.report: find_personal(study.report)} if study.report.strip() else {}
+def _found_in(study: Study) -> dict[str, Sequence[Personal]]:
+    """What is personal in each text of a study."""
+    found = {study.report: _found("", study.report)} if study.report.strip() else {}
     for name, text in study.sections.items():
-        if text in found or not text.strip():
-            continue
-        heading = f"{name.upper()}: "
-        pieces = find_personal(heading + text)
-        found[text] = [
-            Personal(max(0, p.start - len(heading)), p.end - len(heading), p.kind)
-            for p in pieces
-            if p.end > len(heading)
-        ]
+        if text not in found and text.strip():
+            found[text] = _found(f"{name.upper()}: ", text)
     return found
+
+
+@lru_cache(maxsize=16)  # the images of one report follow each other
+def _found(heading: str, text: str) -> Sequence[Personal]:
+    """What is personal in a text that is read under a heading: "COMPARISON: 9/27" is a date."""
+    ahead = len(heading)
+    return tuple(
+        Personal(max(0, piece.start - ahead), piece.end - ahead, piece.kind)
+        for piece in find_personal(heading + text)
+        if piece.end > ahead
+    )
 
 
 def _reason(why: str, study: Study | None) -> str:

@@ -1,6 +1,6 @@
 """A folder of images, of whatever depth: studies as `kia.read_studies` finds them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from kia.studies import Study, StudyImage
 
 
 def read_folder(
-    folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
+    folder: Path,
+    roots: Sequence[Path] = (),
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ListedInputs:
     """The studies of a folder and of those below it, all in test: there are no reports.
 
@@ -21,7 +23,8 @@ def read_folder(
     image is its path. The patient is a hash of the PatientID.
 
     Args:
-        folder: Images behind symbolic links that lead out of it are rejects.
+        folder: Images behind symbolic links that lead out of it are rejects,
+        roots: but for those that lead into one of these folders.
         on_progress: Told how many files were looked at, and how many there are.
 
     Returns:
@@ -32,8 +35,8 @@ def read_folder(
         DataError: The folder holds no study.
     """
     studies, others = studies_below(folder, on_progress=on_progress)
-    roots = ImageRoots(folder)
-    inputs = [_input(study, folder, roots) for study in studies]
+    allowed = ImageRoots(folder, roots)
+    inputs = [_input(study, folder, allowed) for study in studies]
     inputs += [[Reject(_below(name, folder), why)] for name, why in others]
     if not any(isinstance(item, Study) for items in inputs for item in items):
         why = f"; {_below(others[0][0], folder)}: {others[0][1]}" if others else ""

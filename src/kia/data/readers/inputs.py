@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from kia.errors import DataError, UsageError
+from kia.files.regular import open_file
 from kia.imaging.workers import Reject
 from kia.studies import Study
 
@@ -105,7 +106,7 @@ def fingerprint(inputs: Inputs, files: Iterable[Path] = ()) -> str:
     digest = hashlib.sha256()
     for path in (*inputs.files, *files):
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}") from error

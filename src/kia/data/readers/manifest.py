@@ -1,6 +1,5 @@
 """Any collection: a table of studies, or R2Gen's annotation.json; folder.py reads bare images."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from kia.data.readers.annotation import read_annotation
 from kia.data.readers.splits import RandomSplit, read_split, split_named
 from kia.errors import DataError, ImageError, UsageError
+from kia.files.plain import parse_json
 from kia.ids import match_ids
 from kia.imaging.facts import UNKNOWN, placed
 from kia.imaging.paths import ImageRoots
@@ -226,9 +226,9 @@ def _labels(value: Any) -> dict[str, int | None] | None:
     """Labels of all 14 observations from "Edema=1; Fracture=-1" or an object; None if empty."""
     if isinstance(value, str) and value.strip().startswith("{"):
         try:
-            value = json.loads(value)
+            value = parse_json(value)
         except ValueError as error:
-            raise DataError(f"labels are not JSON ({error})") from error
+            raise DataError(f"labels cannot be read: {error}") from error
     if not value or not _text(value):
         return None
     if isinstance(value, dict):

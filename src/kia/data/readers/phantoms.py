@@ -9,17 +9,26 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import closing
 from socket import socket
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, field_validator
 
 from kia.data.store.dataset import DatasetWriter, PreparedDataset
+from kia.data.store.description import damaged
+from kia.data.store.npy_file import NpyFile
 from kia.data.store.npy_writer import NpyWriter
+from kia.files.plain import json_lines
+from kia.files.records import Record
+from kia.files.regular import MOST_TABLE, read_text
+from kia.knowledge.chexpert import OBSERVATIONS
 from kia.processes.child import serve
 from kia.processes.crew import answers
 from kia.processes.messages import Message, Piece
-from kia.studies import Study
+from kia.studies import Study, View
+
+TRUTH, MASKS = "truth.jsonl", "masks.npy"
 
 _CHUNK = 16  # studies a task
 _Made = tuple[Study, npt.NDArray[np.uint8], dict[str, Any], list[npt.NDArray[np.uint8]]]
@@ -43,8 +52,8 @@ def write_phantoms(
         advance: Called after each study.
     """
     size = writer.image_size
-    masks = NpyWriter(writer.side_file("masks.npy"), (size, -(-size // 8)))
-    truths = writer.side_file("truth.jsonl").open("w", encoding="utf-8")
+    masks = NpyWriter(writer.side_file(MASKS), (size, -(-size // 8)))
+    truths = writer.side_file(TRUTH).open("w", encoding="utf-8")
     made = _generate(studies, seed, size, workers)
     with closing(masks), truths, closing(made):
         for study, pixels, truth, packed in made:
@@ -58,10 +67,62 @@ def write_phantoms(
             advance()
 
 
+class DrawnFinding(Record):
+    """A finding that was drawn, and the rows of masks.npy where it shows, by view."""
+
+    observation: str
+    kind: str
+    side: str | None
+    location: str | None
+    severity: str | None
+    masks: dict[View, Annotated[int, Field(ge=0)]]
+
+    @field_validator("observation")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in OBSERVATIONS:
+            raise ValueError("not an observation of CheXpert")
+        return name
+
+
+class Truth(Record):
+    """A line of truth.jsonl: what was drawn into a study; boxes of landmarks as fractions."""
+
+    id: str
+    findings: list[DrawnFinding]
+    landmarks: dict[str, Annotated[list[float], Field(min_length=4, max_length=4)]]
+
+
 def read_truth(dataset: PreparedDataset) -> dict[str, dict[str, Any]]:
-    """The lines of truth.jsonl by study id."""
-    lines = (dataset.path / "truth.jsonl").read_text(encoding="utf-8").splitlines()
-    return {truth["id"]: truth for truth in map(json.loads, lines)}
+    """The lines of truth.jsonl by study id.
+
+    Raises:
+        DataError: truth.jsonl is missing or damaged.
+    """
+    try:
+        text = read_text(dataset.path / TRUTH, MOST_TABLE, follow=False)
+        return {truth.id: truth.model_dump() for truth in map(Truth.of, json_lines(text))}
+    except OSError as error:
+        raise damaged(dataset.path, f"{TRUTH}: {error.strerror}") from error
+    except ValueError as error:
+        raise damaged(dataset.path, f"{TRUTH}: {error}") from error
+
+
+class DrawnMasks:
+    """masks.npy of a data set of phantoms.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+
+    def __init__(self, dataset: PreparedDataset) -> None:
+        self._file, self._size = NpyFile(dataset.path / MASKS), dataset.image_size
+
+    def mask(self, row: int) -> npt.NDArray[np.bool_]:
+        """bool (S, S)."""
+        packed = np.empty((1, self._size, -(-self._size // 8)), np.uint8)
+        self._file.read(row, packed)
+        return unpack_mask(packed[0], self._size)
 
 
 def unpack_mask(row: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.bool_]:

@@ -5,14 +5,17 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kia.data.store.description import OWN_FILES
 from kia.errors import DataError
+from kia.files.plain import read_json
 
-OWN_FILES = {"dataset.json", "studies.arrow", "rejects.jsonl"}
 _LOCK = "lock"
+_TO_LOCK = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _RECIPE = "recipe.json"
 _DATASET = "dataset"
 
@@ -35,9 +38,11 @@ class WorkFolder:
         self._out = out
         self.path = hidden(out, "preparing")
         self.dataset = self.path / _DATASET
+        if self.path.is_symlink():
+            raise DataError(f"{self.path} is a symbolic link, which is not followed; remove it")
         while True:  # until the folder that is locked is the one that bears the name
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / _LOCK).open("a")
+            self._lock = os.fdopen(os.open(self.path / _LOCK, _TO_LOCK, 0o666), "a")
             try:
                 # a POSIX lock: worker processes that outlive a killed parent do not inherit it
                 fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,6 +87,7 @@ class WorkFolder:
         old = self._recipe()
         started = self.dataset.is_dir() and self._has_chunks()
         if started and old == recipe and recipe["resumable"]:
+            _refuse_links(self.dataset)
             return
         if started and old.get("resumable") and not overwrite:
             how = difference(old, recipe, recipe)
@@ -106,6 +112,7 @@ class WorkFolder:
     def publish(self, *, overwrite: bool) -> None:
         """Put the data set in its place, read-only, and remove this folder."""
         refuse_occupied(self._out, overwrite)
+        _refuse_links(self.dataset)
         for path in self.dataset.iterdir():
             path.chmod(path.stat().st_mode & ~0o222)
         fsync(self.dataset)
@@ -140,9 +147,10 @@ class WorkFolder:
 
     def _recipe(self) -> dict[str, Any]:
         try:
-            return dict(json.loads((self.path / _RECIPE).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            found = read_json(self.path / _RECIPE, follow=False)
+        except (OSError, ValueError):
             return {}
+        return found if isinstance(found, dict) else {}
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], names: Iterable[str]) -> str:
@@ -153,7 +161,14 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], names: Iterable[s
         return difference(before, now, {**before, **now})
     if name == "inputs":
         return "other contents of its tables, or other ids"
-    return f"{name.replace('_', ' ')} {before} instead of {now}" if name else ""
+    if not name:
+        return ""
+    return f"{name.replace('_', ' ')} {_shown(before)} instead of {_shown(now)}"
+
+
+def _shown(value: Any) -> str:
+    """A value for an error line."""
+    return " ".join(str(value).split())[:80]
 
 
 def refuse_occupied(out: Path, overwrite: bool) -> None:
@@ -178,10 +193,17 @@ def refuse_occupied(out: Path, overwrite: bool) -> None:
 
 def _listed_files(folder: Path) -> set[str]:
     try:
-        files: Iterable[str] = json.loads((folder / "dataset.json").read_text())["files"]
+        files: Iterable[str] = dict(read_json(folder / "dataset.json", follow=False)["files"])
     except (OSError, ValueError, KeyError, TypeError):
         files = [path.name for path in folder.glob("images-*.npy")]
     return OWN_FILES | set(files)
+
+
+def _refuse_links(folder: Path) -> None:
+    """DataError unless all in a folder are files: what a link leads to is not part of it."""
+    for path in folder.iterdir():
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise DataError(f"{path} is not a regular file; add --overwrite to start anew")
 
 
 def hidden(out: Path, what: str) -> Path:

@@ -2,25 +2,24 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from kia.data.reports import normalise, words
-from kia.data.store.chunks import Tally, content_hash, row_digest, row_study
-from kia.data.store.dataset import PreparedDataset, damaged
-from kia.errors import DataError
-from kia.knowledge.atlas.landmarks import LANDMARKS
+from kia.data.store.chunks import Tally
+from kia.data.store.dataset import PreparedDataset
+from kia.data.store.description import damaged
+from kia.data.store.rows import STATES, content_hash, row_digest
 from kia.knowledge.chexpert import OBSERVATIONS
+from kia.knowledge.language import ENGLISH, language_of
 from kia.studies import SPLITS, VIEWS, Split, Study
 
 FEWEST_WORDS = 4
 """Reports with fewer are named: "As above." is no target."""
-_STATES: Mapping[int | None, str] = {1: "present", 0: "absent", -1: "uncertain", None: "silent"}
 
 
 def check_dataset(
@@ -36,9 +35,10 @@ def check_dataset(
         {"splits": {split: {"studies", "patients", "frontal", "lateral", "mean_words",
         "median_words", "max_words", "repeated_reports", "reports_in_train"}}, "labels":
         {observation: {"present", "absent", "uncertain", "silent"}}, "same_images": [[{"id",
-        "view", "split"}]], "short_reports": {text: count}, "patients_in_two_splits",
-        "images_in_two_splits", "blank_images", "rejects", "hash", "source",
-        "deidentified", "image_size", "knowledge": {split: counts of `KnowledgeCoverage`}}. A
+        "view", "split"}]], "short_reports": {text: count}, "other_languages":
+        {code of `kia.knowledge.language`: count}, "patients_in_two_splits",
+        "images_in_two_splits", "blank_images", "rejects", "hash", "source", "deidentified",
+        "image_size", "knowledge": {split: counts of `KnowledgeCoverage`}}. A
         repeated report is word for word that of another study in its split; a short one has fewer
         than `FEWEST_WORDS` words, the most frequent first; same images are equal in every pixel; a
         blank one has one grey value.
@@ -68,6 +68,7 @@ def check_dataset(
         "same_images": same,
         "blank_images": found.blank,
         "short_reports": dict(found.short.most_common()),
+        "other_languages": dict(found.languages.most_common()),
         "knowledge": {split: asdict(found.tally.knowledge[split]) for split in SPLITS},
         "labels": {name: dict(found.labels[name]) for name in OBSERVATIONS},
         "splits": {split: found.summary(split) for split in SPLITS},
@@ -87,11 +88,12 @@ class _Found:
         default_factory=lambda: {split: Counter() for split in SPLITS}
     )
     short: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
     lengths: dict[str, list[int]] = field(default_factory=lambda: {split: [] for split in SPLITS})
     views: Counter[tuple[str, str]] = field(default_factory=Counter)
     labels: dict[str, Counter[str]] = field(
         default_factory=lambda: {
-            name: Counter(dict.fromkeys(_STATES.values(), 0)) for name in OBSERVATIONS
+            name: Counter(dict.fromkeys(STATES.values(), 0)) for name in OBSERVATIONS
         }
     )
 
@@ -105,8 +107,10 @@ class _Found:
         self.lengths[study.split].append(len(said))
         if sum(word[0].isalnum() for word in said) < FEWEST_WORDS:
             self.short[normalise(study.report)] += 1
+        if (language := language_of(study.report)) != ENGLISH:
+            self.languages[language] += 1
         for name, state in (study.labels or {}).items():
-            self.labels[name][_STATES[state]] += 1
+            self.labels[name][STATES[state]] += 1
         for number, image in enumerate(pixels):
             self.blank += bool(image.min() == image.max())
             key = _hash(image.tobytes())
@@ -131,37 +135,12 @@ class _Found:
 
 def _verified(dataset: PreparedDataset) -> Iterator[tuple[int, Study, npt.NDArray[np.uint8]]]:
     """Number, study and pixels of each study; DataError at the first that is not as written."""
-    index = 0
-    for number in range(len(dataset.info["shards"])):
-        batch = dataset.batch(number)
-        try:
-            batch.validate(full=True)
-        except pa.ArrowException as error:
-            raise damaged(dataset.path, f"studies.arrow, batch {number}: {error}") from error
-        for _ in range(batch.num_rows):
-            row, pixels = dataset.row(index), dataset.pixels(index)
-            is_whole = len(row["paths"]) == len(row["views"]) == len(pixels)
-            if not is_whole or row_digest(row, pixels) != row["digest"]:
-                raise damaged(dataset.path, f"study {row['id']} is not as it was prepared")
-            study = row_study(row)
-            if why := _out_of_range(study):
-                raise DataError(f"{dataset.path}: study {study.id} has {why}")
-            yield index, study, pixels
-            index += 1
-
-
-def _out_of_range(study: Study) -> str:
-    """What no study may have; "" if there is nothing."""
-    if study.split not in SPLITS:
-        return f"the split {study.split!r}"
-    for image in study.images:
-        if image.view not in VIEWS:
-            return f"the view {image.view!r}"
-    for name, state in (study.labels or {}).items():
-        if name not in OBSERVATIONS or state not in _STATES:
-            return f"the label {name}={state}"
-    unknown = set(study.landmarks or ()) - set(LANDMARKS)
-    return f"the landmark {min(unknown)!r}" if unknown else ""
+    for index in range(len(dataset)):
+        row, pixels = dataset.row(index), dataset.pixels(index)
+        if row_digest(row, pixels) != row["digest"]:
+            name = " ".join(row["id"].split())[:80]
+            raise damaged(dataset.path, f"study {name} is not as it was prepared")
+        yield index, dataset.study(index), pixels
 
 
 def _image(dataset: PreparedDataset, index: int, number: int) -> dict[str, str]:

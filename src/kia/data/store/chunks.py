@@ -13,100 +13,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from kia.data.store.atomic_folder import fsync
+from kia.data.store.description import FORMAT, FORMAT_VERSION, Counts, ShardName
+from kia.data.store.rows import SCHEMA, check_rows
+from kia.errors import DataError
+from kia.files.plain import parse_json
+from kia.files.records import Record
+from kia.files.regular import open_file
 from kia.imaging.workers import Reject
 from kia.knowledge.masks.coverage import KnowledgeCoverage
-from kia.studies import SPLITS, VIEWS, Study, StudyImage
-
-FORMAT = "kia-dataset"
-FORMAT_VERSION = 3
-
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("patient", pa.string()),
-        ("split", pa.string()),
-        ("report", pa.string()),
-        ("sections", pa.string()),
-        ("labels", pa.string()),
-        ("graph", pa.string()),
-        ("landmarks", pa.list_(pa.string())),
-        ("views", pa.list_(pa.string())),
-        ("paths", pa.list_(pa.string())),
-        ("first_image", pa.int32()),
-        ("n_images", pa.int32()),
-        ("digest", pa.binary(32)),
-    ]
-)
-_DIGESTED = SCHEMA.names[: SCHEMA.names.index("paths")]
-
-
-def study_row(study: Study, first_image: int) -> dict[str, Any]:
-    """A study as it is stored, without its digest.
-
-    Args:
-        study: Any.
-        first_image: Number of its first image in the chunk.
-
-    Raises:
-        TypeError: Something in it is not JSON.
-        ValueError: Likewise.
-    """
-    return {
-        "id": study.id,
-        "patient": study.patient,
-        "split": study.split,
-        "report": study.report,
-        "sections": _json(study.sections),
-        "labels": None if study.labels is None else _json(study.labels),
-        "graph": None if study.graph is None else _json(study.graph),
-        "landmarks": None if study.landmarks is None else list(study.landmarks),
-        "views": [image.view for image in study.images],
-        "paths": [image.path for image in study.images],
-        "first_image": first_image,
-        "n_images": len(study.images),
-    }
-
-
-def row_study(row: Mapping[str, Any]) -> Study:
-    """The study in a row, as `study_row` took it."""
-    images = zip(row["paths"], row["views"], strict=True)
-    return Study(
-        id=row["id"],
-        split=row["split"],
-        images=tuple(StudyImage(path, view) for path, view in images),
-        report=row["report"],
-        sections=json.loads(row["sections"]),
-        labels=json.loads(row["labels"]) if row["labels"] is not None else None,
-        graph=json.loads(row["graph"]) if row["graph"] is not None else None,
-        landmarks=tuple(row["landmarks"]) if row["landmarks"] is not None else None,
-        patient=row["patient"],
-    )
-
-
-def row_digest(row: Mapping[str, Any], pixels: npt.NDArray[np.uint8]) -> bytes:
-    """SHA-256 of what a study says and shows, wherever its files lay.
-
-    Args:
-        row: As stored.
-        pixels: uint8 (W, S, S).
-    """
-    said = json.dumps([row[name] for name in _DIGESTED]).encode()
-    digest = hashlib.sha256(len(said).to_bytes(8, "little") + said)
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.digest()
-
-
-def content_hash(digests: Iterable[bytes]) -> str:
-    """Hash of a data set: SHA-256 over the digests of its studies in stored order."""
-    whole = hashlib.sha256()
-    for digest in digests:
-        whole.update(digest)
-    return whole.hexdigest()
+from kia.studies import SPLITS, VIEWS, Study
 
 
 @dataclass
@@ -168,6 +86,21 @@ class Tally:
         )
 
 
+class RejectLine(Record):
+    """A line of rejects.jsonl."""
+
+    what: str
+    why: str
+
+
+class _About(Record):
+    """What a chunk says of itself."""
+
+    tally: Counts
+    shard: ShardName
+    rejects: list[RejectLine]
+
+
 @dataclass(frozen=True)
 class Chunk:
     """A finished chunk, or one shard of a prepared data set.
@@ -198,13 +131,27 @@ class Chunk:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """A finished chunk."""
-        with pa.memory_map(str(path)) as source:
-            reader = pa.ipc.open_file(source)
-            about = json.loads(reader.schema.metadata[b"chunk"])
-            rejects = [Reject(**reject) for reject in about["rejects"]]
-            tally = Tally.from_record(about["tally"])
-            return cls(about["shard"], reader.get_batch(0), tally, rejects)
+        """A finished chunk.
+
+        Raises:
+            DataError: It is not as it was written.
+        """
+        try:
+            open_file(path, follow=False).close()
+            with pa.OSFile(str(path)) as source:
+                reader = pa.ipc.open_file(source)
+                about = _About.of(parse_json(str(reader.schema.metadata[b"chunk"], "utf-8")))
+                rows = reader.get_batch(0)
+            check_rows(rows)
+        except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{path}: damaged chunk of an unfinished preparation ({reason}); add --overwrite "
+                "to start anew"
+            ) from error
+        rejects = [Reject(one.what, one.why) for one in about.rejects]
+        tally = Tally.from_record(about.tally.model_dump())
+        return cls(about.shard, rows, tally, rejects)
 
 
 def assemble(
@@ -260,7 +207,3 @@ def assemble(
     text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
     (folder / "dataset.json").write_text(text, encoding="utf-8")
     fsync(folder / "dataset.json")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=dict)

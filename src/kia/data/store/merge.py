@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pyarrow as pa
 
 from kia.data.readers.inputs import Part
 from kia.data.store.atomic_folder import WorkFolder, difference, refuse_occupied
-from kia.data.store.chunks import SCHEMA, Chunk, Tally, assemble, content_hash
+from kia.data.store.chunks import Chunk, Tally, assemble
 from kia.data.store.dataset import PreparedDataset
+from kia.data.store.description import damaged
+from kia.data.store.rows import SCHEMA, content_hash
 from kia.data.store.writer import no_study
 from kia.errors import DataError
+from kia.files.regular import open_file, real_path
 from kia.imaging.workers import Reject
 
 _RECIPE = ("kia_version", "source", "section", "resize", "image_size", "settings", "inputs")
@@ -38,7 +42,7 @@ def merge_parts(
         DataError: A part is missing, there twice, of another preparation, or no part at all.
     """
     parts = _in_order([PreparedDataset.open(folder) for folder in folders])
-    out = out.resolve()
+    out = real_path(out)
     about = {name: parts[0].info[name] for name in _RECIPE} | {"part": None}
     if (out / "dataset.json").is_file() and not overwrite:
         there = PreparedDataset.open(out)
@@ -107,8 +111,21 @@ def _linked(parts: Sequence[PreparedDataset], folder: Path) -> Iterator[Chunk]:
         for number, shard in enumerate(part.info["shards"]):
             name = f"images-{count:05d}.npy"
             try:
-                os.link(part.path / shard["file"], folder / name)
-            except OSError:  # another file system, or one without links
-                shutil.copyfile(part.path / shard["file"], folder / name)
+                _link(part.path / shard["file"], folder / name)
+            except FileNotFoundError as error:
+                raise damaged(part.path, f"{shard['file']}: {error.strerror}") from error
             yield Chunk(name, part.batch(number), Tally(), ())
             count += 1
+
+
+def _link(file: Path, to: Path) -> None:
+    """Links a file of a part, or copies it; never what a symbolic link leads to."""
+    try:
+        os.link(file, to, follow_symlinks=False)
+        if stat.S_ISREG(to.lstat().st_mode):
+            return
+        to.unlink()
+    except OSError:  # another file system, or one without links
+        pass
+    with open_file(file, follow=False) as source, to.open("wb") as copy:
+        shutil.copyfileobj(source, copy)

@@ -13,10 +13,13 @@ import pyarrow as pa
 
 import kia
 from kia.data.readers.inputs import Part
-from kia.data.store.atomic_folder import OWN_FILES, WorkFolder, fsync, refuse_occupied
-from kia.data.store.chunks import SCHEMA, Chunk, Tally, assemble, row_digest, study_row
+from kia.data.store.atomic_folder import WorkFolder, fsync, refuse_occupied
+from kia.data.store.chunks import Chunk, Tally, assemble
+from kia.data.store.description import is_side_file
 from kia.data.store.npy_writer import NpyWriter
+from kia.data.store.rows import SCHEMA, row_digest, study_row
 from kia.errors import DataError
+from kia.files.regular import real_path
 from kia.imaging.resize import Resize
 from kia.imaging.workers import Reject
 from kia.studies import SPLITS, VIEWS, Study
@@ -65,7 +68,7 @@ class DatasetWriter:
         inputs: str | None = None,
         part: Part | None = None,
     ) -> None:
-        self.out = Path(out).resolve()
+        self.out = real_path(out)
         refuse_occupied(self.out, overwrite)
         self.image_size = image_size
         self.resize = resize
@@ -166,7 +169,7 @@ class DatasetWriter:
 
     def side_file(self, name: str) -> Path:
         """Path at which to write one more file; it must exist when the writer leaves."""
-        if Path(name).name != name or name in OWN_FILES or name.startswith((".", "images-")):
+        if not is_side_file(name):
             raise ValueError(f"not a name for a side file: {name!r}")
         if name not in self._side:
             self._side.append(name)
@@ -192,7 +195,7 @@ class DatasetWriter:
 
     def _count(self, rejects: Sequence[Reject]) -> None:
         """The end of an input, and perhaps of a chunk."""
-        self._rejects += rejects
+        self._rejects += [Reject(_text(one.what), _text(one.why)) for one in rejects]
         self._open.rejects += len(rejects)
         self._open.inputs += 1
         images = 0 if self._images is None else self._images.rows
@@ -254,6 +257,11 @@ class DatasetWriter:
         reason = error.strerror or str(error)
         hint = "; free some space and run again" if error.errno in _NO_ROOM else ""
         return DataError(f"{self.out}: cannot write the data set: {reason}{hint}")
+
+
+def _text(text: str) -> str:
+    """A text that can be stored: halves of characters become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def no_study(out: Path, rejects: Iterable[Reject]) -> DataError:

@@ -64,6 +64,11 @@ class Evaluation:
                 found["notes"] |= _not_compared(system, against)
 
     @property
+    def references(self) -> References:
+        """What was scored against."""
+        return self._board.references
+
+    @property
     def ids(self) -> list[str]:
         """The studies that were scored, in order."""
         return self._board.ids

@@ -1,6 +1,5 @@
 """Opens files of reports: tables, text, JSON lines and JSON documents."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from kia.errors import DataError
 from kia.evaluation.reports.columns import Choice
 from kia.evaluation.reports.forms import Entry, entries, identity_at
+from kia.files.plain import parse_json
 from kia.studies import ID_COLUMNS
 from kia.tables.columns import ALIASES, plain
 from kia.tables.delimited import open_delimited
@@ -89,9 +89,8 @@ def _document(path: Path) -> Any:
     """A JSON document; None if the file holds JSON lines."""
     text = read_text(path).removeprefix("\ufeff")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+        return parse_json(text)
+    except ValueError as error:
+        if str(error).startswith("not JSON (Extra data"):
             return None
-        problem = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise DataError(f"{path} is not JSON ({problem})") from None
+        raise DataError(f"{path} is {error}") from None

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kia.data.readers.phantoms import read_truth, unpack_mask
+from kia.data.readers.phantoms import MASKS, TRUTH, DrawnMasks, read_truth
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError
 from kia.evaluation.priors import sentences
@@ -89,14 +89,16 @@ def drawn_findings(
     Raises:
         DataError: The data set holds no phantoms.
     """
-    file = dataset.path / "masks.npy"
-    if not file.is_file():
-        raise DataError(f"{dataset.path} holds no phantoms: it has no masks.npy")
-    truth, masks = read_truth(dataset), np.load(file, mmap_mode="r", allow_pickle=False)
+    if not (dataset.path / MASKS).is_file():
+        raise DataError(f"{dataset.path} holds no phantoms: it has no {MASKS}")
+    truth, masks = read_truth(dataset), DrawnMasks(dataset)
     for row, number in enumerate(studies):
-        for finding in truth[dataset.study(int(number)).id]["findings"]:
-            mask = unpack_mask(masks[finding["masks"]["frontal"]], dataset.image_size)
-            if mask.any():
+        id = dataset.study(int(number)).id
+        if id not in truth:
+            raise DataError(f"{dataset.path}: {TRUTH} says nothing of study {id}")
+        for finding in truth[id]["findings"]:
+            place = finding["masks"].get("frontal")
+            if place is not None and (mask := masks.mask(place)).any():
                 yield row, finding["observation"], mask
 
 

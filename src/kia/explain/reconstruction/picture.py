@@ -77,7 +77,8 @@ def draw_rebuilt(
         *panels[:, 1:], rebuilt, below, changes, strict=True
     ):
         _show(upper, one.pixels, one.title, key, grid)
-        upper.text(0, grid * 1.03, "\n".join(lines), fontsize=7.5, va="top", ha="left")
+        look: dict[str, Any] = {"va": "top", "ha": "left", "parse_math": False}
+        upper.text(0, grid * 1.03, "\n".join(lines), fontsize=7.5, **look)
         lower.set_axis_off()
         if one is rebuilt[0]:
             continue
@@ -139,7 +140,8 @@ def _show(
 ) -> None:
     panel.set_axis_off()
     show_view(panel, pixels, "frontal", grid)
-    panel.set_title(textwrap.fill(title, _TITLE), fontsize=8.5, loc="left")
+    words = textwrap.fill(title, _TITLE)
+    panel.set_title(words, fontsize=8.5, loc="left", parse_math=False)
     _outline(panel, key, grid)
 
 

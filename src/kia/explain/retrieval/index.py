@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import ModelError
 from kia.explain.retrieval.report_features import report_features
+from kia.files.plain import read_json
+from kia.files.regular import open_file
 from kia.generation import image_embeddings, model_folder
 from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
@@ -123,7 +125,9 @@ def model_hash(folder: Path) -> str:
     """SHA-256 over a model folder's weights, configuration, tokenizer and processor."""
     whole = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
-        with path.open("rb") as file:
+        if not path.is_file():  # a pipe of that name would be waited for
+            continue
+        with open_file(path) as file:
             whole.update(f"{path.name}\n".encode() + hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()
 
@@ -131,16 +135,25 @@ def model_hash(folder: Path) -> str:
 def _read(folder: Path, recipe: dict[str, Any]) -> tuple[Embeddings, Embeddings] | None:
     """The arrays, or None where they are not those of the recipe."""
     try:
-        if json.loads((folder / "index.json").read_text(encoding="utf-8")) != recipe:
+        if read_json(folder / "index.json") != recipe:
             return None
-        first, second = (
-            np.load(folder / f"{kind}.npy", mmap_mode="r", allow_pickle=False) for kind in _KINDS
-        )
+        first, second = (_mapped(folder / f"{kind}.npy") for kind in _KINDS)
     except (OSError, ValueError):
         return None
     shape = (recipe["studies"], recipe["width"])
     whole = all(a.shape == shape and a.dtype == np.float32 for a in (first, second))
     return (np.asarray(first), np.asarray(second)) if whole else None
+
+
+def _mapped(file: Path) -> Embeddings:
+    """An array of the index; ValueError or OSError if it is none."""
+    open_file(file).close()
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # numpy parses the header as Python, which raises a lot
+        raise ValueError(f"{file.name} is no array") from error
 
 
 def _build(

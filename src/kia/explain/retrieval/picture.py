@@ -94,8 +94,9 @@ def draw_retrieval(
             panel.set_axis_off()
             show_view(panel, pixels, name)
         at = (most * _SIDE + 0.2) / width
-        whole.text(at, 1 - 0.12 / tall, row.title, fontsize=9, weight="bold", va="top")
-        whole.text(at, 1 - 0.4 / tall, "\n".join(words), fontsize=8.5, va="top", linespacing=1.25)
+        look: dict[str, Any] = {"va": "top", "parse_math": False}  # $ starts no formula
+        whole.text(at, 1 - 0.12 / tall, row.title, fontsize=9, weight="bold", **look)
+        whole.text(at, 1 - 0.4 / tall, "\n".join(words), fontsize=8.5, linespacing=1.25, **look)
         top -= tall
     figure.savefig(path, dpi=dpi, format="png")
 

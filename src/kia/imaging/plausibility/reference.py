@@ -4,16 +4,28 @@ The Gaussians of `kia.imaging.plausibility.thumbnails` are fitted to all trainin
 limits are those of training images that were held out. See docs/plausibility.md.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from kia.errors import ModelError
-from kia.imaging.plausibility.thumbnails import Change, Pixels, Rows, ViewModel, all_misfits, ranked
+from kia.files.tensors import StoredTensor, read_header
+from kia.imaging.plausibility.thumbnails import (
+    COMPONENTS,
+    SIDE,
+    Change,
+    Pixels,
+    Rows,
+    ViewModel,
+    all_misfits,
+    ranked,
+)
 from kia.studies import VIEWS, View
 
 FEWEST = 200
@@ -135,29 +147,60 @@ class Reference:
             ModelError: The file is damaged.
         """
         file = folder / cls.FILE
-        if not file.is_file():
+        if not os.path.lexists(file):
             return None
         try:
+            views = _check_header(read_header(file))
             tensors = {k: v.astype(np.float64) for k, v in load_file(file).items()}
-            views = [view for view in VIEWS if f"{view}.mean" in tensors]
-            models = {
-                view: ViewModel(
-                    tensors[f"{view}.mean"],
-                    tensors[f"{view}.components"],
-                    tensors[f"{view}.variances"],
-                    float(tensors[f"{view}.noise"]),
-                )
-                for view in views
-            }
-            limits = {
-                view: Limits(
-                    *(float(tensors[f"{view}.limit.{name}"]) for name in Limits.__annotations__)
-                )
-                for view in views
-            }
-        except Exception as error:  # safetensors raises a kind of its own
-            raise ModelError(f"{file} is damaged; remove it to go without this check") from error
+            _check_values(tensors)
+        except (OSError, ValueError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"{file} is damaged ({reason}); remove it to go without this check"
+            ) from error
+        models = {
+            view: ViewModel(
+                tensors[f"{view}.mean"],
+                tensors[f"{view}.components"],
+                tensors[f"{view}.variances"],
+                float(tensors[f"{view}.noise"]),
+            )
+            for view in views
+        }
+        names = Limits.__annotations__
+        limits = {
+            view: Limits(*(float(tensors[f"{view}.limit.{name}"]) for name in names))
+            for view in views
+        }
         return cls(models, limits)
+
+
+def _check_header(header: Mapping[str, StoredTensor]) -> list[View]:
+    """The views that a file has models of; ValueError if it is not what `save` writes."""
+    views = [view for view in VIEWS if f"{view}.mean" in header]
+    shapes: dict[str, list[int]] = {}
+    for view in views:
+        shapes |= {
+            f"{view}.mean": [SIDE**2],
+            f"{view}.components": [COMPONENTS, SIDE**2],
+            f"{view}.variances": [COMPONENTS],
+            f"{view}.noise": [],
+            **{f"{view}.limit.{name}": [] for name in Limits.__annotations__},
+        }
+    if not views or {name: list(stored.shape) for name, stored in header.items()} != shapes:
+        raise ValueError("other names or shapes than kia writes")
+    if {stored.dtype for stored in header.values()} != {"F32"}:
+        raise ValueError("other types than F32")
+    return views
+
+
+def _check_values(tensors: Mapping[str, Rows]) -> None:
+    """ValueError where the values are none of a Gaussian."""
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} is not finite")
+        if name.endswith(("variances", "noise")) and not (values > 0).all():
+            raise ValueError(f"{name} is not above 0")
 
 
 _TEXTS = {

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from kia.errors import DataError
+from kia.files.plain import read_json
+from kia.files.regular import MOST_TABLE
 from kia.knowledge.atlas.places import LANDMARKS
 from kia.knowledge.atlas.rules import Mask, box, landmark_masks
 from kia.tables.cells import number
-from kia.tables.json_lines import read_json
 from kia.tables.table import open_table
 
 SCENE_SIDE = 224
@@ -57,7 +58,7 @@ def read_contours(path: str | Path) -> Iterator[dict[str, Mask]]:
     Raises:
         DataError: The file is no such file.
     """
-    images = read_json(Path(path))
+    images = _json(Path(path))
     if not isinstance(images, dict) or not images:
         raise DataError(f"{path}: no contours; expected an object: image → contours")
     for image, contours in images.items():
@@ -84,7 +85,7 @@ def _table_boxes(path: Path) -> Iterator[dict[str, Mask]]:
 
 
 def _scene_graph(path: Path) -> dict[str, Mask]:
-    scene = read_json(path)
+    scene = _json(path)
     objects = scene.get("objects") if isinstance(scene, dict) else None
     if not isinstance(objects, list) or not all(isinstance(item, dict) for item in objects):
         raise DataError(f"{path}: no Chest ImaGenome scene graph: it has no list of objects")
@@ -106,3 +107,12 @@ def _box(corners: Mapping[str, Any], side: float, where: str) -> Mask:
     if x1 >= x2 or y1 >= y2:
         raise DataError(f"{where}: the box is empty; x1 < x2 and y1 < y2 are needed")
     return box(x1, y1, x2, y2)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return read_json(path, MOST_TABLE)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None

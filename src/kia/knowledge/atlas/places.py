@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kia.errors import DataError, UsageError
+from kia.files.regular import open_file
 
 CELLS = 56
 """Cells a side of a coverage map: four to a patch of the paper's 14 × 14 grid."""
@@ -24,6 +25,7 @@ KEY_SHARE = 20 / 196
 """Share of the patches that are key patches of a landmark: 20 of 14 × 14 (Paper: App. A)."""
 MAX_GRID = 512
 _SCALE = 65535  # coverage is stored as 16-bit integers
+_MOST_BYTES = 16 << 20  # unpacked; an atlas has 220 KB
 _ENTRIES = ("names", "coverage", "images", "source")
 
 SIDED = (
@@ -112,17 +114,21 @@ class Atlas:
             DataError: The file is missing, damaged, or no atlas.
         """
         try:
-            with Path(path).open("rb") as file:
+            with open_file(Path(path)) as file:
                 return cls._load(file)
         except OSError as error:
             raise DataError(f"{path}: {error.strerror or error}") from None
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # zip files and the headers of arrays raise a lot
             raise DataError(
                 f"{path}: no atlas of this version of kia; make one with kia knowledge atlas"
             ) from None
 
     @classmethod
     def _load(cls, file: BinaryIO) -> "Atlas":
+        with zipfile.ZipFile(file) as packed:
+            if sum(entry.file_size for entry in packed.infolist()) > _MOST_BYTES:
+                raise ValueError
+        file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
             names, coverage, images, source = (stored[entry] for entry in _ENTRIES)
         if tuple(names) != LANDMARKS or images.shape != (len(LANDMARKS),):

@@ -191,6 +191,8 @@ def _check(contours: Mapping[str, Points]) -> None:
     for name, points in POINTS.items():
         if name not in contours or contours[name].shape != (points, 2):
             raise DataError(f"contour {name} is missing or has not {points} points (x, y)")
+        if not (np.abs(contours[name] - 0.5) <= 1).all():  # nor is what is not finite
+            raise DataError(f"contour {name} lies outside the picture, which goes from 0 to 1")
 
 
 def _around(x: float, y: float, beside: float, above: float) -> Mask:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from kia.knowledge.graphs.lexicon import ANATOMY_ROLES, ENTITY_ROLES, Unit, word_set
+from kia.knowledge.scope import Joint
 
 _NORMAL = word_set("normal")
 CHANGE = word_set("change")
@@ -32,6 +33,7 @@ class Chunk:
         kind: "finding", "state" (a predicate such as "clear") or "anatomy".
         placed: Whether a place outside the phrase was found for them.
         label: Of its observations, set when it is read.
+        joint: How it is joined to the phrase before it, for what a cue behind them governs.
     """
 
     units: list[Unit]
@@ -42,6 +44,7 @@ class Chunk:
     kind: str = "anatomy"
     placed: bool = False
     label: str = "OBS-DP"
+    joint: Joint = ""
 
     @property
     def only(self) -> str:

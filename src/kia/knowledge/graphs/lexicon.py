@@ -2,16 +2,19 @@
 
 import re
 from functools import lru_cache
-from importlib import resources
-from typing import Any
 
-import yaml
-
+from kia.knowledge.phrases import PhraseTree, Term, folded, load_yaml
 from kia.knowledge.radgraph import token_spans
+from kia.knowledge.scope import RESOLUTION, scope_phrases
+from kia.knowledge.statements import statements
 
 ANATOMY_ROLES = frozenset({"organ", "attribute", "part", "adjective", "side"})
 OBSERVATION_ROLES = frozenset({"finding", "quantity", "modifier", "degree", "adverb"})
 ENTITY_ROLES = ANATOMY_ROLES | OBSERVATION_ROLES
+CERTAINTY = frozenset(
+    {"negation", "denied", "either", "no_longer", "hedge", "hedged", "hedged_either"}
+)
+"""Roles of cues that deny or hedge."""
 
 # Endings of words that the lexicon need not list.
 _FINDING_ENDINGS = re.compile(
@@ -32,15 +35,8 @@ Unit = tuple[int, int, str, str]
 """First token, last token (inclusive), role, lower-case words."""
 
 
-def _load(name: str) -> dict[str, Any]:
-    text = resources.files("kia.knowledge.graphs").joinpath(name).read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
-    assert isinstance(content, dict)
-    return content
-
-
-_WORDS = _load("words.yaml")
-_CUES = _load("cues.yaml")
+_WORDS = load_yaml("kia.knowledge.graphs", "words.yaml")
+_CUES = load_yaml("kia.knowledge.graphs", "cues.yaml")
 _HEADERS = {
     line: skipped
     for key, skipped in (("read_header", False), ("skipped_header", True))
@@ -52,6 +48,9 @@ def word_set(name: str) -> frozenset[str]:
     """The words under one key of the lexicon, with their plurals."""
     words = _WORDS[name].split()
     return frozenset([*words, *(f"{word}s" for word in words)])
+
+
+CHANGE_NOUNS = word_set("change_noun")
 
 
 def _roles() -> tuple[dict[str, str], dict[str, list[tuple[tuple[str, ...], str]]]]:
@@ -104,30 +103,33 @@ def role_of(word: str) -> str:
 
 
 def sentences(text: str, tokens: list[str]) -> list[tuple[int, int]]:
-    """First and last token (exclusive) of the sentences that are read.
+    """First and last token (exclusive) of the statements that are read.
 
-    Sentences end at stops and blank lines. Headers ("FINDINGS:") are left out, and so are
-    sections that say why and how the patient was examined, up to the next header.
+    Headers ("FINDINGS:") are left out, and so are sections that say why and how the patient was
+    examined, up to the next header.
     """
     spans = token_spans(text)
     found: list[tuple[int, int]] = []
+    cuts = iter([*statements(text), (len(text), len(text))])
+    begin, end = next(cuts)
     start, skipped = 0, False
     for position, token in enumerate(tokens):
-        last = position + 1 == len(tokens)
-        if token[0] == ":":
-            header = _header(tokens, start, position)
-            if header is not None:
-                first, skips = header
-                if first > start and not skipped:
-                    found.append((start, first))
-                start, skipped = position + 1, skips
-                continue
-        between = "" if last else text[spans[position][1] : spans[position + 1][0]]
-        ends = _is_stop(token, between, tokens, position) or between.count("\n") > 1
-        if ends or last:
-            if not skipped and position >= start:
-                found.append((start, position + 1))
+        place = spans[position][0]
+        if place >= end:
+            if position > start and not skipped:
+                found.append((start, position))
+            while place >= end:
+                begin, end = next(cuts, (len(text), len(text) + 1))
+            start = position
+        if place < begin:  # of a mark between statements
             start = position + 1
+        elif token[0] == ":" and (header := _header(tokens, start, position)) is not None:
+            first, skips = header
+            if first > start and not skipped:
+                found.append((start, first))
+            start, skipped = position + 1, skips
+    if start < len(tokens) and not skipped:
+        found.append((start, len(tokens)))
     return found
 
 
@@ -141,13 +143,40 @@ def _header(tokens: list[str], start: int, colon: int) -> tuple[int, bool] | Non
     return None
 
 
-def _is_stop(token: str, between: str, tokens: list[str], position: int) -> bool:
-    if token.isalnum() or not any(mark in token for mark in ".!?;"):
-        return False
-    decimal = token == "." and not between and position > 0 and tokens[position - 1][-1].isdigit()
-    if decimal and position + 1 < len(tokens) and tokens[position + 1][0].isdigit():
-        return False
-    return not (token == "." and position > 0 and tokens[position - 1].lower() in ("vs", "dr"))
+_RESOLVED = RESOLUTION | {"resolved", "cleared"}
+_FREE = ("persists", "unfinished")  # may hold words that are entities
+_ROLE_OF_CUE = {
+    "negation_before": "negation",
+    "negation_after": "denied",
+    "negation_either": "either",
+    "uncertainty_before": "hedge",
+    "uncertainty_either": "hedged_either",
+    "uncertainty_after": "hedged",
+}
+
+
+def _scope_tree() -> PhraseTree:
+    """The cues that labels and graphs share, by their roles here."""
+    tree = PhraseTree()
+    for role, phrases in scope_phrases().items():
+        for words in phrases:
+            if role != "opening" and (role in _FREE or not _names_entity(words)):
+                tree.enter(words, Term(_ROLE_OF_CUE.get(role, role), None))
+    for mark in ("", ".", ",", ";", ":"):
+        tree.enter([f"(-){mark}"], Term("denied", None))
+        tree.enter([f"(+){mark}"], Term("affirmed", None))
+    return tree
+
+
+def _names_entity(words: list[str]) -> bool:
+    """Whether a cue holds a word that is an entity here ("no definite finding of"): it is read as
+    words then. Resolution is no entity."""
+    roles = ENTITY_ROLES - {"degree", "adverb"}
+    named = any(role_of(word) in roles and word not in ("low", "lower") for word in words)
+    return named and _RESOLVED.isdisjoint(words)
+
+
+_SCOPE = _scope_tree()
 
 
 def units(words: list[str], start: int, stop: int) -> list[Unit]:
@@ -162,20 +191,46 @@ def units(words: list[str], start: int, stop: int) -> list[Unit]:
     position = start
     while position < stop:
         word = words[position]
-        end, role = position + 1, ""
-        for rest, phrase_role in _PHRASES.get(word, ()):
+        phrases, role, starts_cue = _known(word)
+        end = position + 1
+        for rest, phrase_role in phrases:
             after = position + 1 + len(rest)
             if after <= stop and tuple(words[position + 1 : after]) == rest:
                 end, role = after, phrase_role
-                word = " ".join(words[position:after])
                 break
-        if not role:
-            role = role_of(word) if len(word) <= _MAX_WORD else "other"
-        if word == "." and end < stop:  # of a decimal: no sentence ends here
+        cue = _SCOPE.longest(words, position, stop) if starts_cue else None
+        if cue is not None and (cue[1] > end or (cue[1] == end and role == "other")):
+            end, role = cue[1], cue[0].role
+            if role == "persists":
+                found += _still_there(words, position, end)
+                position = end
+                continue
+        if end > position + 1:
+            word = " ".join(words[position:end])
+        elif word == "." and end < stop:  # of a decimal: no sentence ends here
             role = "transparent"
         found.append((position, end - 1, role, word))
         position = end
     return _settle(found)
+
+
+@lru_cache(maxsize=1 << 16)
+def _known(word: str) -> tuple[list[tuple[tuple[str, ...], str]], str, bool]:
+    """Phrases that begin with a word, its own role, and whether a shared cue begins with it."""
+    role = role_of(word) if len(word) <= _MAX_WORD else "other"
+    return _PHRASES.get(word, []), role, _SCOPE.has_first(folded(word))
+
+
+def _still_there(words: list[str], start: int, end: int) -> list[Unit]:
+    """The words of "no resolution of", "partial clearing of" …: entities, but no denial."""
+    changes = not CHANGE_NOUNS.isdisjoint(words[start:end])
+    found = []
+    for position in range(start, end):
+        role = role_of(words[position])
+        if role in CERTAINTY and not (changes and words[position] in ("no", "without")):
+            role = "other"  # "no clearing of the edema" denies the clearing alone
+        found.append((position, position, role, words[position]))
+    return found
 
 
 def _settle(found: list[Unit]) -> list[Unit]:

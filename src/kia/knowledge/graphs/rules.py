@@ -10,21 +10,28 @@ from collections.abc import Sequence
 from kia.knowledge.graphs.chunks import items
 from kia.knowledge.graphs.lexicon import sentences, units
 from kia.knowledge.graphs.sentence import SentenceGraph
+from kia.knowledge.language import ENGLISH, is_read
 from kia.knowledge.radgraph import Entity, ReportGraph, tokenise
 
 
-def extract_graphs(texts: Sequence[str]) -> list[ReportGraph]:
+def extract_graphs(texts: Sequence[str], language: str = ENGLISH) -> list[ReportGraph]:
     """The graphs of reports, one each; needs no model and no network.
 
     Args:
         texts: Raw reports, of any origin and length.
+        language: A report that is recognised as none of English and this one has a graph without
+            entities; "any" reads all of them, by the rules of English.
     """
-    return [_graph(text) for text in texts]
+    return [_graph(text, language) for text in texts]
 
 
-def _graph(text: str) -> ReportGraph:
+def _graph(text: str, language: str) -> ReportGraph:
     tokens = tokenise(text)
+    if not is_read(text, language):
+        return ReportGraph(" ".join(tokens))
     words = [token.lower() for token in tokens]
+    if "n't" in text or "n’t" in text:
+        _spell_out_not(words)
     entities: dict[str, Entity] = {}
     for start, stop in sentences(text, tokens):
         sentence = SentenceGraph()
@@ -46,3 +53,12 @@ def _graph(text: str) -> ReportGraph:
                 tuple(dict.fromkeys(relations)),
             )
     return ReportGraph(" ".join(tokens), entities)
+
+
+def _spell_out_not(words: list[str]) -> None:
+    """Makes "isn", "'", "t" the words "is", "'", "not"."""
+    for place in range(2, len(words)):
+        if words[place] == "t" and words[place - 1] in ("'", "’") and words[place - 2][-1] == "n":
+            words[place] = "not"
+            if words[place - 2] != "can":
+                words[place - 2] = words[place - 2][:-1]

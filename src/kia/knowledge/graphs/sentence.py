@@ -1,7 +1,5 @@
 """One sentence read left to right: which words are entities, and how they stand to each other."""
 
-from collections.abc import Callable
-
 from kia.knowledge.graphs.chunks import ASPECTS, CHANGE, Chunk, Cue, Item, Place, is_normal
 from kia.knowledge.graphs.clauses import (
     joined,
@@ -14,9 +12,9 @@ from kia.knowledge.graphs.clauses import (
     without_examination,
 )
 from kia.knowledge.graphs.cues import MAX_LIST, Clause
-from kia.knowledge.graphs.lexicon import ANATOMY_ROLES, Unit, word_set
+from kia.knowledge.graphs.lexicon import ANATOMY_ROLES, CHANGE_NOUNS, Unit
 
-CHANGE_NOUNS = word_set("change_noun")
+JOINING = frozenset({"join", "linked", "passed_over", "transparent", "other"})
 
 
 class SentenceGraph(Clause):
@@ -45,13 +43,25 @@ class SentenceGraph(Clause):
                 self.hear(item, found, index)
             else:
                 self._chunk(item, found, index, subjects[index])
+        self._name_alike(found)
         for chunk in self._chunks:
             for unit in chunk.units:
                 self.labels[unit] = "ANAT-DP" if unit[2] in ANATOMY_ROLES else chunk.label
 
+    def _name_alike(self, found: list[Item]) -> None:
+        """ "Pneumothorax: no pneumothorax": the first only names what the second says."""
+        heading = found[:1] and isinstance(found[0], Chunk) and found[0].heads
+        if heading and len(found) > 2 and isinstance(found[1], Cue) and found[1].unit[3] == ":":
+            for chunk in self._chunks[1:2]:
+                if chunk.heads and chunk.heads[-1][3] == heading[-1][3]:
+                    self._chunks[0].label = chunk.label
+
     def _chunk(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
         links = self.links
         leads = leads and "place" not in links
+        if self.polarity != "OBS-DP" and links <= JOINING and self.opens(chunk, found, index):
+            self.polarity = "OBS-DP"
+        self.join(chunk)
         if (leads or says_normal(chunk)) and "negation" not in links:
             self.polarity = "OBS-DP"
         chunk.label = self.polarity
@@ -64,12 +74,12 @@ class SentenceGraph(Clause):
         for place in chunk.places:
             self.each(place.narrowing, "modify", [place.head])
         self._serve_waiting(chunk)
-        read: dict[str, Callable[[Chunk, list[Item], int, bool], None]] = {
-            "anatomy": self._anatomy,
-            "state": self._state,
-            "finding": self._finding,
-        }
-        read[chunk.kind](chunk, found, index, leads)
+        if chunk.kind == "finding":
+            self._finding(chunk, found, index)
+        elif chunk.kind == "anatomy":
+            self._anatomy(chunk, leads)
+        else:
+            self._state(chunk, leads)
         self.last, self._last_leads = chunk, leads
         self.links = set()
 
@@ -99,10 +109,14 @@ class SentenceGraph(Clause):
                 self.each(chunk.heads, "located_at", [place.head for place in waiting.places])
         self._waiting = []
 
-    def _anatomy(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
+    def _anatomy(self, chunk: Chunk, leads: bool) -> None:
         links = self.links
         heads = [place.head for place in chunk.places]
         topic = self.topic_heads()
+        last = self.last
+        denied = last is not None and last.label == "OBS-DA" and "place" in links
+        if denied and last is not None and last.heads and last.heads[-1][3] in CHANGE_NOUNS:
+            self.polarity = "OBS-DP"  # "no change in the size of the mass"
         if self.topic and not topic and chunk.only == "attribute" and "place" in links:
             self._measure(chunk, chunk.places)  # "effusion has decreased in size"
         elif topic and not leads and self._narrows_topic(chunk):
@@ -188,7 +202,7 @@ class SentenceGraph(Clause):
             for finding in self.topic[-MAX_LIST:]:
                 self.each([measure], "modify", finding.heads)
 
-    def _state(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
+    def _state(self, chunk: Chunk, leads: bool) -> None:
         topic = self.topic_heads()
         if chunk.places and chunk.only_narrows and self.topic and not topic:
             self._measure(chunk, [p for p in chunk.places if p.head[2] == "attribute"])
@@ -229,7 +243,7 @@ class SentenceGraph(Clause):
             self.recent = [chunk]
         self.list = "attribute" if chunk.places else "state"
 
-    def _finding(self, chunk: Chunk, found: list[Item], index: int, leads: bool) -> None:
+    def _finding(self, chunk: Chunk, found: list[Item], index: int) -> None:
         links, last = self.links, self.last
         self.each(chunk.bearers, "located_at", [place.head for place in chunk.places])
         if "place" in links and last is not None and last.only_measures:

@@ -1,12 +1,13 @@
-"""Mentions of a clause, and the cues that change them.
+"""Mentions of a clause, and how far a cue before them reaches.
 
-A cue ("no", "may", "history of") reaches forward to the end of its clause or list; other cues
-("has resolved", "cannot be excluded") reach back over the list that ends before them.
+A cue ("no", "may", "history of") reaches forward to the end of its clause or list; what cues behind
+("has resolved", "cannot be excluded") do is in `cues.py`.
 """
 
 from dataclasses import dataclass
 
-from kia.knowledge.labels.phrases import Found
+from kia.knowledge.phrases import Found
+from kia.knowledge.scope import Joint, joint
 
 NEAR = 4
 """Words between an adjective and its noun, or between "or" and what it joins."""
@@ -26,7 +27,8 @@ class Mention:
         start: First token.
         end: Token after the last.
         rule: The words that decided its value, and how.
-        linked: Whether a list joins it to the mention before.
+        linked: Whether a list joins it to the mention before, for what "or" makes uncertain.
+        joint: How it is joined to the mention before, for what a cue behind them governs.
     """
 
     values: dict[str, int]
@@ -35,9 +37,10 @@ class Mention:
     end: int
     rule: str = "stated"
     linked: bool = False
+    joint: Joint = ""
 
     def settle(self, state: int, rule: str) -> None:
-        """Makes it absent (0) or uncertain (−1)."""
+        """Makes it absent (0), uncertain (−1) or present (1)."""
         self.state, self.rule = state, rule
         for name in self.values:
             self.values[name] = state
@@ -72,6 +75,8 @@ class ClauseReader:
         self._linked = False  # a list goes on
         self._listing = False  # "or" joins, it does not choose
         self._joint: Found | None = None  # "or" or "versus" before the next mention
+        self._between: set[str] = set()  # roles since the last mention
+        self._asserted = False  # "there is" or a verb stands before the first mention
 
     # Mentions
 
@@ -87,6 +92,8 @@ class ClauseReader:
             return
         mention = Mention(values, min(values.values(), default=1), here.start, here.end)
         mention.linked = self._linked and len(self.mentions) > self._clause
+        mention.joint = self._joined(here)
+        self._between.clear()
         if self._cue is not None:
             kind, cue = self._cue
             mention.settle(_FORWARD[kind], f"{kind}: {self._words(cue)}")
@@ -95,6 +102,18 @@ class ClauseReader:
         if joint is not None:
             self._join(joint)
         self._linked, self._cue_fresh = True, False
+
+    def _joined(self, here: Found) -> Joint:
+        """How the mention at hand is joined to the one before it."""
+        first = len(self.mentions) == self._clause
+        between = self._between
+        if first or "verb" in between or "cue" in between:
+            self._asserted = self._asserted or (first and "verb" in between)
+            return ""
+        found = joint("comma" in between, "and" in between)
+        if self._asserted and found in ("and", "comma and"):
+            return ""  # "There is edema and effusion is not seen"
+        return found
 
     def _join(self, joint: Found) -> None:
         """ "X or Y" and "X versus Y": both uncertain, unless absent or of one observation."""
@@ -121,78 +140,52 @@ class ClauseReader:
         else:
             self._other(here)
 
-    # Cues that reach forward
-
-    def _negation_before(self, here: Found) -> None:
-        if here.end == len(self._tokens) and self._clause < len(self.mentions):
-            self._settle_back(here, 0)  # "Effusion: no"
-        else:
-            self._set_cue("negation", here)
-
-    def _uncertainty_before(self, here: Found) -> None:
-        # "no opacity suggesting pneumonia" stays a negation
-        if not self._under("negation") or self._separated(here):
-            self._set_cue("uncertainty", here)
-
-    def _question(self, here: Found) -> None:
-        self._set_cue("question", here)
+    # The cue at hand
 
     def _set_cue(self, kind: str, here: Found) -> None:
         self._cue, self._cue_fresh = (kind, here), True
         self._verb = self._linked = False
+        self._between.add("cue")
         self.understood = True
 
     def _under(self, kind: str) -> bool:
         return self._cue is not None and self._cue[0] == kind
 
-    # Cues that reach back
-
-    def _negation_after(self, here: Found) -> None:
-        self._settle_back(here, 0)
-
-    def _uncertainty_after(self, here: Found) -> None:
-        self._settle_back(here, -1)
-
-    def _negation_either(self, here: Found) -> None:
-        if self._clause < len(self.mentions):
-            self._settle_back(here, 0)
-        else:
-            self._set_cue("negation", here)
-
-    def _uncertainty_either(self, here: Found) -> None:
-        if self._follows(("finding", "other", "subject"), until=("stop",)):
-            self._uncertainty_before(here)
-        else:
-            self._settle_back(here, -1)
-
-    def _settle_back(self, cue: Found, state: int) -> None:
-        """Settles the last mention, and those that its list joins to it."""
-        kind = "negation" if state == 0 else "uncertainty"
-        for mention in reversed(self.mentions[self._clause :]):
-            if mention.state != 0:
-                mention.settle(state, f"{kind}: {self._words(cue)}")
-            if not mention.linked:
-                break
-        self._cue, self._linked = None, False
-
     # Where reaches end
 
     def _stop(self, here: Found) -> None:
         self._end_clause()
+        self._asserted = self._tokens[here.start] == "there"
 
     def _relative(self, here: Found) -> None:
         self._cue, self._linked = None, False
+        self._between.add("verb")
 
     def _comma(self, here: Found) -> None:
         self._separator = here
+        if "verb" in self._between:
+            self._between.add("closed")
+        self._between.add(here.term.role)
+        if self._cue is None:
+            return
         # "given the history of cancer, a mass is likely"
         answered = self._under("question") and self._follows(_STATES, until=())
-        if answered or (self._verb and not self._list_goes_on()):
+        if answered or ((self._verb or self._predicate_follows()) and not self._list_goes_on()):
             self._cue = None
+
+    def _predicate_follows(self) -> bool:
+        """Whether what is next has its own predicate: "no edema and the effusion is stable"."""
+        following = [found.term.role for found in self._found[self._index + 1 : self._index + 5]]
+        if following[:1] == ["article"]:
+            following = following[1:]
+        return following[:3] == ["finding", "verb", "opening"]
 
     def _opening(self, here: Found) -> None:
         """ "No pneumothorax, small effusion": the adjective opens a new statement."""
-        if self._separated(here) and not self._list_goes_on():
+        if not self._separated(here):
+            if self._clause < len(self.mentions):
+                self._between.add("verb")  # "effusion unchanged and …"
+        elif not self._list_goes_on():
             self._cue, self._linked = None, False
 
     def _article(self, here: Found) -> None:
@@ -220,9 +213,11 @@ class ClauseReader:
 
     def _joins(self, here: Found) -> None:
         self._joint = here
+        self._between.add("and")
 
     def _verb_seen(self, here: Found) -> None:
         self._verb = True
+        self._between.add("verb")
 
     def _neutral(self, here: Found) -> None:
         self.understood = True

@@ -1,8 +1,8 @@
 """The built-in labeler: CheXpert labels from the words of a report.
 
 After the CheXpert labeler (Irvin et al., AAAI 2019): find mentions, tell whether each is stated,
-absent or uncertain, aggregate. The words are in `observations.yaml` and `cues.yaml`;
-`label_clause.py` and `label_sentence.py` read a sentence. Ours, not CheXpert's: anatomy is a
+absent or uncertain, aggregate. The words are in `observations.yaml`, `cues.yaml` and `scope.yaml`;
+`clause.py` and `sentence.py` read a sentence. Ours, not CheXpert's: anatomy is a
 mention only with a predicate ("heart" + "enlarged"), so "the heart is unchanged" says nothing of
 Cardiomegaly; "no new X" is absent; text without one known word has no labels, not even No Finding.
 """
@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.labels.clause import Mention
-from kia.knowledge.labels.phrases import MAX_TOKENS, lexicon, sentences_of, tokens_of
+from kia.knowledge.labels.lexicon import MAX_TOKENS, lexicon, sentences_of
 from kia.knowledge.labels.sentence import SentenceReader
+from kia.knowledge.language import ENGLISH, is_read
+from kia.knowledge.phrases import tokens_of
 
 OTHER = "Other abnormality"
 """What rules out No Finding without being one of the 13 others."""
@@ -40,24 +42,28 @@ class Reason(NamedTuple):
     rule: str
 
 
-def label_reports(texts: Sequence[str]) -> list[dict[str, int | None]]:
+def label_reports(texts: Sequence[str], language: str = ENGLISH) -> list[dict[str, int | None]]:
     """Labels reports by rules, offline.
 
     Args:
         texts: Reports or parts of them, in English. Sections that do not describe the image
             (indication, comparison …) are skipped where they have a header.
+        language: A report that is recognised as none of English and this one has no labels; "any"
+            reads all of them. The rules are those of English whatever it is.
 
     Returns:
         For each, the 14 observations → 1 present, 0 absent, −1 uncertain, None unmentioned.
         No Finding is 1 if something was understood and nothing abnormal but Support Devices is
         present or uncertain; else None.
     """
-    return [_aggregate(*_read(text)) for text in texts]
+    return [_aggregate(*_read(text, language)) for text in texts]
 
 
-def explain_report(text: str) -> tuple[dict[str, int | None], list[Reason]]:
+def explain_report(
+    text: str, language: str = ENGLISH
+) -> tuple[dict[str, int | None], list[Reason]]:
     """The labels of a report, and what led to them in the order of the text."""
-    pieces, understood = _read(text)
+    pieces, understood = _read(text, language)
     labels = _aggregate(pieces, understood)
     stated = [
         Reason(name, value, sentence, " ".join(tokens[mention.start : mention.end]), mention.rule)
@@ -80,11 +86,13 @@ def explain_report(text: str) -> tuple[dict[str, int | None], list[Reason]]:
 _Piece = tuple[str, list[str], list[Mention]]
 
 
-def _read(text: str) -> tuple[list[_Piece], bool]:
+def _read(text: str, language: str) -> tuple[list[_Piece], bool]:
     """(sentence, tokens, mentions) of the sentences that have some; was anything understood?"""
     words = lexicon()
     pieces: list[_Piece] = []
     understood = False
+    if not is_read(text, language):
+        return pieces, understood
     for sentence in sentences_of(text):
         written, folded = tokens_of(sentence)
         for place in range(0, len(folded), MAX_TOKENS):

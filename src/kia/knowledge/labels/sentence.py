@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kia.knowledge.labels.clause import NEAR, ClauseReader, Mention
-from kia.knowledge.labels.phrases import Found
+from kia.knowledge.labels.clause import NEAR, Mention
+from kia.knowledge.labels.cues import CueReader
+from kia.knowledge.phrases import Found
 
 _BETWEEN = frozenset({"opening", "article", "neutral", "nothing"})  # a predicate and its anatomy
 _CALM = ("normal", "clear")  # predicates that also negate a finding
@@ -26,7 +27,7 @@ class _Anatomy:
     said: list[Mention]
 
 
-class SentenceReader(ClauseReader):
+class SentenceReader(CueReader):
     """Reads the phrases of one sentence.
 
     Args:
@@ -46,6 +47,15 @@ class SentenceReader(ClauseReader):
         for index, here in enumerate(self._found):
             self._index = index
             _HANDLERS[here.term.role](self, here)
+        self._drop_heading()
+
+    def _drop_heading(self) -> None:
+        """ "Pneumothorax: no pneumothorax": the first only names what the second says."""
+        first = self.mentions[0] if len(self.mentions) > 1 else None
+        if first is None or self._tokens[first.end : first.end + 1] != [":"]:
+            return
+        if any(first.values.keys() == mention.values.keys() for mention in self.mentions[1:]):
+            del self.mentions[0]
 
     def _end_clause(self) -> None:
         super()._end_clause()
@@ -163,6 +173,10 @@ _HANDLERS: dict[str, Callable[[SentenceReader, Found], None]] = {
     "negation_before": SentenceReader._negation_before,
     "negation_after": SentenceReader._negation_after,
     "negation_either": SentenceReader._negation_either,
+    "no_longer": SentenceReader._no_longer,
+    "affirmed": SentenceReader._affirmed,
+    "persists": SentenceReader._persists,
+    "unfinished": SentenceReader._unfinished,
     "uncertainty_before": SentenceReader._uncertainty_before,
     "uncertainty_after": SentenceReader._uncertainty_after,
     "uncertainty_either": SentenceReader._uncertainty_either,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kia.data.readers.iu_xray.reports import image_key, study_id, uid_of
 from kia.errors import DataError
+from kia.files.regular import real_path
 from kia.imaging.paths import why_missing
 from kia.imaging.views import pair_of_views, view_at
 from kia.studies import StudyImage, View
@@ -37,7 +38,7 @@ class IUImages:
         """List a folder; DataError if it is missing or holds neither images nor R2Gen's folders."""
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder of images")
-        images = cls(folder.resolve())
+        images = cls(real_path(folder))
         entries = sorted(images.root.iterdir(), key=lambda path: path.suffix.lower())
         for path in entries:
             if path.suffix.lower() in _EXTENSIONS:

@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from kia.errors import DataError
+from kia.files.regular import open_file
 from kia.imaging.workers import Reject
 from kia.tables.table import read_rows
 
@@ -92,17 +93,22 @@ def _read_table(path: Path) -> Iterator[IUReport]:
 
 
 def _read_xml_files(path: Path, lost: list[Reject]) -> Iterator[IUReport]:
-    for name, content in _folder(path) if path.is_dir() else _archive(path):
+    for name, content in _folder(path, lost) if path.is_dir() else _archive(path):
         try:
             yield _read_xml(content)
         except (ElementTree.ParseError, DataError) as error:
             lost.append(Reject(name, f"not a report of Open-i ({error})"))
 
 
-def _folder(path: Path) -> Iterator[tuple[str, bytes]]:
+def _folder(path: Path, lost: list[Reject]) -> Iterator[tuple[str, bytes]]:
     for file in sorted(path.rglob("*.xml")):
-        with file.open("rb") as opened:
-            yield file.name, opened.read(_LARGEST_XML + 1)
+        try:
+            with open_file(file) as opened:
+                content = opened.read(_LARGEST_XML + 1)
+        except OSError as error:
+            lost.append(Reject(file.name, f"cannot be read: {error.strerror}"))
+        else:
+            yield file.name, content
 
 
 def _archive(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -21,6 +21,7 @@ from kia.data.readers.mimic_cxr.reports import read_sections
 from kia.data.readers.splits import split_named
 from kia.data.reports import Section, default_section, normalise, section_text
 from kia.errors import DataError
+from kia.files.regular import open_file, real_path
 from kia.imaging.paths import why_missing
 from kia.imaging.views import pair_of_views, view_named
 from kia.imaging.workers import Reject
@@ -39,6 +40,7 @@ R2GEN_COUNTS: Mapping[str, int] = {"train": 270_790, "val": 2_130, "test": 3_858
 """Samples of R2Gen's annotation."""
 
 _IDS = re.compile(r"(\d+) (\d+) [0-9A-Za-z-]+")
+_LARGEST_REPORT = 1 << 20  # bytes
 _NOT_THE_REPORT = ("wet_read", "last_paragraph")
 
 
@@ -139,7 +141,11 @@ class MIMICCXR:
             yield [reject]
         for number in which[len(lost) :]:
             name = self.ids[number - len(self._lost)]
-            yield [*self._study(name, self._samples[name])]
+            try:
+                items = [*self._study(name, self._samples[name])]
+            except DataError as error:
+                items = [Reject(name, str(error))]
+            yield items
 
     def _study(self, name: str, images: list[_MIMICImage]) -> Iterator[Study | Reject]:
         present = []
@@ -179,9 +185,14 @@ class MIMICCXR:
         if self._sectioned is not None:
             return self._sectioned.get(f"s{study}")
         try:
-            content = (self._reports / folder / f"s{study}.txt").read_bytes()
+            with open_file(self._reports / folder / f"s{study}.txt") as file:
+                content = file.read(_LARGEST_REPORT + 1)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise DataError(f"its report cannot be read: {error.strerror}") from error
+        if len(content) > _LARGEST_REPORT:
+            raise DataError(f"its report has more than {_LARGEST_REPORT:,} bytes")
         return self._split(content.decode("utf-8", "replace"))
 
     def _require_reports(self) -> None:
@@ -189,11 +200,17 @@ class MIMICCXR:
         if self._entries and self.section == "report":
             return
         first = [images[0] for images in list(self._samples.values())[:1000]]
-        if first and all(self._read_report(i.folder, i.study) is None for i in first):
+        if first and not any(self._has_report(image) for image in first):
             raise DataError(
                 f"{self._reports}: no reports such as {first[0].folder}/s{first[0].study}.txt; "
                 "unpack mimic-cxr-reports.zip of MIMIC-CXR and name its folder with --reports"
             )
+
+    def _has_report(self, image: _MIMICImage) -> bool:
+        try:
+            return self._read_report(image.folder, image.study) is not None
+        except DataError:  # it is there; its study will be left out
+            return True
 
     def _require_images(self) -> None:
         images = [image for group in self._samples.values() for image in group]
@@ -220,7 +237,7 @@ def _files_in(folder: Path) -> Path:
     """The folder that holds p10 … p19: `folder/files`, or the folder itself."""
     for place in (folder / "files", folder):
         if any(path.is_dir() for path in place.glob("p1[0-9]")):
-            return place.resolve()
+            return real_path(place)
     raise DataError(f"{folder}: holds no files/p10 … p19; name the folder as PhysioNet lays it out")
 
 

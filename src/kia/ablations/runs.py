@@ -1,4 +1,4 @@
-"""The runs of `kia ablate`: trained, their reports written and scored, each of it once.
+"""The runs of an ablation: trained, their reports written and scored, each of it once.
 
     OUT/ablation.yaml                            the preset and the data that all runs have
     OUT/runs/<setting>/seed-N/                   a run folder, as kia train writes it
@@ -9,21 +9,21 @@ Scores are bound to the weights, the configuration and the data by their hashes.
 """
 
 import hashlib
-import json
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from kia.cli import console
 from kia.errors import KIAError, RunError
+from kia.files.writing import write_json
 
 if TYPE_CHECKING:
     from kia.ablations.results import ScoredRun
     from kia.config import RunConfig
     from kia.evaluation.language.protocols import DatasetStyle
     from kia.studies import Split
+    from kia.training.reporter import Reporter
 
 RECORD = "ablation.yaml"
 HALF = ".ablation.yaml"  # the record while it is written
@@ -55,6 +55,7 @@ class Target:
         hash: Of its content.
         split: That is scored.
         cleaning: "iu" or "mimic".
+        labels: File of labels of the references, instead of kia's labeler.
     """
 
     out: Path
@@ -63,6 +64,7 @@ class Target:
     hash: str
     split: str
     cleaning: str
+    labels: Path | None = None
 
     def record(self) -> dict[str, Any]:
         """What all runs of the folder have; seeds may be added later."""
@@ -77,8 +79,8 @@ def check_folder(target: Target) -> None:
     Raises:
         RunError: It holds something else.
     """
-    import yaml
-
+    from kia.ablations.stored import AblationRecord
+    from kia.files.plain import read_yaml
     from kia.training.run_folder import first_difference
 
     out, now = target.out, target.record()
@@ -89,10 +91,10 @@ def check_folder(target: Target) -> None:
             raise RunError(f"{out} is not empty and no ablation; choose another --out")
         return
     try:
-        before = yaml.safe_load(file.read_text(encoding="utf-8"))
-        different = first_difference(before["config"], now["config"])
-        path, other_data = before["data"]["path"], before["data"]["hash"] != target.hash
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        before = AblationRecord.of(read_yaml(file))
+        different = first_difference(before.config, now["config"])
+        path, other_data = before.data.path, before.data.hash != target.hash
+    except (OSError, ValueError) as error:
         raise RunError(f"{file} is damaged ({error}); choose another --out") from None
     if different:
         raise RunError(
@@ -115,7 +117,25 @@ def _write_record(target: Target) -> None:
         partial.replace(target.out / RECORD)
 
 
-def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, ScoredRun] | None":
+class Watcher(Protocol):
+    """Whoever is told how far an ablation is."""
+
+    def note(self, text: str) -> None:
+        """A line."""
+
+    def training(self) -> "AbstractContextManager[Reporter]":
+        """What a training reports to."""
+
+    def writing(self) -> AbstractContextManager[Callable[[str, int], Callable[[int], None]]]:
+        """What `kia.predictions.write_predictions` is tracked by."""
+
+    def scoring(self, runs: int) -> AbstractContextManager[object]:
+        """Shown while runs are scored."""
+
+
+def scored_runs(
+    plan: Sequence[PlannedRun], target: Target, watcher: Watcher
+) -> "dict[Path, ScoredRun] | None":
     """Trains and scores what is missing.
 
     Under `accelerate launch` all processes train and write reports together; the first scores.
@@ -123,6 +143,7 @@ def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, Score
     Args:
         plan: Runs of different folders.
         target: Data set and split.
+        watcher: Told how far it is.
 
     Returns:
         Folder → its scores; None in all processes but the first.
@@ -135,11 +156,11 @@ def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, Score
     from kia.training.distributed import join, on_first
 
     join()
-    missing = on_first(lambda: _prepare(plan, target), lambda: _missing(plan, target))
+    missing = on_first(lambda: _prepare(plan, target, watcher), lambda: _missing(plan, target))
     for number, run in enumerate(missing, 1):
-        console.err.print(f"run {number} of {len(missing)}: {run.name}")
+        watcher.note(f"run {number} of {len(missing)}: {run.name}")
         try:
-            _train_and_generate(run, target)
+            _train_and_generate(run, target, watcher)
         except KIAError as error:
             raise type(error)(
                 f"{run.name}: {error} (the same kia ablate command continues)"
@@ -147,17 +168,17 @@ def scored_runs(plan: Sequence[PlannedRun], target: Target) -> "dict[Path, Score
     if ranks.own():
         return None
     if missing:
-        with console.err.status(f"scoring {len(missing)} runs…"):
+        with watcher.scoring(len(missing)):
             _score(missing, target)
     return {run.folder: _scores_of(run, target) for run in plan}
 
 
-def _prepare(plan: Sequence[PlannedRun], target: Target) -> list[PlannedRun]:
+def _prepare(plan: Sequence[PlannedRun], target: Target, watcher: Watcher) -> list[PlannedRun]:
     """The runs that are missing; nothing is written unless all of them can be trained."""
     check_folder(target)
     missing = _missing(plan, target)
     if done := len(plan) - len(missing):
-        console.err.print(f"{done} of {len(plan)} runs are scored already")
+        watcher.note(f"{done} of {len(plan)} runs are scored already")
     _check(missing, target)
     _write_record(target)
     return missing
@@ -189,20 +210,21 @@ def _check(missing: Sequence[PlannedRun], target: Target) -> None:
                 build_processor(run.config, dataset.reports("train"), Path(name) / "processor")
 
 
-def _train_and_generate(run: PlannedRun, target: Target) -> None:
-    from kia.cli.train import train_run
+def _train_and_generate(run: PlannedRun, target: Target, watcher: Watcher) -> None:
     from kia.data.store.dataset import PreparedDataset
     from kia.generation import generation_settings, load_model
     from kia.predictions import write_predictions
+    from kia.training import train
     from kia.training.distributed import join
 
-    train_run(run.config, target.data, run.folder, resume=True)
+    with watcher.training() as reporter:
+        train(run.config, target.data, run.folder, resume=True, reporter=reporter)
     model, processor = load_model(run.folder)
     model.to(join())
     settings = generation_settings(model)
     dataset, predictions = PreparedDataset.open(target.data), _predictions(run, target)
     studies = dataset.indices(target.split)  # type: ignore[arg-type]
-    with console.tracked() as track:
+    with watcher.writing() as track:
         write_predictions(model, processor, dataset, studies, predictions, settings, track=track)
 
 
@@ -217,7 +239,7 @@ def _scores_file(run: PlannedRun, target: Target) -> Path:
 def _identity(run: PlannedRun, target: Target) -> dict[str, str]:
     """What scores depend on."""
     from kia import __version__
-    from kia.training.checkpoint import sha256
+    from kia.files.regular import sha256
 
     weights = run.folder / "model" / "model.safetensors"
     return {
@@ -225,27 +247,20 @@ def _identity(run: PlannedRun, target: Target) -> dict[str, str]:
         "config": hashlib.sha256(run.config.model_dump_json().encode()).hexdigest(),
         "data": target.hash,
         "cleaning": target.cleaning,
+        **({"labels": sha256(target.labels)} if target.labels else {}),
         "version": __version__,
     }
 
 
 def read_scores(run: PlannedRun, target: Target) -> "ScoredRun | None":
     """The scores of a run, if it has any that are still true."""
-    import numpy as np
-
+    from kia.ablations import stored
     from kia.ablations.results import ScoredRun
 
-    file = _scores_file(run, target)
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
-            resampled = dict(arrays)
-        if content["of"] != _identity(run, target):
-            return None
-        result, parameters = content["result"], content["parameters"]
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # none yet, or a half of them: made anew
-    return ScoredRun(run.seed, str(run.folder), result, resampled, parameters)
+    found = stored.read_scores(_scores_file(run, target), _identity(run, target))
+    if found is None:
+        return None
+    return ScoredRun(run.seed, str(run.folder), found.result, found.resampled, found.parameters)
 
 
 def _scores_of(run: PlannedRun, target: Target) -> "ScoredRun":
@@ -267,6 +282,7 @@ def _score(runs: Sequence[PlannedRun], target: Target) -> None:
         data=target.data,
         split=cast("Split", target.split),
         dataset=cast("DatasetStyle", target.cleaning),
+        reference_labels=target.labels,
     )
     read, refs, _ = read_sides(setup)
     systems = [replace(system, name=run.name) for system, run in zip(read, runs, strict=True)]
@@ -290,21 +306,18 @@ def _score(runs: Sequence[PlannedRun], target: Target) -> None:
 def _write_scores(
     run: PlannedRun, target: Target, result: dict[str, Any], resampled: dict[str, Any]
 ) -> None:
-    import numpy as np
-
     from kia.ablations.results import RESAMPLED
+    from kia.ablations.stored import content_hash, write_resampled
+    from kia.files.plain import read_json
+    from kia.files.regular import MOST_TABLE
 
     file = _scores_file(run, target)
-    partial = file.with_name(f".{file.stem}.npz")
     kept = {name: resampled[name] for name in RESAMPLED if name in resampled}
-    np.savez(partial, **kept)
-    partial.replace(file.with_suffix(".npz"))
-    content = {
-        "of": _identity(run, target),
-        "parameters": _parameters(run),
-        "result": result,
-    }
-    console.write_json(file, content)
+    write_resampled(file, kept)
+    content = {"of": _identity(run, target), "parameters": _parameters(run), "result": result}
+    write_json(file, content)
+    said = read_json(file, MOST_TABLE)  # without what JSON cannot hold
+    write_json(file, said | {"sha256": content_hash(said, file)})
 
 
 def _parameters(run: PlannedRun) -> int:

@@ -1,10 +1,13 @@
 """`kia ablate`: a table of the paper, its settings run one after another."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kia.cli import console
 from kia.cli.evaluate.command import (
     Cleaning,
     JsonFile,
@@ -15,11 +18,12 @@ from kia.cli.evaluate.command import (
     write_page,
 )
 from kia.cli.image_input import DataSet, split_studies
+from kia.cli.train import ProgressReporter, training_progress
 from kia.errors import UsageError
 from kia.studies import SPLITS
 
 if TYPE_CHECKING:
-    from kia.cli.ablate.runs import PlannedRun
+    from kia.ablations.runs import PlannedRun
 
 TABLES = ("table1", "table2", "table3", "table4", "table5", "fig5")
 
@@ -38,7 +42,11 @@ def ablate(
         list[str] | None, typer.Option("--set", help="change a value in all settings")
     ] = None,
     split: Annotated[str, typer.Option(help="split that is scored, test or val")] = "test",
-    dataset: Cleaning = "iu",
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="labels of the references, instead of kia's labeler"),
+    ] = None,
+    dataset: Cleaning = None,
     json_file: JsonFile = None,
     markdown_file: MarkdownFile = None,
     latex_file: LatexFile = None,
@@ -49,13 +57,14 @@ def ablate(
 ) -> None:
     """Train, score and compare the settings of a table of the paper; give it again to continue."""
     from kia.ablations.results import ablation_result
+    from kia.ablations.runs import Target, scored_runs
     from kia.ablations.tables import ablation_page
-    from kia.cli.ablate.runs import Target, scored_runs
     from kia.cli.console import out as screen
     from kia.cli.console import quiet_libraries
     from kia.config import load_config
     from kia.data.store.dataset import PreparedDataset
     from kia.evaluation.board.rendering import render
+    from kia.evaluation.language.protocols import dataset_style
 
     _check_options(table, split, dataset, plot_file)
     check_files(json=json_file, markdown=markdown_file, latex=latex_file, plot=plot_file)
@@ -64,10 +73,11 @@ def ablate(
     prepared = PreparedDataset.open(data)
     split_studies(prepared, split)  # refuses one that has none
     base = load_config(preset, overrides or [])
-    target = Target(out, base, data, prepared.info["content_hash"], split, dataset)
+    cleaning = dataset or dataset_style(prepared.info["source"])
+    target = Target(out, base, data, prepared.info["content_hash"], split, cleaning, labels)
     quiet_libraries()
     plan = {run.folder: run for runs in rows.values() for run in runs}
-    scores = scored_runs(list(plan.values()), target)
+    scores = scored_runs(list(plan.values()), target, _Screen())
     if scores is None:
         return
     found = ablation_result(
@@ -84,7 +94,23 @@ def ablate(
         screen.print(f"picture: {picture}", soft_wrap=True)
 
 
-def _check_options(table: str, split: str, dataset: str, plot_file: Path | None) -> None:
+class _Screen:
+    """Shows an ablation on the terminal; see `kia.ablations.runs.Watcher`."""
+
+    def note(self, text: str) -> None:
+        console.err.print(text)
+
+    def training(self) -> "AbstractContextManager[ProgressReporter]":
+        return training_progress()
+
+    def writing(self) -> "AbstractContextManager[Callable[[str, int], Callable[[int], None]]]":
+        return console.tracked()
+
+    def scoring(self, runs: int) -> "AbstractContextManager[object]":
+        return console.err.status(f"scoring {runs} runs…")
+
+
+def _check_options(table: str, split: str, dataset: str | None, plot_file: Path | None) -> None:
     if table not in TABLES:
         raise UsageError(f"no ablation {table!r}: use one of {', '.join(TABLES)}")
     if split not in SPLITS[1:]:
@@ -127,8 +153,8 @@ def _plan(
     table: str, preset: str, overrides: list[str], seeds: int, out: Path
 ) -> "dict[str, list[PlannedRun]]":
     """Setting → its runs; settings that are equal under this preset share theirs."""
+    from kia.ablations.runs import PlannedRun
     from kia.ablations.settings import setting_configs
-    from kia.cli.ablate.runs import PlannedRun
     from kia.cli.train import with_seed
 
     rows = {}

@@ -93,7 +93,7 @@ def test_the_scores_are_those_of_kia_evaluate(folder, data, tmp_path, kia_comman
 def test_given_again_it_prints_the_same_and_trains_nothing(
     folder, preset, data, tmp_path, kia_command, monkeypatch
 ):
-    monkeypatch.setattr("kia.cli.train.train_run", None)
+    monkeypatch.setattr("kia.training.train", None)
     files = [tmp_path / name for name in ("a.json", "a.md", "a.tex", "a.png")]
     options = zip(("--json", "--markdown", "--latex", "--plot"), map(str, files), strict=True)
     more = [word for pair in options for word in pair]
@@ -110,7 +110,7 @@ def test_given_again_it_prints_the_same_and_trains_nothing(
 
 
 def test_only_some_settings(folder, preset, data, tmp_path, kia_command, monkeypatch):
-    monkeypatch.setattr("kia.cli.train.train_run", None)
+    monkeypatch.setattr("kia.training.train", None)
     answer = tmp_path / "one.json"
     options = ("--only", "kia-label", "--json", str(answer))
     code, out, err = kia_command(*words("table1", preset, data, folder, *options))
@@ -120,7 +120,7 @@ def test_only_some_settings(folder, preset, data, tmp_path, kia_command, monkeyp
 
 
 def test_table_1_takes_the_runs_of_figure_5(folder, preset, data, kia_command, monkeypatch):
-    monkeypatch.setattr("kia.cli.train.train_run", None)
+    monkeypatch.setattr("kia.training.train", None)
     code, out, _ = kia_command(*words("table1", preset, data, folder))
     assert code == 0
     assert re.search(r"KIA \(Graph\) above KIA \(Label\): (holds|does not hold)", out)

@@ -1,1 +1,0 @@
-"""The command `kia ablate`: command.py is where it starts."""
