@@ -1,6 +1,7 @@
 """What a server does: pictures in, a report with its evidence out. Knows nothing of HTTP."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -28,12 +29,15 @@ from kia.processing import KIAProcessor
 from kia.readable import NOTICE
 from kia.serving.batcher import Batcher
 from kia.serving.decoder import Decoder
+from kia.serving.freed_memory import give_back, keep_no_large_pieces
 from kia.serving.metrics import Metrics
 from kia.serving.settings import Settings
 from kia.studies import View
 
 MOST_IMAGES = 2
 """Of a study; models are trained with a frontal and a lateral view."""
+GIVE_BACK = 1.0
+"""Seconds between two times that freed memory goes back to the system."""
 
 T = TypeVar("T")
 
@@ -109,9 +113,10 @@ class Service:
             most=settings.max_batch,
             wait=settings.wait_ms / 1000,
             queue=settings.queue,
-            on_batch=lambda studies, seconds: self.metrics.batch(studies, seconds),
+            on_batch=self._after_batch,
         )
         self.metrics = Metrics(self._batcher.__len__)
+        self._gave_back = 0.0
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -136,6 +141,7 @@ class Service:
             ModelError: The decoding defaults of the model do not go with it.
         """
         import_module("kia.imaging.dicom.facts")  # 0.4 s, which the first DICOM file need not wait
+        keep_no_large_pieces()
         self._decoder.start()
         self._batcher.start()
         size = self.processor.image_size
@@ -266,6 +272,12 @@ class Service:
         """What the model reads of studies: `pixel_values`, `view_ids`, `view_mask`."""
         squares, views = [one.squares for one in studies], [one.views for one in studies]
         return study_inputs(self.processor, squares, views)
+
+    def _after_batch(self, studies: int, seconds: float) -> None:
+        self.metrics.batch(studies, seconds)
+        if time.monotonic() > self._gave_back + GIVE_BACK:
+            give_back()
+            self._gave_back = time.monotonic()
 
     async def _submit(self, work: Any, item: Any) -> Any:
         return await asyncio.wrap_future(self._batcher.submit(work, item))
