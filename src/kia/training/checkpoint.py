@@ -63,7 +63,7 @@ class Progress:
     skipped: Count = 0
     log_bytes: Count = 0
     window: dict[str, float] = field(default_factory=dict)
-    scaler: dict[str, float] = field(default_factory=dict)
+    scaler: dict[str, int | float] = field(default_factory=dict)
 
     @property
     def is_best(self) -> bool:
