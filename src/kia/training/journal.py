@@ -53,10 +53,14 @@ class Journal:
         self.line(kind="start", what=what)
         self._reporter.note(what)
 
+    def _told(self, kind: str) -> bool:
+        """Whether the log has such a line: a run that died before its first step wrote it."""
+        return any(line.get("kind") == kind for line in self._lines)
+
     def queue(self, tasks: TasksConfig, studies: int) -> None:
         """Says that the queues of IRC are cut, where half an epoch of studies is shorter."""
         kept = queue_length(tasks, studies)
-        if tasks.irc.weight and kept < tasks.irc.queue_length:
+        if tasks.irc.weight and kept < tasks.irc.queue_length and not self._told("queue"):
             self.line(kind="queue", wanted=tasks.irc.queue_length, kept=kept)
             self._reporter.note(
                 f"queues of IRC: {kept} studies, half an epoch, instead of "
@@ -65,6 +69,8 @@ class Journal:
 
     def knowledge(self, shares: Mapping[str, float | None]) -> None:
         """Says how often knowledge-guided masks fall back to chance (`knowledge_shares`)."""
+        if self._told("knowledge"):
+            return
         if shares:
             self.line(kind="knowledge", **shares)
         for what, share in shares.items():

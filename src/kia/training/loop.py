@@ -169,11 +169,12 @@ class Trainer:
         self._restore()
         if self.started:
             self.journal.started(self.started)
-        if self.started or not (self.careful or self.progress.step):
-            self._save()  # the model it started from may go; and there is one to go back to
         if not self.progress.step:
             self.journal.queue(self.config.tasks, len(self.train_reports))
             self.journal.knowledge(shares or {})
+        if self.started or not (self.careful or self.progress.step):
+            # the model it started from may go; and there is one to go back to, with these lines
+            self._save()
         handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             while self.progress.stage != "done":
