@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,15 +30,19 @@ def test_the_readme_s_lines_print_a_report(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## In Python")[2]
-    (code,) = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
-    assert len(code.replace("\n\n", "\n").splitlines()) == 5
+    code, around = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
     monkeypatch.chdir(Path(pictures[0]).parent)
-    exec(code.replace("runs/iu/model", str(folder)), {})
+    names: dict[str, Any] = {}
+    exec(code.replace("kia-small-iu-xray", str(folder)), names)
     model, processor = load_model(folder)
     settings = generation_settings(model)
     assert capsys.readouterr().out.splitlines() == write_reports(
         model, processor, processor(images=pictures), settings
     )
+    exec(around.replace("DIR", str(Path(pictures[0]).parent)), names)
+    assert names["labels"][0]["Pleural Effusion"] == 1
+    assert len(names["studies"]) > 0
+    assert names["scores"]
 
 
 def test_a_model_saved_and_loaded_is_the_same_bit_for_bit(folder: Path, tmp_path: Path) -> None:
