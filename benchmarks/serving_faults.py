@@ -9,8 +9,9 @@ comes while everybody still asks. Without images those shipped with the page are
 IU X-Ray where KIA_IU_XRAY names its folder.
 
 Wanted: every good request answered 200, the server's memory between batches (the least of each
-minute) within 5 % after the first minute, its file descriptors constant, SIGTERM answers what was accepted and ends the server in time. The last
-lines say so; the exit code is 1 if something was missed.
+minute) within 5 % after the first minute, its file descriptors constant, SIGTERM answers what was
+accepted and ends the server in time. The last lines say so; the exit code is 1 if something was
+missed.
 """
 
 import argparse
