@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from kia.evaluation.baselines import BASELINES
 from kia.evaluation.board.comparison import baseline_path
+from kia.evaluation.board.leaderboard_table import leaderboard_table
 from kia.evaluation.board.tables import (
     DASH,
     HEADERS,
@@ -66,9 +67,10 @@ def scoreboard_tables(result: Values) -> list[ScoreTable]:
     Args:
         result: From `kia.evaluation.evaluate`, or read back from its JSON file.
     """
+    board = [leaderboard_table(result)] if "rexrank" in result else []
     if "systems" not in result:
-        return result_tables(result)
-    tables = [_language(result, protocol) for protocol in PROTOCOLS]
+        return board + result_tables(result)
+    tables = board + [_language(result, protocol) for protocol in PROTOCOLS]
     tables += [_clinical(result, policy) for policy in POLICIES]
     tables += [_graphs(result), _reports(result)]
     if result["against"] is not None:
