@@ -1,48 +1,32 @@
-"""What a report claims: its findings with side, degree and certainty, read from a graph.
-
-The words are in `findings.yaml`. What no name there fits is called by its own word, if the
-lexicon of the extractor knows it as a finding.
-"""
+"""What a report claims: its findings with side, degree and certainty, read from a graph."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from kia.knowledge.graphs.lexicon import role_of
-from kia.knowledge.organs import organ_of
-from kia.knowledge.phrases import load_yaml
+from kia.evaluation.clinical.naming import (
+    WITHOUT_SIDE,
+    Kind,
+    degrees_of,
+    named,
+    only_degrees,
+    sides_of,
+)
 from kia.knowledge.radgraph import Entity, ReportGraph
 
-LEXICON: Mapping[str, Any] = load_yaml("kia.evaluation.clinical", "findings.yaml")
+Key = tuple[str, str]
+"""Name and organ: a mass of the lung is not one of the mediastinum."""
 
-DEGREES = ("slight", "moderate", "severe")
-"""In their order: a step from one to the next."""
+Span = tuple[int, int]
+"""First and last token (inclusive)."""
 
-_BOTH = frozenset({"left", "right"})
-_SIDES = {
-    word: sides
-    for sides, words in (
-        (frozenset({"left"}), "left leftward lll lul lingula lingular"),
-        (frozenset({"right"}), "right rightward rll rul rml"),
-        (_BOTH, "bilateral bilaterally both bibasilar bibasal biapical bihilar"),
-    )
-    for word in words.split()
-}
 _CENTRAL = frozenset(
     {"atrium", "atria", "atrial", "ventricle", "ventricular", "heart", "svc", "artery"}
 )
 """Anatomy whose side is none of the body's: "leads in the right atrium"."""
 
-_UNSPECIFIC = frozenset(LEXICON["unspecific"].split())
-_NO_SIDE = frozenset(LEXICON["no_side"])
-_DEGREES = {
-    word: DEGREES.index(name)
-    for name, words in LEXICON["degrees"].items()
-    for word in words.split()
-}
-_NONE: frozenset[Any] = frozenset()
+_NEAR_TOKENS = 4
 
 
 class Mention(NamedTuple):
@@ -50,13 +34,13 @@ class Mention(NamedTuple):
 
     Attributes:
         sides: Of "left" and "right"; empty if none is named.
-        degrees: Indices of `DEGREES`; empty if none is named.
-        spans: First and last token (inclusive) of the entities that say it.
+        degrees: Indices of `kia.evaluation.clinical.naming.DEGREES`; empty if none is named.
+        spans: Of the entities that say it.
     """
 
     sides: frozenset[str]
     degrees: frozenset[int]
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True)
@@ -64,39 +48,56 @@ class Claim:
     """A finding of a report.
 
     Attributes:
-        name: As in `findings.yaml`, else its own word.
-        organ: One of `kia.knowledge.organs.ORGANS`.
-        grade: 1–3, how grave such a finding is.
+        kind: What it is called, its organ and its grade.
         certain: False if it is only said to be possible.
         mentions: Where it is said.
-        suggests: Names of findings that it is said to be, or to come from.
+        suggests: Findings that it is said to be, or to come from.
+        on_its_own: Whether some mention is none that another finding suggests.
     """
 
-    name: str
-    organ: str
-    grade: int
+    kind: Kind
     certain: bool
     mentions: tuple[Mention, ...]
-    suggests: frozenset[str] = field(default=_NONE)
+    suggests: frozenset[Key] = field(default=frozenset())
+    on_its_own: bool = True
+
+    @property
+    def key(self) -> Key:
+        """What tells it from others of the report."""
+        return self.kind.name, self.kind.organ
 
     @property
     def sides(self) -> frozenset[str]:
-        """All its sides; of none that are named, none."""
-        return _NONE.union(*(mention.sides for mention in self.mentions))
+        """All its sides; none if none is named, or such a finding has none."""
+        if self.kind.name in WITHOUT_SIDE:
+            return frozenset()
+        return frozenset(side for mention in self.mentions for side in mention.sides)
 
     def degrees(self, side: str | None) -> frozenset[int]:
         """Its degrees on a side, or on all; a mention without side counts for both."""
         heard = (m for m in self.mentions if side is None or not m.sides or side in m.sides)
-        return _NONE.union(*(mention.degrees for mention in heard))
+        return frozenset(degree for mention in heard for degree in mention.degrees)
 
 
-def read_claims(graph: ReportGraph) -> dict[str, Claim]:
-    """Name → claim of the findings that a report has as present or possible.
+class Reading(NamedTuple):
+    """What a report says.
+
+    Attributes:
+        claims: The findings that it has as present or possible.
+        denied: The findings that it denies → where.
+    """
+
+    claims: Mapping[Key, Claim]
+    denied: Mapping[Key, tuple[Span, ...]]
+
+
+def read_claims(graph: ReportGraph) -> Reading:
+    """Reads the findings of a report.
 
     Args:
         graph: Of kia's extractor, or of RadGraph's model.
     """
-    return _Reader(graph).claims()
+    return _Reader(graph).read()
 
 
 class _Reader:
@@ -104,29 +105,69 @@ class _Reader:
 
     def __init__(self, graph: ReportGraph) -> None:
         self._entities = graph.entities
+        self._claims: dict[Key, Claim] = {}
+        self._ahead: list[Mention] = []  # "large left" of "large left and small right effusions"
         self._narrowing: dict[str, list[str]] = defaultdict(list)
         for key, entity in graph.entities.items():
             for relation, target in entity.relations:
                 if relation == "modify":
                     self._narrowing[target].append(key)
 
-    def claims(self) -> dict[str, Claim]:
-        found: dict[str, Claim] = {}
-        names: dict[str, tuple[str, ...]] = {}
+    def read(self) -> Reading:
+        suggested = {
+            target
+            for entity in self._entities.values()
+            for relation, target in entity.relations
+            if relation == "suggestive_of"
+        }
+        denied: dict[Key, tuple[Span, ...]] = {}
+        found: dict[str, list[Key]] = {}
         for key, entity in self._entities.items():
-            if entity.label in ("OBS-DP", "OBS-U") and not self._narrows(entity):
-                names[key] = self._enter(key, entity, found)
-        for key, own in names.items():
-            said = (
-                name
-                for relation, target in self._entities[key].relations
-                if relation == "suggestive_of"
-                for name in names.get(target, ())
+            if entity.label == "ANAT-DP" or self._narrows(entity):
+                continue
+            kinds, mention = self._observation(key)
+            if entity.label == "OBS-DA":
+                spans = {(kind.name, kind.organ): mention.spans for kind in kinds}
+                denied |= {name: (*denied.get(name, ()), *spans[name]) for name in spans}
+                continue
+            mentions = (*self._just_ahead(kinds, mention), mention)
+            new = [Claim(k, entity.label == "OBS-DP", mentions) for k in kinds]
+            for claim in new:
+                self._add(replace(claim, on_its_own=key not in suggested))
+            found[key] = [claim.key for claim in new]
+        self._connect(found)
+        return Reading(self._claims, denied)
+
+    def _observation(self, key: str) -> tuple[tuple[Kind, ...], Mention]:
+        """What an observation is called, and its side and degree."""
+        keys = self._closure([key], observations=True)
+        around = self._closure([*self._places(keys), *self._anatomy(keys)], observations=False)
+        words, anatomy = self._words(keys), self._words(around)
+        entities = [self._entities[key] for key in keys]
+        spans = tuple(sorted((entity.start_ix, entity.end_ix) for entity in entities))
+        kinds = named(words, anatomy)
+        degrees = degrees_of(words) if kinds else only_degrees(words)
+        return kinds, Mention(self._sides([*keys, *around]), degrees, spans)
+
+    def _add(self, claim: Claim) -> None:
+        if before := self._claims.get(claim.key):
+            claim = replace(
+                claim,
+                certain=before.certain or claim.certain,
+                mentions=(*before.mentions, *claim.mentions),
+                on_its_own=before.on_its_own or claim.on_its_own,
             )
-            suggested = frozenset(said)
+        self._claims[claim.key] = claim
+
+    def _connect(self, found: Mapping[str, list[Key]]) -> None:
+        """Says of each claim what it suggests."""
+        for key, own in found.items():
+            targets = [t for r, t in self._entities[key].relations if r == "suggestive_of"]
+            said = frozenset(name for target in targets for name in found.get(target, ()))
             for name in own:
-                found[name] = replace(found[name], suggests=found[name].suggests | suggested)
-        return found
+                claim = self._claims[name]
+                suggests = claim.suggests | said - {name}
+                self._claims[name] = replace(claim, suggests=suggests)
 
     def _narrows(self, entity: Entity) -> bool:
         """Whether an observation only says more of another one."""
@@ -135,33 +176,29 @@ class _Reader:
             for relation, target in entity.relations
         )
 
-    def _enter(self, key: str, entity: Entity, found: dict[str, Claim]) -> tuple[str, ...]:
-        """Adds the claims of an observation; returns their names."""
-        keys = self._closure([key], observations=True)
-        places = [
-            target
-            for source in keys
-            for relation, target in self._entities[source].relations
-            if self._entities[target].label == "ANAT-DP"
-        ]
-        around = self._closure([*places, *self._anatomy(keys)], observations=False)
-        words = tuple(self._entities[k].tokens.lower() for k in keys)
-        anatomy = tuple(self._entities[k].tokens.lower() for k in around)
-        kind = named(words, anatomy)
-        if kind is None:
-            return ()
-        mention = Mention(
-            _NONE if kind[0] in _NO_SIDE else self._sides([*keys, *around]),
-            frozenset(_DEGREES[w] for text in words for w in text.split() if w in _DEGREES)
-            - (frozenset({2}) if words[0] == "large" else _NONE),
-            tuple((self._entities[k].start_ix, self._entities[k].end_ix) for k in sorted(keys)),
-        )
-        names = tuple(LEXICON["parts"].get(kind[0], kind[:1]))
-        for name in names:
-            grade = LEXICON["findings"].get(name, {}).get("grade", kind[2])
-            claim = Claim(name, kind[1], grade, entity.label == "OBS-DP", (mention,))
-            found[name] = _joined(found[name], claim) if name in found else claim
-        return names
+    def _just_ahead(self, kinds: tuple[Kind, ...], mention: Mention) -> list[Mention]:
+        """Degrees of another side that stand right before a finding."""
+        if not kinds:
+            if mention.sides and mention.degrees:
+                self._ahead.append(mention)
+            return []
+        first = mention.spans[0][0]
+        ahead = [one for one in self._ahead if 0 <= first - one.spans[-1][1] <= _NEAR_TOKENS]
+        self._ahead = []
+        return ahead
+
+    def _words(self, keys: Iterable[str]) -> tuple[str, ...]:
+        return tuple(self._entities[key].tokens.lower() for key in keys)
+
+    def _places(self, keys: Iterable[str]) -> list[str]:
+        """Anatomy to which observations relate."""
+        targets = (target for key in keys for _, target in self._entities[key].relations)
+        return [target for target in targets if self._entities[target].label == "ANAT-DP"]
+
+    def _anatomy(self, keys: Iterable[str]) -> list[str]:
+        """Anatomy that narrows observations: "left" of "left effusion"."""
+        sources = (source for key in keys for source in self._narrowing[key])
+        return [source for source in sources if self._entities[source].label == "ANAT-DP"]
 
     def _closure(self, keys: Iterable[str], observations: bool) -> list[str]:
         """Entities and those of one kind that narrow them, and those that narrow these."""
@@ -175,69 +212,11 @@ class _Reader:
                     queue.append(source)
         return list(found)
 
-    def _anatomy(self, keys: Iterable[str]) -> list[str]:
-        """Anatomy that narrows observations: "left" of "left effusion"."""
-        sources = (source for key in keys for source in self._narrowing[key])
-        return [source for source in sources if self._entities[source].label == "ANAT-DP"]
-
     def _sides(self, keys: Iterable[str]) -> frozenset[str]:
-        sides: frozenset[str] = _NONE
+        sides: set[str] = set()
         for key in keys:
             entity = self._entities[key]
             targets = (self._entities[target].tokens.lower() for _, target in entity.relations)
-            if any(word in _CENTRAL for text in targets for word in text.split()):
-                continue
-            for word in entity.tokens.lower().split():
-                sides |= _SIDES.get(word, _NONE)
-        return sides
-
-
-def _joined(one: Claim, more: Claim) -> Claim:
-    """A finding that is said twice."""
-    return replace(
-        one, certain=one.certain or more.certain, mentions=(*one.mentions, *more.mentions)
-    )
-
-
-@lru_cache(maxsize=1 << 14)
-def named(words: tuple[str, ...], anatomy: tuple[str, ...] = ()) -> tuple[str, str, int] | None:
-    """Name, organ and grade of a finding; None if it is none.
-
-    Args:
-        words: Lower-case texts of its entity and of the observations that narrow it.
-        anatomy: Of its anatomy.
-    """
-    own = _forms(words)
-    if "normal" in own:
-        return None
-    around = _forms(anatomy)
-    for name, pattern in _patterns():
-        held = all(own & word or around & word for word in pattern)
-        if held and any(own & word for word in pattern):
-            kind = LEXICON["findings"][name]
-            organ = kind["organ"] or organ_of(" ".join(words[::-1]), anatomy)
-            return (name, organ, kind["grade"]) if kind["grade"] else None
-    head = min(_singular(words[0].split()[-1]), key=len)
-    if role_of(head) != "finding" or head in _UNSPECIFIC:
-        return None
-    return head, organ_of(" ".join(words[::-1]), anatomy), 1
-
-
-@cache
-def _patterns() -> list[tuple[str, list[frozenset[str]]]]:
-    """(name, words with their alternatives) of every pattern, in order."""
-    return [
-        (name, [frozenset(word.split("|")) for word in pattern.split()])
-        for name, kind in LEXICON["findings"].items()
-        for pattern in kind["words"]
-    ]
-
-
-def _forms(texts: Iterable[str]) -> set[str]:
-    return {form for text in texts for word in text.split() for form in _singular(word)}
-
-
-def _singular(word: str) -> tuple[str, ...]:
-    """A word, and what it may be the plural of."""
-    endings = (("ies", "y"), ("es", ""), ("s", ""))
-    return word, *(word.removesuffix(end) + new for end, new in endings if word.endswith(end))
+            if not any(word in _CENTRAL for text in targets for word in text.split()):
+                sides |= sides_of(entity.tokens)
+        return frozenset(sides)

@@ -24,11 +24,16 @@ EMNLP 2024) count the same kinds, and two of comparisons with an earlier study, 
 radiologist or a language model say which are significant; see docs/evaluation.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kia.evaluation.clinical.claims import LEXICON, Claim
-from kia.knowledge.organs import HEART, LUNGS, ORGANS
+import numpy as np
+
+from kia.errors import DataError
+from kia.evaluation.clinical.claims import Claim, Key, Reading
+from kia.evaluation.clinical.naming import LEXICON
+from kia.evaluation.statistics.intervals import Measure
+from kia.knowledge.organs import HEART, LUNGS, ORGANS, OTHER
 
 KINDS = ("missed", "invented", "wrong_side", "wrong_degree")
 """Kinds of errors."""
@@ -36,7 +41,7 @@ KINDS = ("missed", "invented", "wrong_side", "wrong_degree")
 _SLIGHT, _SEVERE, _POSSIBLE, _STEP = 0.5, 1.5, 0.5, 0.5
 _NEAR = frozenset({LUNGS, HEART})  # failure of the one shows in the other
 
-Claims = Mapping[str, Claim]
+Claims = Mapping[Key, Claim]
 
 
 def _same() -> dict[str, frozenset[str]]:
@@ -81,14 +86,12 @@ def report_errors(hyp: Claims, ref: Claims) -> list[ReportError]:
     for claim in _own(ref):
         partner = _partner(claim, ref, hyp)
         if partner is None:
-            errors.append(ReportError("missed", claim.organ, weight(claim), claim.name))
+            errors.append(_error("missed", weight(claim), claim))
         elif found := _difference(claim, partner):
             errors.append(found)
     for claim in _own(hyp):
         if _partner(claim, hyp, ref) is None:
-            errors.append(
-                ReportError("invented", claim.organ, weight(claim), claim.name, claim.name)
-            )
+            errors.append(_error("invented", weight(claim), claim, claim))
     return errors
 
 
@@ -96,40 +99,55 @@ def weight(claim: Claim) -> float:
     """What it weighs to miss or to invent a finding."""
     degrees = claim.degrees(None)
     factor = {0: _SLIGHT, 2: _SEVERE}.get(max(degrees, default=1), 1.0)
-    return claim.grade * factor * (1.0 if claim.certain else _POSSIBLE)
+    return claim.kind.grade * factor * (1.0 if claim.certain else _POSSIBLE)
+
+
+def _error(kind: str, weight: float, claim: Claim, said: Claim | None = None) -> ReportError:
+    name = said.kind.name if said else ""
+    return ReportError(kind, claim.kind.organ, weight, claim.kind.name, name)
 
 
 def _own(claims: Claims) -> list[Claim]:
-    """Those that no other one suggests."""
+    """Those that are more than what another one suggests."""
     suggested = {
-        name
+        key
         for claim in claims.values()
-        for name in claim.suggests
-        if _belongs(claims[name], claim) and claim.name not in claims[name].suggests
+        for key in claim.suggests
+        if not claims[key].on_its_own and _belongs(claims[key], claim)
     }
-    return [claim for name, claim in claims.items() if name not in suggested]
+    return [claim for key, claim in claims.items() if key not in suggested]
 
 
 def _belongs(suggested: Claim, claim: Claim) -> bool:
-    return suggested.organ == claim.organ or {suggested.organ, claim.organ} <= _NEAR
+    """Whether what a finding suggests is the same thing: not the effusion behind an atelectasis."""
+    organs = {suggested.kind.organ, claim.kind.organ}
+    return len(organs) == 1 or organs <= _NEAR or not suggested.kind.bound
 
 
 def _partner(claim: Claim, side: Claims, others: Claims) -> Claim | None:
     """What the other report has of a finding: the same, what stands for it, what it suggests."""
-    if (found := others.get(claim.name)) and _one_place(found, claim):
-        return found
-    suggested = [n for n in claim.suggests if n in side and _belongs(side[n], claim)]
-    names = [claim.name, *sorted(suggested)]
-    near = [*names[1:], *(other for name in names for other in sorted(_SAME.get(name, ())))]
-    found_near = [others[name] for name in near if name in others]
-    found_near += [other for other in others.values() if claim.name in other.suggests]
-    found_near.sort(key=lambda other: _sides_differ(claim, other))  # those of the same side first
-    return found_near[0] if found_near else None
+    same = [other for other in others.values() if _are_one(claim, other)]
+    if same:
+        return same[0]
+    suggested = [side[key] for key in claim.suggests if _belongs(side[key], claim)]
+    near = [
+        other
+        for other in others.values()
+        if claim.key in other.suggests
+        or any(_are_one(one, other) for one in suggested)
+        or any(_stand_for_each_other(one, other) for one in (claim, *suggested))
+    ]
+    return min(near, key=lambda other: _sides_differ(claim, other), default=None)
 
 
-def _one_place(one: Claim, other: Claim) -> bool:
-    """A mass of the lung is not one of the mediastinum."""
-    return one.organ == other.organ or ORGANS[-1] in (one.organ, other.organ)
+def _are_one(one: Claim, other: Claim) -> bool:
+    organs = one.kind.organ, other.kind.organ
+    return one.kind.name == other.kind.name and (organs[0] == organs[1] or OTHER in organs)
+
+
+def _stand_for_each_other(one: Claim, other: Claim) -> bool:
+    places_fit = one.kind.bound or other.kind.bound or one.kind.organ == other.kind.organ
+    return places_fit and other.kind.name in _SAME.get(one.kind.name, ())
 
 
 def _sides_differ(one: Claim, other: Claim) -> bool:
@@ -139,12 +157,10 @@ def _sides_differ(one: Claim, other: Claim) -> bool:
 def _difference(ref: Claim, hyp: Claim) -> ReportError | None:
     """The wrong side, else the wrong degree, of a finding that both reports have."""
     if _sides_differ(ref, hyp):
-        return ReportError("wrong_side", ref.organ, float(ref.grade), ref.name, hyp.name)
+        return _error("wrong_side", float(ref.kind.grade), ref, hyp)
     sides: list[str | None] = [*sorted(ref.sides | hyp.sides)] or [None]
     steps = max(_steps(ref.degrees(side), hyp.degrees(side)) for side in sides)
-    if not steps:
-        return None
-    return ReportError("wrong_degree", ref.organ, ref.grade * _STEP * steps, ref.name, hyp.name)
+    return _error("wrong_degree", ref.kind.grade * _STEP * steps, ref, hyp) if steps else None
 
 
 def _steps(one: frozenset[int], other: frozenset[int]) -> int:
@@ -152,3 +168,52 @@ def _steps(one: frozenset[int], other: frozenset[int]) -> int:
     if not one or not other:
         return 0
     return max(min(one) - max(other), min(other) - max(one), 0)
+
+
+_CELLS = [(organ, kind) for organ in ORGANS for kind in KINDS]
+
+
+def error_measure(hyps: Sequence[Reading], refs: Sequence[Reading]) -> Measure:
+    """Errors a study, ready to be resampled.
+
+    Args:
+        hyps: What the generated reports say.
+        refs: What the references say, same length and order.
+
+    Returns:
+        A measure with means over the studies: "count" and "weight" of all errors, "silence" (the
+        weight of a report that says nothing), `<kind>.count` and `<kind>.weight`, and of each organ
+        `organs.<organ>.count`, `….weight` and `….<kind>`, a count.
+
+    Raises:
+        DataError: The lengths differ or are 0.
+    """
+    if len(hyps) != len(refs) or not refs:
+        raise DataError(f"claims of {len(hyps)} reports for {len(refs)} references")
+    rows = np.zeros((len(refs), 2 * len(_CELLS) + 2))
+    place = {cell: column for column, cell in enumerate(_CELLS)}
+    for row, hyp, ref in zip(rows, hyps, refs, strict=True):
+        for error in report_errors(hyp.claims, ref.claims):
+            column = place[error.organ, error.kind]
+            row[column] += 1
+            row[len(_CELLS) + column] += error.weight
+        row[-2:] = sum(map(weight, _own(ref.claims))), 1
+    return Measure(rows, _a_study)
+
+
+def _a_study(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Summed errors, (R, 50) → means over the studies, (R,) each."""
+    means = sums[:, :-1] / sums[:, -1:]
+    counts, weights = (
+        part.reshape(-1, len(ORGANS), len(KINDS)) for part in np.split(means[:, :-1], 2, axis=1)
+    )
+    values = {"count": counts.sum((1, 2)), "weight": weights.sum((1, 2)), "silence": means[:, -1]}
+    for index, kind in enumerate(KINDS):
+        values[f"{kind}.count"] = counts[:, :, index].sum(1)
+        values[f"{kind}.weight"] = weights[:, :, index].sum(1)
+    for index, organ in enumerate(ORGANS):
+        values[f"organs.{organ}.count"] = counts[:, index].sum(1)
+        values[f"organs.{organ}.weight"] = weights[:, index].sum(1)
+        for column, kind in enumerate(KINDS):
+            values[f"organs.{organ}.{kind}"] = counts[:, index, column]
+    return values
