@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kia.errors import UsageError
+from kia.evaluation.board.comparison import Comparison
 from kia.evaluation.board.entries import Settings
 from kia.evaluation.board.scoreboard import Evaluation
 from kia.evaluation.board.systems import Labeler, References, System
@@ -25,12 +26,13 @@ class Setup:
     """What is scored against what, and how. Files are in any of the field's forms.
 
     Attributes:
-        predictions: Generated reports; several are runs of one system.
+        predictions: Generated reports; several are runs of one system. None with `systems`.
         references: References, unless `data` or the file of predictions has them.
         data: A prepared data set with the references.
         split: Of the data set, or of R2Gen's annotation.json.
         train: Training reports, to go with `references`.
-        against: Reports of another system: paired differences, p-values.
+        against: Reports of another system, or the name of one of `systems`: paired differences,
+            p-values.
         by: Columns that split the results.
         labels: File of labels of the reports, instead of kia's labeler.
         reference_labels: File of labels of the references.
@@ -45,9 +47,10 @@ class Setup:
         settings: Resamples, seed …
         tools: Of others, that score too (`kia.evaluation.tools.usable_tools`).
         chexbert: Loads CheXbert's labeler, for the tool of that name.
+        systems: Name → reports, several of which are its runs: one table for all.
     """
 
-    predictions: Sequence[Texts]
+    predictions: Sequence[Texts] = ()
     references: Texts | None = None
     data: str | Path | None = None
     split: Split = "test"
@@ -65,6 +68,7 @@ class Setup:
     settings: Settings = field(default_factory=Settings)
     tools: Sequence[str] = ()
     chexbert: Callable[[], Labeler] | None = None
+    systems: Mapping[str, Sequence[Texts]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,16 +77,18 @@ class Outcome:
 
     Attributes:
         result: What `kia evaluate --json` writes; see docs/evaluation.md.
-        evaluation: The scores of each system, to be resampled, and its worst cases.
+        evaluation: The scores of each run of each system, to be resampled, and its worst cases.
+        runs: With several systems, system → names of its runs in `evaluation`.
     """
 
     result: dict[str, Any]
     evaluation: Evaluation
+    runs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def evaluate(
     references: Texts | None,
-    predictions: Texts | Sequence[Path],
+    predictions: Texts | Sequence[Path] | Mapping[str, Texts | Sequence[Texts]],
     *,
     train: Texts | None = None,
     data: str | Path | None = None,
@@ -95,16 +101,18 @@ def evaluate(
     seed: int = 0,
     **files: Any,
 ) -> dict[str, Any]:
-    """Scores reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals.
+    """Scores reports: four protocols, clinical efficacy, RadGraph-F1, baselines, intervals.
 
     Args:
         references: A list of texts, a mapping of ids to texts, or the path of a file; None if
             `data`, or the file of predictions, has them.
-        predictions: Likewise; a list of Paths are runs of one system.
+        predictions: Likewise; a list of Paths are runs of one system. Several systems are a mapping
+            of their names to reports, none of which is a plain text: lists, mappings, Paths, or
+            lists of these, which are runs.
         train: Training reports; without them the protocol r2gen and some baselines are None.
         data: A prepared data set with references and training reports.
         split: Of the data set, or of R2Gen's annotation.json.
-        against: Reports of another system.
+        against: Reports of another system, or the name of one of several.
         by: Columns that split the results.
         dataset: Cleaning, vocabulary and cut of "iu" or "mimic"; if absent those of the source
             that `data` records, else of "iu".
@@ -120,8 +128,9 @@ def evaluate(
         DataError: A file is malformed, or the two sides do not speak of the same studies.
         UsageError: There are no references, or references twice.
     """
+    systems = named_systems(predictions)
     setup = Setup(
-        _runs(predictions),
+        () if systems else _runs(predictions),
         references,
         data,
         split,
@@ -130,6 +139,7 @@ def evaluate(
         by,
         dataset=dataset,
         settings=Settings(allow_missing=allow_missing, resamples=resamples, seed=seed),
+        systems=systems,
         **files,
     )
     return score(setup).result
@@ -137,12 +147,17 @@ def evaluate(
 
 def score(setup: Setup) -> Outcome:
     """Scores what a set-up names; see `evaluate`."""
+    if setup.systems:
+        return _comparison(setup)
     systems, references, other = read_sides(setup)
     return _outcome(setup, systems, references, other)
 
 
 def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
-    """The systems of a set-up, on the ids of the references; the references; and `against`."""
+    """The systems of a set-up, on the ids of the references; the references; and `against`.
+
+    With `Setup.systems` these are all their runs, in order.
+    """
     if setup.references is not None and setup.data is not None:
         raise UsageError("give the references: either --data DIR or --references FILE")
     if setup.train is not None and setup.data is not None:
@@ -150,16 +165,19 @@ def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
     choice = replace(setup.choice, split=setup.split)
     if setup.references is not None or setup.data is not None:
         choice = replace(choice, reference_column=None)  # theirs, not that of the predictions
-    given = [read_given(texts, "predictions", choice) for texts in setup.predictions]
+    texts = [run for runs in setup.systems.values() for run in runs] or setup.predictions
+    given = [read_given(text, "predictions", choice) for text in texts]
     truth, references, studies = _references(setup, given[0])
     table = None if setup.label_reports is None else read_given(setup.label_reports, "references")
     files = (setup.labels, setup.graphs, table)
     systems = [system_on_references(one, truth, studies, *files) for one in given]
     labels, graphs = annotations_of(truth, studies, setup.reference_labels, setup.reference_graphs)
     other = None
-    if setup.against is not None:
+    if setup.against is not None and not setup.systems:
         theirs = read_given(setup.against, "predictions", choice)
         other = system_on_references(theirs, truth, studies)
+        if not isinstance(setup.against, str | Path):  # both sides are from memory
+            other = replace(other, name="against")
     return systems, replace(references, labels=labels, graphs=graphs), other
 
 
@@ -210,9 +228,48 @@ def _outcome(
     return Outcome(result, evaluation)
 
 
-def _runs(predictions: Texts | Sequence[Path]) -> Sequence[Texts]:
-    """One or several sets of reports: paths in a list are files, texts in a list are reports."""
+def _comparison(setup: Setup) -> Outcome:
+    """The scores of several systems; a file that they are compared with is one more."""
+    if setup.labels is not None or setup.graphs is not None:
+        raise UsageError("labels and graphs from a file are those of one system, not of several")
+    against = setup.against
+    if against is not None and against not in list(setup.systems):
+        given, against = against, str(against) if isinstance(against, str | Path) else "against"
+        setup = replace(setup, systems={**setup.systems, against: [given]})
+    everyone, references, _ = read_sides(setup)
+    left = iter(everyone)
+    systems = {name: [next(left) for _ in runs] for name, runs in setup.systems.items()}
+    found = Comparison(systems, references, setup.settings, against)
+    for result in found.evaluation.results:
+        pairs = found.evaluation.pairs(result["name"])
+        result |= scores_by_tools(setup.tools, *pairs, setup.chexbert)
+    return Outcome(found.result(), found.evaluation, found.runs)
+
+
+def named_systems(predictions: Any) -> dict[str, Sequence[Texts]]:
+    """Name → runs of several systems; {} for the reports of one.
+
+    A mapping of texts is one system's reports by their ids.
+    """
+    if not isinstance(predictions, Mapping):
+        return {}
+    reports = (Path, Mapping, list, tuple)
+    named = [name for name, value in predictions.items() if isinstance(value, reports)]
+    if not named:
+        return {}
+    if other := next((name for name in predictions if name not in named), None):
+        raise UsageError(
+            f"{str(named[0])!r} is a system, {str(other)!r} a text: the reports of a system are a "
+            "list, a mapping of ids or a Path"
+        )
+    return {str(name): _runs(value) for name, value in predictions.items()}
+
+
+def _runs(predictions: Any) -> Sequence[Texts]:
+    """One or several sets of reports: what is in a list are runs, unless they are texts."""
     if isinstance(predictions, str | Path | Mapping):
         return [predictions]
-    paths = [item for item in predictions if isinstance(item, Path)]
-    return paths if paths and len(paths) == len(predictions) else [list(map(str, predictions))]
+    items = list(predictions)
+    if items and all(isinstance(item, Path | Mapping | list | tuple) for item in items):
+        return items
+    return [items]
