@@ -101,7 +101,7 @@ def evaluate(
     seed: int = 0,
     **files: Any,
 ) -> dict[str, Any]:
-    """Scores reports: four protocols, clinical efficacy, RadGraph-F1, baselines, intervals.
+    """Scores reports: four protocols, clinical efficacy, errors, graphs, baselines, intervals.
 
     Args:
         references: A list of texts, a mapping of ids to texts, or the path of a file; None if

@@ -128,7 +128,7 @@ def evaluate(
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals."""
+    """Score reports: three protocols, clinical efficacy, errors, graphs, baselines, intervals."""
     if localisation is not None:
         others = [references, train_references, against, labels, reference_labels, graphs]
         others += [reference_graphs, markdown_file, latex_file, html_file, label_reports, metadata]

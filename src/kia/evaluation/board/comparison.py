@@ -19,7 +19,7 @@ from kia.evaluation.statistics.intervals import Measure
 from kia.evaluation.statistics.paired import Difference, holm, paired_differences
 from kia.evaluation.statistics.seeds import mean_measure, over_seeds
 
-SCORES = ("protocols", "clinical", "radgraph_f1")
+SCORES = ("protocols", "clinical", "graph_f1_kia", "radgraph_f1")
 """Keys of a result that hold scores; of each a higher one is better."""
 
 _SHARED = ("n", "dataset", "version", "coverage", "settings", "published_cells")

@@ -154,7 +154,7 @@ def _bar(
 
 def _cases(cases: Sequence[Case], images: Images | None) -> str:
     intro = (
-        "Most wrong observations first (uncertain as absent), then lowest RadGraph-F1. Sentences "
+        "Most wrong observations first (uncertain as absent), then lowest graph-F1 by kia. Sentences "
         "of one colour and number agree in most of their words and both deny, or neither."
     )
     shown = "".join(_case(case, images) for case in cases)
@@ -163,7 +163,7 @@ def _cases(cases: Sequence[Case], images: Images | None) -> str:
 
 def _case(case: Case, images: Images | None) -> str:
     matched = match_sentences(case.hyp, case.ref)
-    scores = f"RadGraph-F1 {case.radgraph:.3f}"
+    scores = f"graph-F1 by kia {case.graph_f1:.3f}"
     if case.cider is not None:
         scores += f", CIDEr {case.cider:.3f}"
     badges = [f'<span class="badge missed">missed: {escape(name)}</span>' for name in case.missed]

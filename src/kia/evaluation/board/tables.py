@@ -1,11 +1,12 @@
 """The scoreboard as tables of text, whatever draws them: terminal, Markdown, LaTeX or HTML."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kia.evaluation.baselines import BASELINES
 from kia.evaluation.clinical.efficacy import CELLS, POLICIES, PUBLISHED_CELLS, SCORES
+from kia.evaluation.clinical.errors import KINDS
 from kia.evaluation.clinical.graphs import LEVELS
 from kia.evaluation.language.protocols import MAX_REFERENCE_WORDS
 from kia.evaluation.language.scores import METRICS, PROTOCOLS
@@ -53,7 +54,9 @@ def result_tables(result: Values) -> list[ScoreTable]:
     Args:
         result: From `kia.evaluation.board.scoreboard`, or read back from its JSON file.
     """
-    tables = [_language(result), _graphs(result), _clinical(result), _observations(result)]
+    tables = [_language(result), _clinical(result), _observations(result)]
+    tables += [_errors(result), _errors_by_organ(result), _graphs(result)]
+    tables += [_radgraph(result)] if result["radgraph_f1"] else []
     if comparable_dataset(result) == "MIMIC-CXR":
         tables.append(_table_2(result))
     tables += [_groups(column, groups) for column, groups in result.get("by", {}).items()]
@@ -79,10 +82,11 @@ def spread_row(result: Values, path: Sequence[str], names: Sequence[str]) -> lis
     if "sd" in result:
         found = at_path(result["sd"], path) or {}
         cells = ["" if found.get(name) is None else f"±{found[name]:.4f}" for name in names]
-        return [Row("  sd over runs", cells, "interval")]
+        return [Row(f"  {_spread_label(result)}", cells, "interval")]
     path = path[1:] if path[0] == "protocols" else path
     found = at_path(result["confidence"], path) or {}
-    return [Row("  95 % interval", [short_range(found.get(name)) for name in names], "interval")]
+    cells = [short_range(found.get(name)) for name in names]
+    return [Row(f"  {_spread_label(result)}", cells, "interval")]
 
 
 def at_path(tree: Any, path: Sequence[str]) -> Any:
@@ -148,14 +152,83 @@ def _name(result: Values) -> str:
 
 
 def _graphs(result: Values) -> ScoreTable:
-    rows = [Row(_name(result), numbers(result["radgraph_f1"], LEVELS), "model")]
-    rows += spread_row(result, ("radgraph_f1",), LEVELS)
+    rows = [Row(_name(result), numbers(result["graph_f1_kia"], LEVELS), "model")]
+    rows += spread_row(result, ("graph_f1_kia",), LEVELS)
     rows += [
         Row(label, numbers(found, LEVELS), "baseline")
-        for label, found in _baselines(result, ("radgraph_f1",))
+        for label, found in _baselines(result, ("graph_f1_kia",))
     ]
-    title = f"RadGraph-F1 ({_sources(result, 'graph_sources')})"
-    return ScoreTable(title, ["reports", *LEVELS], [rows])
+    title = f"Graph-F1 by {result['graph_sources']['graph_f1_kia']}"
+    notes = ["Computed as RadGraph-F1, of other graphs: it compares with no published RadGraph-F1."]
+    return ScoreTable(title, ["reports", *LEVELS], [rows], notes)
+
+
+def _radgraph(result: Values) -> ScoreTable:
+    rows = [Row(_name(result), numbers(result["radgraph_f1"], LEVELS), "model")]
+    rows += spread_row(result, ("radgraph_f1",), LEVELS)
+    return ScoreTable("RadGraph-F1 of the graphs in files", ["reports", *LEVELS], [rows])
+
+
+_ERRORS = {
+    "weight": "weight",
+    "count": "errors",
+    "missed.count": "missed",
+    "invented.count": "invented",
+    "wrong_side.count": "wrong side",
+    "wrong_degree.count": "wrong degree",
+}
+"""Path of a number of errors → column."""
+
+
+def _errors(result: Values) -> ScoreTable:
+    """Errors a study of the model and of the baselines, fewer are better."""
+    rows = [Row(_name(result), _at_paths(result["clinical_errors"], _ERRORS), "model")]
+    spread = _spread_at(result, ("clinical_errors",), _ERRORS)
+    rows.append(Row(f"  {_spread_label(result)}", spread, "interval"))
+    rows += [
+        Row(label, _at_paths(found, _ERRORS), "baseline")
+        for label, found in _baselines(result, ("clinical_errors",))
+    ]
+    silence = result["clinical_errors"]["silence"]
+    rows.append(
+        Row("an empty report", [number(silence, 3), *[""] * (len(_ERRORS) - 1)], "baseline")
+    )
+    title = f"Errors a study, by {result['graph_sources']['clinical_errors']} (lower is better)"
+    notes = [
+        "Weight: 3, 2 or 1 by how grave the finding is, less if slight or doubtful, more if severe. "
+        "An empty report misses everything and invents nothing."
+    ]
+    return ScoreTable(title, ["reports", *_ERRORS.values()], [rows], notes)
+
+
+def _errors_by_organ(result: Values) -> ScoreTable:
+    rows = []
+    for organ, found in result["clinical_errors"]["organs"].items():
+        path = ("clinical_errors", "organs", organ)
+        bars = [baseline["weight"] for _, baseline in _baselines(result, path)]
+        spread = _spread_at(result, path, ("weight",))
+        cells = [number(found["weight"], 3), *spread, *numbers(found, ("count", *KINDS), 3)]
+        rows.append(Row(organ, [*cells, number(min(bars, default=None), 3)]))
+    kinds = [kind.replace("_", " ") for kind in KINDS]
+    columns = ["organ", "weight", _spread_name(result), "errors", *kinds, "best baseline weight"]
+    return ScoreTable("Errors a study, by organ", columns, [rows])
+
+
+def _at_paths(found: Values, paths: Iterable[str]) -> list[str]:
+    return [number(at_path(found, path.split(".")), 3) for path in paths]
+
+
+def _spread_at(result: Values, path: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Intervals, or standard deviations over seeds, of values at paths below a path."""
+    cells = []
+    for name in names:
+        *folders, leaf = name.split(".")
+        cells += spread_row(result, (*path, *folders), (leaf,))[0].cells
+    return cells
+
+
+def _spread_label(result: Values) -> str:
+    return "sd over runs" if "sd" in result else "95 % interval"
 
 
 def _sources(result: Values, key: str) -> str:
@@ -235,7 +308,11 @@ HEADLINES = {
         for policy in POLICIES
         for cell in CELLS
     },
+    **{f"graph_f1_kia.{level}": f"graph-F1 by kia, {level}" for level in LEVELS},
     **{f"radgraph_f1.{level}": f"RadGraph-F1 {level}" for level in LEVELS},
+    "clinical_errors.weight": "errors a study, weighed",
+    "clinical_errors.count": "errors a study",
+    **{f"clinical_errors.{k}.count": f"errors a study, {k.replace('_', ' ')}" for k in KINDS},
 }
 """Path of a headline number in a result → its name."""
 
@@ -277,8 +354,10 @@ def _groups(column: str, groups: Values) -> ScoreTable:
             number(found["clinical"]["uncertain_negative"][cell]["f1"], 3)
             for cell in ("micro_14", "macro_14")
         ]
-        rows.append(Row(value, [*cells, number(found["radgraph_f1"]["complete"], 3)]))
-    columns = [column, "n", *_GROUP_COLUMNS.values(), "micro-14 F1", "macro-14 F1", "RadGraph"]
+        cells.append(number(found["graph_f1_kia"]["complete"], 3))
+        rows.append(Row(value, [*cells, number(found["clinical_errors"]["weight"], 3)]))
+    columns = [column, "n", *_GROUP_COLUMNS.values(), "micro-14 F1", "macro-14 F1"]
+    columns += ["graph-F1 by kia", "errors, weighed"]
     notes = ["Language by r2gen (r2gen-full without training reports), uncertain as absent."]
     return ScoreTable(f"By {column}", columns, [rows], notes)
 
