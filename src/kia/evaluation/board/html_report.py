@@ -8,13 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from kia.evaluation.board.comparison_tables import scoreboard_tables
 from kia.evaluation.board.page import image, page
 from kia.evaluation.board.summary import note_lines, summary_lines, warning_lines
-from kia.evaluation.board.tables import (
-    TEXT_COLUMNS,
-    ScoreTable,
-    result_tables,
-)
+from kia.evaluation.board.tables import TEXT_COLUMNS, ScoreTable
 from kia.evaluation.cases import Case
 from kia.evaluation.matching import match_sentences
 
@@ -55,7 +52,7 @@ def html_report(
         *(f'<p class="warning">{escape(line)}</p>' for line in warning_lines(result)),
         *(f"<p>{escape(line)}</p>" for line in summary_lines(result)),
     ]
-    for table in result_tables(result):
+    for table in scoreboard_tables(result):
         parts.append(_table(table))
         if table.title.startswith("Observations"):
             parts.append(_bars(result))
@@ -154,8 +151,8 @@ def _bar(
 
 def _cases(cases: Sequence[Case], images: Images | None) -> str:
     intro = (
-        "Most wrong observations first (uncertain as absent), then lowest graph-F1 by kia. Sentences "
-        "of one colour and number agree in most of their words and both deny, or neither."
+        "Most wrong observations first (uncertain as absent), then lowest graph-F1 by kia. "
+        "Sentences of one colour and number agree in most of their words and both deny, or neither."
     )
     shown = "".join(_case(case, images) for case in cases)
     return f'<h2>Worst cases</h2><p class="note">{intro}</p>{shown}'

@@ -10,12 +10,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kia.evaluation.board.comparison_tables import scoreboard_tables
 from kia.evaluation.board.summary import note_lines, summary_lines, warning_lines
 from kia.evaluation.board.tables import (
     TEXT_COLUMNS,
     Row,
     ScoreTable,
-    result_tables,
 )
 
 _STYLES = {"model": "bold", "published": "cyan", "interval": "dim"}
@@ -41,13 +41,13 @@ class Page:
 
 
 def scoreboard_page(result: Mapping[str, Any]) -> Page:
-    """The scoreboard.
+    """The scoreboard of one system, or of several.
 
     Args:
-        result: From `kia.evaluation.board.scoreboard`, or read back from its JSON file.
+        result: From `kia.evaluation.evaluate`, or read back from its JSON file.
     """
     return Page(
-        result_tables(result),
+        scoreboard_tables(result),
         warning_lines(result),
         summary_lines(result),
         note_lines(result["notes"]),
@@ -78,8 +78,11 @@ def _rich(table: ScoreTable) -> Table:
         )
     for section in table.sections:
         for row in section:
-            cells = (Text(cell) for cell in (row.label, *row.cells))
-            grid.add_row(*cells, style=_STYLES.get(row.kind))
+            cells = (
+                Text(cell, style="bold" if place in row.strong else "")
+                for place, cell in enumerate(row.cells)
+            )
+            grid.add_row(Text(row.label), *cells, style=_STYLES.get(row.kind))
         grid.add_section()
     return grid
 
@@ -98,7 +101,11 @@ def markdown(page: Page) -> str:
         for section in table.sections:
             for row in section:
                 label = f"**{_md(row.label)}**" if row.kind == "model" else _md(row.label.strip())
-                lines.append("| " + " | ".join([label, *map(_md, row.cells)]) + " |")
+                cells = (
+                    f"**{_md(cell)}**" if place in row.strong else _md(cell)
+                    for place, cell in enumerate(row.cells)
+                )
+                lines.append("| " + " | ".join([label, *cells]) + " |")
         lines += ["", *(_md(note) + "\n" for note in table.notes)]
     lines += [f"- {_md(line)}" for line in page.notes]
     return "\n".join(lines).rstrip() + f"\n\nkia {page.version}\n"
@@ -152,14 +159,25 @@ def _tex_table(table: ScoreTable) -> str:
     for section in table.sections:
         lines += [r"\midrule", *(_tex_row([row.label.strip(), *row.cells], row) for row in section)]
     caption = " ".join([f"{table.title}.", *table.notes])
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex(caption)}}}", r"\end{table}"]
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex(caption)}}}"]
+    lines += [rf"\label{{tab:{_tex_key(table)}}}", r"\end{table}"]
     return "\n".join(lines)
+
+
+def _tex_key(table: ScoreTable) -> str:
+    """Letters, digits and hyphens, which need no care in LaTeX."""
+    return re.sub(r"[^a-z0-9]+", "-", (table.key or table.title).lower()).strip("-")
 
 
 def _tex_row(cells: list[str], row: Row | None = None) -> str:
     texts = [_tex(cell) for cell in cells]
-    if row is not None and row.kind == "model":
-        texts = [rf"\textbf{{{text}}}" for text in texts]
+    if row is not None:  # its label comes first
+        strong = {place + 1 for place in row.strong}
+        whole = row.kind == "model"
+        texts = [
+            rf"\textbf{{{text}}}" if whole or place in strong else text
+            for place, text in enumerate(texts)
+        ]
     return " & ".join(texts) + r" \\"
 
 

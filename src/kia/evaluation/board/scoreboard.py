@@ -133,7 +133,6 @@ class _Result:
             "n": len(self.board.ids),
             "protocols": _language(model),
             "clinical": clinical_grid(model.clinical),
-            **_of_graphs(model),
             "radgraph_f1": model.radgraph.values() if model.radgraph else None,
             "diversity": diversity(hyps, refs.dataset, self.board.refs, refs.train),
             "baselines": {key: _baseline(found) for key, found in baselines.items()},
@@ -141,6 +140,7 @@ class _Result:
             "dataset": {"hash": None, "split": None, "source": None, **refs.origin},
             "version": _version(),
             "notes": self._notes(system, model),
+            **_of_graphs(model),
             "name": system.name,
             "coverage": coverage.as_dict(),
             "prior_comparisons": {

@@ -1,6 +1,6 @@
 """The scoreboard as tables of text, whatever draws them: terminal, Markdown, LaTeX or HTML."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,45 +24,54 @@ TEXT_COLUMNS = ("printed by",)
 
 DASH = "–"
 
+NEEDS_TRAINING = "needs --train-references"
+"""What stands in a row of the protocol r2gen where there are no training reports."""
+
 
 @dataclass(frozen=True)
 class Row:
     """A row: its label, its cells as text, and what it is.
 
     Attributes:
-        kind: "model", "interval", "baseline", "published" or "".
+        kind: "model", "system" (one of several), "interval", "baseline", "published" or "".
+        strong: Places of the cells in bold.
     """
 
     label: str
     cells: list[str]
     kind: str = ""
+    strong: frozenset[int] = frozenset()
 
 
 @dataclass
 class ScoreTable:
-    """A table with its title; `sections` are groups of rows with a line between them."""
+    r"""A table with its title; `sections` are groups of rows with a line between them.
+
+    `key` is what LaTeX's \label calls it.
+    """
 
     title: str
     columns: list[str]
     sections: list[list[Row]]
     notes: list[str] = field(default_factory=list)
+    key: str = ""
 
 
-def result_tables(result: Values) -> list[ScoreTable]:
-    """All tables of a result of ``kia evaluate``.
+def score_tables(result: Values) -> list[ScoreTable]:
+    """The tables of language and of labels of one system.
 
     Args:
         result: From `kia.evaluation.board.scoreboard`, or read back from its JSON file.
     """
     tables = [_language(result), _clinical(result), _observations(result)]
-    tables += [_errors(result), _errors_by_organ(result), _graphs(result)]
-    tables += [_radgraph(result)] if result["radgraph_f1"] else []
-    if comparable_dataset(result) == "MIMIC-CXR":
-        tables.append(_table_2(result))
-    tables += [_groups(column, groups) for column, groups in result.get("by", {}).items()]
+    return [*tables, _table_2(result)] if comparable_dataset(result) == "MIMIC-CXR" else tables
+
+
+def detail_tables(result: Values) -> list[ScoreTable]:
+    """Groups of studies, tools of others, the comparison with another system."""
+    tables = [group_table(column, groups) for column, groups in result.get("by", {}).items()]
     tables += [_extra(name, found) for name, found in result.get("extra", {}).items()]
-    tables += [_against(run) for run in result.get("runs", [result]) if "against" in run]
-    return tables
+    return tables + [_against(run) for run in result.get("runs", [result]) if "against" in run]
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -82,11 +91,11 @@ def spread_row(result: Values, path: Sequence[str], names: Sequence[str]) -> lis
     if "sd" in result:
         found = at_path(result["sd"], path) or {}
         cells = ["" if found.get(name) is None else f"±{found[name]:.4f}" for name in names]
-        return [Row(f"  {_spread_label(result)}", cells, "interval")]
+        return [Row(f"  {spread_label(result)}", cells, "interval")]
     path = path[1:] if path[0] == "protocols" else path
     found = at_path(result["confidence"], path) or {}
     cells = [short_range(found.get(name)) for name in names]
-    return [Row(f"  {_spread_label(result)}", cells, "interval")]
+    return [Row(f"  {spread_label(result)}", cells, "interval")]
 
 
 def at_path(tree: Any, path: Sequence[str]) -> Any:
@@ -96,7 +105,8 @@ def at_path(tree: Any, path: Sequence[str]) -> Any:
     return tree
 
 
-def _baselines(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Values]]:
+def baseline_rows(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Values]]:
+    """Name in tables, and what stands at a path, of each baseline that has it."""
     for key, label in BASELINES.items():
         if found := at_path(result["baselines"].get(key), path):
             yield label, found
@@ -104,36 +114,50 @@ def _baselines(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Value
 
 def _language(result: Values) -> ScoreTable:
     sections = []
-    dataset = comparable_dataset(result)
     for protocol in PROTOCOLS:
         values = result["protocols"][protocol] or {}
-        rows = [Row(f"{_name(result)} · {protocol}", numbers(values, METRICS), "model")]
+        needs = f" ({NEEDS_TRAINING})" if result["protocols"][protocol] is None else ""
+        label = f"{row_name(result)} · {protocol}{needs}"
+        rows = [Row(label, numbers(values, METRICS), "model")]
         if values:
             rows += spread_row(result, ("protocols", protocol), METRICS)
         rows += [
             Row(f"{label} · {protocol}", numbers(found, METRICS), "baseline")
-            for label, found in _baselines(result, (protocol,))
+            for label, found in baseline_rows(result, (protocol,))
         ]
-        if protocol == "r2gen" and dataset:
-            rows += [
-                Row(f"{row.method}, paper", numbers(row.values, METRICS, 3), "published")
-                for row in TABLE_1[dataset]
-            ]
+        if protocol == "r2gen":
+            rows += published_rows(result)
         sections.append(rows)
     title = "Language metrics, protocol by protocol"
     columns = ["reports · protocol", *HEADERS.values()]
-    return ScoreTable(title, columns, sections, _conventions(result))
+    notes = conventions(result, *PROTOCOLS)
+    return ScoreTable(title, columns, sections, notes, "language")
 
 
-def _conventions(result: Values) -> list[str]:
+def published_rows(result: Values) -> list[Row]:
+    """The rows of the paper's Table 1 that compare with a result; none for other test splits."""
+    dataset = comparable_dataset(result)
+    return [
+        Row(f"{row.method}, paper", numbers(row.values, METRICS, 3), "published")
+        for row in (TABLE_1[dataset] if dataset else ())
+    ]
+
+
+def conventions(result: Values, *protocols: str) -> list[str]:
+    """What the names of protocols mean, and how intervals came about."""
     settings = result["settings"]
     style = settings["cleaning"]
     cleaned = next(name for name, split in TEST_SPLITS.items() if split.cleaning == style)
-    notes = [
-        f"r2gen, r2gen-full: cleaned as R2Gen cleans {cleaned}. r2gen: references mapped through "
-        f"the training vocabulary, cut to {MAX_REFERENCE_WORDS[style]} words. coco: Penn Treebank "
-        "tokens. METEOR 1.5; CIDEr: idf of these references."
-    ]
+    known = {
+        "r2gen": f"r2gen: both sides cleaned as R2Gen cleans {cleaned}, references mapped through "
+        f"the training vocabulary and cut to {MAX_REFERENCE_WORDS[style]} words.",
+        "r2gen-full": f"r2gen-full: both sides cleaned as R2Gen cleans {cleaned}.",
+        "coco": "coco: Penn Treebank tokens.",
+        "rexrank": "rexrank: words at spaces, the mean of each study's own BLEU-2.",
+    }
+    notes = [" ".join(known[protocol] for protocol in protocols)]
+    if set(protocols) != {"rexrank"}:
+        notes[0] += " METEOR 1.5; CIDEr: idf of these references."
     if "sd" not in result:
         notes.append(
             f"Intervals: {settings['resamples']:,} bootstrap resamples of the studies, seed "
@@ -147,91 +171,17 @@ def numbers(values: Values, names: Sequence[str], digits: int = 4) -> list[str]:
     return [number(values.get(name), digits) for name in names]
 
 
-def _name(result: Values) -> str:
+def row_name(result: Values) -> str:
+    """What the row of a system is called: the model, or the mean of its runs."""
     return "model" if "sd" not in result else f"mean of {len(result['runs'])} runs"
 
 
-def _graphs(result: Values) -> ScoreTable:
-    rows = [Row(_name(result), numbers(result["graph_f1_kia"], LEVELS), "model")]
-    rows += spread_row(result, ("graph_f1_kia",), LEVELS)
-    rows += [
-        Row(label, numbers(found, LEVELS), "baseline")
-        for label, found in _baselines(result, ("graph_f1_kia",))
-    ]
-    title = f"Graph-F1 by {result['graph_sources']['graph_f1_kia']}"
-    notes = ["Computed as RadGraph-F1, of other graphs: it compares with no published RadGraph-F1."]
-    return ScoreTable(title, ["reports", *LEVELS], [rows], notes)
-
-
-def _radgraph(result: Values) -> ScoreTable:
-    rows = [Row(_name(result), numbers(result["radgraph_f1"], LEVELS), "model")]
-    rows += spread_row(result, ("radgraph_f1",), LEVELS)
-    return ScoreTable("RadGraph-F1 of the graphs in files", ["reports", *LEVELS], [rows])
-
-
-_ERRORS = {
-    "weight": "weight",
-    "count": "errors",
-    "missed.count": "missed",
-    "invented.count": "invented",
-    "wrong_side.count": "wrong side",
-    "wrong_degree.count": "wrong degree",
-}
-"""Path of a number of errors → column."""
-
-
-def _errors(result: Values) -> ScoreTable:
-    """Errors a study of the model and of the baselines, fewer are better."""
-    rows = [Row(_name(result), _at_paths(result["clinical_errors"], _ERRORS), "model")]
-    spread = _spread_at(result, ("clinical_errors",), _ERRORS)
-    rows.append(Row(f"  {_spread_label(result)}", spread, "interval"))
-    rows += [
-        Row(label, _at_paths(found, _ERRORS), "baseline")
-        for label, found in _baselines(result, ("clinical_errors",))
-    ]
-    silence = result["clinical_errors"]["silence"]
-    rows.append(
-        Row("an empty report", [number(silence, 3), *[""] * (len(_ERRORS) - 1)], "baseline")
-    )
-    title = f"Errors a study, by {result['graph_sources']['clinical_errors']} (lower is better)"
-    notes = [
-        "Weight: 3, 2 or 1 by how grave the finding is, less if slight or doubtful, more if severe. "
-        "An empty report misses everything and invents nothing."
-    ]
-    return ScoreTable(title, ["reports", *_ERRORS.values()], [rows], notes)
-
-
-def _errors_by_organ(result: Values) -> ScoreTable:
-    rows = []
-    for organ, found in result["clinical_errors"]["organs"].items():
-        path = ("clinical_errors", "organs", organ)
-        bars = [baseline["weight"] for _, baseline in _baselines(result, path)]
-        spread = _spread_at(result, path, ("weight",))
-        cells = [number(found["weight"], 3), *spread, *numbers(found, ("count", *KINDS), 3)]
-        rows.append(Row(organ, [*cells, number(min(bars, default=None), 3)]))
-    kinds = [kind.replace("_", " ") for kind in KINDS]
-    columns = ["organ", "weight", _spread_name(result), "errors", *kinds, "best baseline weight"]
-    return ScoreTable("Errors a study, by organ", columns, [rows])
-
-
-def _at_paths(found: Values, paths: Iterable[str]) -> list[str]:
-    return [number(at_path(found, path.split(".")), 3) for path in paths]
-
-
-def _spread_at(result: Values, path: Sequence[str], names: Iterable[str]) -> list[str]:
-    """Intervals, or standard deviations over seeds, of values at paths below a path."""
-    cells = []
-    for name in names:
-        *folders, leaf = name.split(".")
-        cells += spread_row(result, (*path, *folders), (leaf,))[0].cells
-    return cells
-
-
-def _spread_label(result: Values) -> str:
+def spread_label(result: Values) -> str:
+    """What the row below it is called."""
     return "sd over runs" if "sd" in result else "95 % interval"
 
 
-def _sources(result: Values, key: str) -> str:
+def sources(result: Values, key: str) -> str:
     """Where labels or graphs come from; both sides' where they differ."""
     ours, theirs = result[key]["predictions"], result[key]["references"]
     return ours if ours == theirs else f"{ours}; references: {theirs}"
@@ -250,28 +200,29 @@ def _clinical(result: Values) -> ScoreTable:
         for cell in CELLS:
             path = ("clinical", policy, cell)
             spread = spread_row(result, path, ("f1",))[0].cells
-            best = max((found["f1"] for _, found in _baselines(result, path)), default=None)
+            best = max((found["f1"] for _, found in baseline_rows(result, path)), default=None)
             papers = [p.paper for p in PUBLISHED_CELLS if cell in p.cells and policy in p.policies]
             cells = [*numbers(at_path(result, path), SCORES, 3), *spread, number(best, 3)]
             rows.append(
                 Row(f"{cell.replace('_', '-')}, {_UNCERTAIN[policy]}", [*cells, "; ".join(papers)])
             )
         sections.append(rows)
-    title = f"Clinical efficacy ({_sources(result, 'labelers')})"
-    columns = ["average", "P", "R", "F1", _spread_name(result), "best baseline F1", "printed by"]
+    title = f"Clinical efficacy ({sources(result, 'labelers')})"
+    columns = ["average", "P", "R", "F1", spread_name(result), "best baseline F1", "printed by"]
     notes = ["An observation that neither side has counts as 0 in macro averages."]
     notes += [f"{paper.paper}: {paper.note}." for paper in PUBLISHED_CELLS]
-    return ScoreTable(title, columns, sections, notes)
+    return ScoreTable(title, columns, sections, notes, "clinical")
 
 
-def _spread_name(result: Values) -> str:
+def spread_name(result: Values) -> str:
+    """The column of the same."""
     return "sd" if "sd" in result else "95 %"
 
 
 def _observations(result: Values) -> ScoreTable:
     columns = ["observation"]
     for shown in ("absent", "present"):
-        columns += [f"support, {shown}", "P", "R", "F1", _spread_name(result)]
+        columns += [f"support, {shown}", "P", "R", "F1", spread_name(result)]
     names = list(result["clinical"][POLICIES[0]]["observations"])
     rows = []
     for name in names:
@@ -282,19 +233,20 @@ def _observations(result: Values) -> ScoreTable:
             cells += [str(found["support"]), *numbers(found, SCORES, 3)]
             cells.append(spread_row(result, path, ("f1",))[0].cells[0])
         rows.append(Row(name, cells))
-    return ScoreTable("Observations, uncertain as absent and as present", columns, [rows])
+    title = "Observations, uncertain as absent and as present"
+    return ScoreTable(title, columns, [rows], key="observations")
 
 
 def _table_2(result: Values) -> ScoreTable:
     rows = [
-        Row(f"{_name(result)} · micro-14, {_UNCERTAIN[policy]}", numbers(
+        Row(f"{row_name(result)} · micro-14, {_UNCERTAIN[policy]}", numbers(
             result["clinical"][policy]["micro_14"], SCORES, 3), "model")
         for policy in POLICIES
     ]  # fmt: skip
     rows += [Row(f"{r.method}, paper", numbers(r.values, SCORES, 3), "published") for r in TABLE_2]
-    notes = [f"Labels of the paper: CheXpert labeler; ours: {_sources(result, 'labelers')}."]
+    notes = [f"Labels of the paper: CheXpert labeler; ours: {sources(result, 'labelers')}."]
     notes += [f"{cell.paper}: {cell.note}." for cell in PUBLISHED_CELLS if not cell.cells]
-    return ScoreTable("Table 2 of the paper", ["reports", *SCORES], [rows], notes)
+    return ScoreTable("Table 2 of the paper", ["reports", *SCORES], [rows], notes, "table-2")
 
 
 HEADLINES = {
@@ -333,7 +285,7 @@ def _against(result: Values) -> ScoreTable:
         "for the number of scores."
     ]
     title = f"{result['name']} against {result['against']['name']}"
-    return ScoreTable(title, columns, [rows], notes)
+    return ScoreTable(title, columns, [rows], notes, "differences")
 
 
 _GROUP_COLUMNS = {
@@ -344,7 +296,8 @@ _GROUP_COLUMNS = {
 }
 
 
-def _groups(column: str, groups: Values) -> ScoreTable:
+def group_table(column: str, groups: Values) -> ScoreTable:
+    """The headline scores of each group of studies."""
     rows = []
     for value, found in groups.items():
         protocols = found.get("protocols", {})
@@ -359,18 +312,19 @@ def _groups(column: str, groups: Values) -> ScoreTable:
     columns = [column, "n", *_GROUP_COLUMNS.values(), "micro-14 F1", "macro-14 F1"]
     columns += ["graph-F1 by kia", "errors, weighed"]
     notes = ["Language by r2gen (r2gen-full without training reports), uncertain as absent."]
-    return ScoreTable(f"By {column}", columns, [rows], notes)
+    return ScoreTable(f"By {column}", columns, [rows], notes, f"by-{column}")
 
 
 def _extra(name: str, found: Values) -> ScoreTable:
     """Scores of an optional package."""
-    rows = [Row(key, [number(value)]) for key, value in _flat(found)]
-    return ScoreTable(f"By {name}", ["score", "value"], [rows])
+    rows = [Row(key, [number(value)]) for key, value in flat_scores(found)]
+    return ScoreTable(f"By {name}", ["score", "value"], [rows], key=f"extra-{name}")
 
 
-def _flat(tree: Values, prefix: str = "") -> Iterator[tuple[str, float]]:
+def flat_scores(tree: Values, prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Name and value of each number of nested scores."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key} ")
+            yield from flat_scores(value, f"{prefix}{key} ")
         elif isinstance(value, int | float):
             yield f"{prefix}{key}", value
