@@ -13,6 +13,7 @@ from kia.evaluation.board.systems import Labeler, References, System
 from kia.evaluation.inputs import Given, Texts, given_references, read_given
 from kia.evaluation.joining import annotations_of, system_on_references
 from kia.evaluation.language.protocols import DatasetStyle
+from kia.evaluation.leaderboard import leaderboard_for
 from kia.evaluation.prepared import dataset_references, phantom_findings, studies_of_images
 from kia.evaluation.reports.columns import Choice, are_headed
 from kia.evaluation.statistics.intervals import RESAMPLES
@@ -48,6 +49,7 @@ class Setup:
         tools: Of others, that score too (`kia.evaluation.tools.usable_tools`).
         chexbert: Loads CheXbert's labeler, for the tool of that name.
         systems: Name → reports, several of which are its runs: one table for all.
+        rexrank: Put the rows of the leaderboard ReXrank beside ours.
     """
 
     predictions: Sequence[Texts] = ()
@@ -69,6 +71,7 @@ class Setup:
     tools: Sequence[str] = ()
     chexbert: Callable[[], Labeler] | None = None
     systems: Mapping[str, Sequence[Texts]] = field(default_factory=dict)
+    rexrank: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,16 @@ def score(setup: Setup) -> Outcome:
     if setup.systems:
         return _comparison(setup)
     systems, references, other = read_sides(setup)
-    return _outcome(setup, systems, references, other)
+    board = _leaderboard(setup, references)
+    found = _outcome(setup, systems, references, other)
+    return replace(found, result=found.result | board)
+
+
+def _leaderboard(setup: Setup, references: References) -> dict[str, Any]:
+    """The leaderboard, for the result, where it is asked for; refused before anything is scored."""
+    if not setup.rexrank:
+        return {}
+    return {"rexrank": leaderboard_for(references.reports.values(), references.origin).as_dict()}
 
 
 def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
@@ -234,16 +246,21 @@ def _comparison(setup: Setup) -> Outcome:
         raise UsageError("labels and graphs from a file are those of one system, not of several")
     against = setup.against
     if against is not None and against not in list(setup.systems):
-        given, against = against, str(against) if isinstance(against, str | Path) else "against"
+        named = isinstance(against, str | Path)
+        if named and not Path(str(against)).exists():
+            known = ", ".join(setup.systems)
+            raise UsageError(f"--against {against}: neither a file nor a system ({known})")
+        given, against = against, str(against) if named else "against"
         setup = replace(setup, systems={**setup.systems, against: [given]})
     everyone, references, _ = read_sides(setup)
+    board = _leaderboard(setup, references)
     left = iter(everyone)
     systems = {name: [next(left) for _ in runs] for name, runs in setup.systems.items()}
     found = Comparison(systems, references, setup.settings, against)
     for result in found.evaluation.results:
         pairs = found.evaluation.pairs(result["name"])
         result |= scores_by_tools(setup.tools, *pairs, setup.chexbert)
-    return Outcome(found.result(), found.evaluation, found.runs)
+    return Outcome(found.result() | board, found.evaluation, found.runs)
 
 
 def named_systems(predictions: Any) -> dict[str, Sequence[Texts]]:

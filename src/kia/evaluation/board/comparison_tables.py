@@ -13,6 +13,7 @@ from kia.evaluation.board.graph_tables import (
     WEIGHTS,
     graph_tables,
 )
+from kia.evaluation.board.leaderboard_table import leaderboard_table
 from kia.evaluation.board.tables import (
     DASH,
     HEADERS,
@@ -76,9 +77,11 @@ def scoreboard_tables(result: Values) -> list[ScoreTable]:
     Args:
         result: From `kia.evaluation.evaluate`, or read back from its JSON file.
     """
+    board = [leaderboard_table(result)] if "rexrank" in result else []
     if "systems" not in result:
-        return [*score_tables(result), *graph_tables(result), *detail_tables(result)]
-    tables = [_language(result, protocol) for protocol in PROTOCOLS]
+        tables = [*score_tables(result), *graph_tables(result), *detail_tables(result)]
+        return board + tables
+    tables = board + [_language(result, protocol) for protocol in PROTOCOLS]
     tables += [_clinical(result, policy) for policy in POLICIES]
     tables += [*_graphs(result), _reports(result)]
     if result["against"] is not None:

@@ -1,6 +1,7 @@
 """Draws tables, such as the scoreboard's: on a terminal, as Markdown and as LaTeX."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,9 +59,11 @@ def scoreboard_page(result: Mapping[str, Any]) -> Page:
 def render(page: Page) -> RenderableType:
     """A page for a terminal."""
     parts: list[RenderableType] = []
+    told: dict[str, None] = {}  # what was said below a table is not said again
     for table in page.tables:
         parts.append(_rich(table))
-        parts += [Text(note, style="dim") for note in table.notes]
+        parts += [Text(note, style="dim") for note in table.notes if note not in told]
+        told |= dict.fromkeys(table.notes)
     parts += [Text(line) for line in page.summary]
     parts += [Text(line, style="bold red") for line in page.warnings]
     parts += [Text(line, style="dim") for line in page.notes]
@@ -126,6 +129,10 @@ _TEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "–": "--",
+    "—": "---",
+    "…": r"\dots{}",
+    "’": "'",
+    "×": r"$\times$",
     "·": r"$\cdot$",
     "±": r"$\pm$",
     "Δ": r"$\Delta$",
@@ -182,4 +189,16 @@ def _tex_row(cells: list[str], row: Row | None = None) -> str:
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in " ".join(text.split()))
+    """Text that pdfLaTeX sets; of what it has no letters for, such as Chinese, a question mark."""
+    return "".join(
+        _TEX.get(character) or _letter(character) for character in " ".join(text.split())
+    )
+
+
+def _letter(character: str) -> str:
+    if character.isascii():
+        return character if character.isprintable() else "?"
+    if character.isalpha() and character < "\u0100":  # Latin-1
+        return character
+    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return "".join(_TEX.get(part, part) for part in plain) or "?"
