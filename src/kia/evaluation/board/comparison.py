@@ -131,11 +131,11 @@ class Comparison:
 
 
 def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Path and value of each number in nested dictionaries, but for counts."""
+    """Path and value of each score in nested dictionaries; not of what is of references alone."""
     if isinstance(tree, Mapping):
         for name, value in tree.items():
             yield from leaves(value, (*path, name))
-    elif isinstance(tree, int | float) and path[-1] != "support":
+    elif isinstance(tree, int | float) and path[-1] not in ("support", "silence"):
         yield path, float(tree)
 
 
@@ -152,6 +152,7 @@ def _best(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[
     }
     bars: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for found in systems.values():
+        bars[ERRORS, "weight"].append(found[ERRORS]["silence"])  # a report that says nothing
         for baseline in found["baselines"].values():
             for path, value in leaves(baseline or {}):
                 bars[path].append(value)

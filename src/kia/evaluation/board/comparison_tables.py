@@ -148,6 +148,9 @@ def _graphs(result: Values) -> list[ScoreTable]:
         _table(result, f"Errors a study, by {source}", "errors", errors, digits=3),
         _table(result, "Weight of the errors a study, by organ", "errors-by-organ", organs, 3),
     ]
+    silence = number(first["clinical_errors"]["silence"], 3)
+    cells = [silence, *[""] * (len(errors) - 1)]
+    tables[0].sections[-1].append(Row("an empty report", cells, "baseline"))
     tables[0].notes.insert(0, WEIGHTS)
     levels = [Column(level, ("graph_f1_kia", level)) for level in LEVELS]
     tables.append(_table(result, f"Graph-F1 by {source}", "graphs", levels))

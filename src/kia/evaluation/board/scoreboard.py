@@ -10,7 +10,8 @@ from kia.evaluation.baselines import BASELINES, diversity
 from kia.evaluation.board.entries import Board, Scored, Settings, baseline_key
 from kia.evaluation.board.systems import References, System
 from kia.evaluation.cases import Case, worst_cases
-from kia.evaluation.clinical.efficacy import PUBLISHED_CELLS, clinical_grid, nested
+from kia.evaluation.clinical.claims import Reading
+from kia.evaluation.clinical.efficacy import PUBLISHED_CELLS, Labels, clinical_grid, nested
 from kia.evaluation.coverage import Coverage, covered
 from kia.evaluation.language.scores import METRICS, NO_TRAINING_REPORTS, PROTOCOLS, LanguageScores
 from kia.evaluation.priors import prior_rate
@@ -83,6 +84,22 @@ class Evaluation:
     def pairs(self, system: str) -> tuple[list[str], list[str]]:
         """Generated reports of a system and references, in the order of `ids`."""
         return self._board.hyps[system], self._board.refs
+
+    def read(self, system: str) -> list[Reading]:
+        """What the reports of a system say, in the order of `ids`."""
+        return self._board.read(self._board.hyps[system])
+
+    def references_read(self) -> list[Reading]:
+        """What the references say, in the order of `ids`."""
+        return self._board.read(self._board.refs)
+
+    def labels(self, system: str) -> list[Labels]:
+        """Labels of a system's reports, in the order of `ids`."""
+        return self._board.labels[system]
+
+    def reference_labels(self) -> list[Labels]:
+        """Labels of the references, in the order of `ids`."""
+        return self._board.ref_labels
 
     def measures(self, system: str) -> dict[str, Measure]:
         """Path in the result, such as "protocols.r2gen" → a system's scores, to be resampled."""

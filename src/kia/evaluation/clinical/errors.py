@@ -38,6 +38,8 @@ from kia.knowledge.organs import HEART, LUNGS, ORGANS, OTHER
 KINDS = ("missed", "invented", "wrong_side", "wrong_degree")
 """Kinds of errors."""
 
+AGREES = "agrees"
+
 _SLIGHT, _SEVERE, _POSSIBLE, _STEP = 0.5, 1.5, 0.5, 0.5
 _NEAR = frozenset({LUNGS, HEART})  # failure of the one shows in the other
 
@@ -57,42 +59,57 @@ def _same() -> dict[str, frozenset[str]]:
 _SAME = _same()
 
 
-class ReportError(NamedTuple):
-    """An error of a report.
+class Judgement(NamedTuple):
+    """A finding of one report or of both, and whether they agree on it.
 
     Attributes:
-        kind: One of `KINDS`.
-        organ: One of `kia.knowledge.organs.ORGANS`.
-        weight: How grave it is, 0.25–4.5.
-        finding: What it is about; its name in the reference unless it was invented.
-        said: The name in the generated report; "" if it was missed.
+        kind: One of `KINDS`, or `AGREES`.
+        weight: How grave it is, 0.25–4.5; 0 where they agree.
+        ref: The claim of the reference; None if it was invented.
+        hyp: The claim of the generated report; None if it was missed.
     """
 
     kind: str
-    organ: str
     weight: float
-    finding: str
-    said: str = ""
+    ref: Claim | None
+    hyp: Claim | None
+
+    @property
+    def claim(self) -> Claim:
+        """That of the reference, where it has one."""
+        found = self.ref or self.hyp
+        assert found is not None
+        return found
+
+    @property
+    def organ(self) -> str:
+        """One of `kia.knowledge.organs.ORGANS`."""
+        return self.claim.kind.organ
 
 
-def report_errors(hyp: Claims, ref: Claims) -> list[ReportError]:
-    """The errors of a generated report, those of the reference's findings first.
+def judgements(hyp: Claims, ref: Claims) -> list[Judgement]:
+    """Each finding of the reference, then what the generated report invents.
 
     Args:
         hyp: Claims of the generated report.
         ref: Claims of the reference.
     """
-    errors = []
-    for claim in _own(ref):
+    found = []
+    for claim in own_claims(ref):
         partner = _partner(claim, ref, hyp)
         if partner is None:
-            errors.append(_error("missed", weight(claim), claim))
-        elif found := _difference(claim, partner):
-            errors.append(found)
-    for claim in _own(hyp):
+            found.append(Judgement("missed", weight(claim), claim, None))
+        else:
+            found.append(_compared(claim, partner))
+    for claim in own_claims(hyp):
         if _partner(claim, hyp, ref) is None:
-            errors.append(_error("invented", weight(claim), claim, claim))
-    return errors
+            found.append(Judgement("invented", weight(claim), None, claim))
+    return found
+
+
+def report_errors(hyp: Claims, ref: Claims) -> list[Judgement]:
+    """Those of `judgements` that are errors."""
+    return [one for one in judgements(hyp, ref) if one.kind != AGREES]
 
 
 def weight(claim: Claim) -> float:
@@ -102,12 +119,7 @@ def weight(claim: Claim) -> float:
     return claim.kind.grade * factor * (1.0 if claim.certain else _POSSIBLE)
 
 
-def _error(kind: str, weight: float, claim: Claim, said: Claim | None = None) -> ReportError:
-    name = said.kind.name if said else ""
-    return ReportError(kind, claim.kind.organ, weight, claim.kind.name, name)
-
-
-def _own(claims: Claims) -> list[Claim]:
+def own_claims(claims: Claims) -> list[Claim]:
     """Those that are more than what another one suggests."""
     suggested = {
         key
@@ -154,13 +166,14 @@ def _sides_differ(one: Claim, other: Claim) -> bool:
     return bool(one.sides and other.sides and one.sides != other.sides)
 
 
-def _difference(ref: Claim, hyp: Claim) -> ReportError | None:
-    """The wrong side, else the wrong degree, of a finding that both reports have."""
+def _compared(ref: Claim, hyp: Claim) -> Judgement:
+    """Whether side, else degree, of a finding that both reports have is right."""
     if _sides_differ(ref, hyp):
-        return _error("wrong_side", float(ref.kind.grade), ref, hyp)
+        return Judgement("wrong_side", float(ref.kind.grade), ref, hyp)
     sides: list[str | None] = [*sorted(ref.sides | hyp.sides)] or [None]
     steps = max(_steps(ref.degrees(side), hyp.degrees(side)) for side in sides)
-    return _error("wrong_degree", ref.kind.grade * _STEP * steps, ref, hyp) if steps else None
+    kind = "wrong_degree" if steps else AGREES
+    return Judgement(kind, ref.kind.grade * _STEP * steps, ref, hyp)
 
 
 def _steps(one: frozenset[int], other: frozenset[int]) -> int:
@@ -197,7 +210,7 @@ def error_measure(hyps: Sequence[Reading], refs: Sequence[Reading]) -> Measure:
             column = place[error.organ, error.kind]
             row[column] += 1
             row[len(_CELLS) + column] += error.weight
-        row[-2:] = sum(map(weight, _own(ref.claims))), 1
+        row[-2:] = sum(map(weight, own_claims(ref.claims))), 1
     return Measure(rows, _a_study)
 
 

@@ -5,7 +5,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from kia.knowledge.graphs.lexicon import role_of
-from kia.knowledge.organs import organ_of
+from kia.knowledge.organs import BONES, LUNGS, organ_of
 from kia.knowledge.phrases import load_yaml
 
 LEXICON: Mapping[str, Any] = load_yaml("kia.evaluation.clinical", "findings.yaml")
@@ -79,6 +79,8 @@ def named(words: tuple[str, ...], anatomy: tuple[str, ...] = ()) -> tuple[Kind, 
 def _kind(name: str, words: Sequence[str], anatomy: Sequence[str]) -> Kind:
     kind = LEXICON["findings"][name]
     organ = kind["organ"] or organ_of(" ".join(words[::-1]), anatomy)
+    if organ == BONES and name in LEXICON["projected"]:
+        organ = LUNGS
     return Kind(name, organ, kind["grade"], bool(kind["organ"]))
 
 
