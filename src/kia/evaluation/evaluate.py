@@ -10,6 +10,7 @@ from kia.evaluation.board.comparison import Comparison
 from kia.evaluation.board.entries import Settings
 from kia.evaluation.board.scoreboard import Evaluation
 from kia.evaluation.board.systems import Labeler, References, System
+from kia.evaluation.cases import Case
 from kia.evaluation.inputs import Given, Texts, given_references, read_given
 from kia.evaluation.joining import annotations_of, system_on_references
 from kia.evaluation.language.protocols import DatasetStyle
@@ -104,7 +105,7 @@ def evaluate(
     seed: int = 0,
     **files: Any,
 ) -> dict[str, Any]:
-    """Scores reports: four protocols, clinical efficacy, RadGraph-F1, baselines, intervals.
+    """Scores reports: four protocols, clinical efficacy, errors, graphs, baselines, intervals.
 
     Args:
         references: A list of texts, a mapping of ids to texts, or the path of a file; None if
@@ -290,3 +291,27 @@ def _runs(predictions: Any) -> Sequence[Texts]:
     if items and all(isinstance(item, Path | Mapping | list | tuple) for item in items):
         return items
     return [items]
+
+
+def comparison_page(
+    outcome: Outcome, images: Callable[[str], Sequence[bytes]] | None = None
+) -> str:
+    """What `kia evaluate --html` writes: tables and all studies, as one page.
+
+    Args:
+        outcome: From `score`.
+        images: Study id → its images as PNG files; those of the worst studies are shown.
+    """
+    from kia.evaluation.board.html_report import html_report
+    from kia.evaluation.board.studies import judged_studies
+
+    result, evaluation = outcome.result, outcome.evaluation
+    columns = {name: runs[0] for name, runs in outcome.runs.items()}
+    cases: Sequence[Case] = ()
+    if not columns and "runs" in result:
+        columns = {run["name"]: run["name"] for run in result["runs"]}
+    elif not columns:
+        columns, cases = {"model": result["name"]}, evaluation.worst_cases(result["name"])
+        if "against" in result:
+            columns[result["against"]["name"]] = result["against"]["name"]
+    return html_report(result, cases, images, judged_studies(evaluation, columns))

@@ -57,11 +57,11 @@ def test_a_copied_constant_beats_no_baseline() -> None:
 def test_runs_of_a_system_are_averaged_as_files_are() -> None:
     found = compared({"ours": [OURS, THEIRS], "theirs": THEIRS}, against="theirs")
     ours = found["systems"]["ours"]
-    each = [run["radgraph_f1"]["simple"] for run in ours["runs"]]
+    each = [run["graph_f1_kia"]["simple"] for run in ours["runs"]]
     assert len(set(each)) == 2
-    assert ours["radgraph_f1"]["simple"] == pytest.approx(sum(each) / 2)
-    assert ours["sd"]["radgraph_f1"]["simple"] == pytest.approx(np.std(each, ddof=1))
-    difference = ours["against"]["radgraph_f1"]["simple"]["difference"]
+    assert ours["graph_f1_kia"]["simple"] == pytest.approx(sum(each) / 2)
+    assert ours["sd"]["graph_f1_kia"]["simple"] == pytest.approx(np.std(each, ddof=1))
+    difference = ours["against"]["graph_f1_kia"]["simple"]["difference"]
     assert difference == pytest.approx(sum(each) / 2 - each[1])
 
 

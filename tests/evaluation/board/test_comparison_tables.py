@@ -54,7 +54,7 @@ def test_systems_are_rows_between_their_intervals_and_the_baselines(result: dict
 
 def test_only_a_best_system_above_every_baseline_is_bold(result: dict[str, Any]) -> None:
     text = markdown(scoreboard_page(result))
-    assert "| **1.0000\\*** | **1.0000\\*** | **1.0000\\*** |" in text  # RadGraph of the references
+    assert "| **1.0000\\*** | **1.0000\\*** | **1.0000\\*** |" in text  # graphs of the references
     without = kia.evaluate(REFS, {"a": dict.fromkeys(REFS, TRAIN[0]), "b": WORSE}, train=TRAIN)
     best = without["best"]["protocols"]["r2gen"]["rouge_l"]
     assert best["systems"] == ["a"]  # the most frequent report of training is a baseline itself
@@ -66,7 +66,7 @@ def test_only_a_best_system_above_every_baseline_is_bold(result: dict[str, Any])
 
 def test_marks_are_those_of_corrected_p_values_and_have_a_footnote(result: dict[str, Any]) -> None:
     text = markdown(scoreboard_page(result))
-    ours = result["systems"][NAME]["against"]["radgraph_f1"]["complete"]
+    ours = result["systems"][NAME]["against"]["graph_f1_kia"]["complete"]
     assert ours["p_holm"] < 0.05
     assert "differs from worse (p < 0.05" in text.replace("\\", "")
     assert "Holm's correction for 2 comparisons a column" in text
@@ -97,7 +97,7 @@ def test_latex_of_several_systems_compiles(result: dict[str, Any], tmp_path: Pat
     head = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs}"
     body = latex(scoreboard_page(result))
     (tmp_path / "t.tex").write_text(
-        f"{head}\\begin{{document}}Table~\\ref{{tab:radgraph}}{body}\\end{{document}}",
+        f"{head}\\begin{{document}}Table~\\ref{{tab:graphs}}{body}\\end{{document}}",
         encoding="utf-8",
     )
     for _ in range(2):  # the second run knows the labels

@@ -146,7 +146,7 @@ def evaluate(
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Score reports: four protocols, clinical efficacy, RadGraph-F1, baselines, intervals."""
+    """Score reports: four protocols, clinical efficacy, errors, graphs, baselines, intervals."""
     systems = _systems(system or [])
     reports = _predictions(predictions or [], systems)
     if localisation is not None:
@@ -345,15 +345,11 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_html(path: Path, outcome: "Outcome", data: Path | None) -> None:
-    from kia.evaluation.board.html_report import html_report
+    from kia.evaluation.evaluate import comparison_page
     from kia.evaluation.prepared import study_images
 
-    if "runs" in outcome.result or outcome.runs:
-        _write_text(path, html_report(outcome.result))
-        return
     images = None if data is None else study_images(data)
-    cases = outcome.evaluation.worst_cases(outcome.result["name"])
-    _write_text(path, html_report(outcome.result, cases, images))
+    _write_text(path, comparison_page(outcome, images))
 
 
 def _print_findings(findings: dict[str, dict[str, float]]) -> None:

@@ -5,6 +5,7 @@ means over the runs.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,8 +20,11 @@ from kia.evaluation.statistics.intervals import Measure
 from kia.evaluation.statistics.paired import Difference, holm, paired_differences
 from kia.evaluation.statistics.seeds import mean_measure, over_seeds
 
-SCORES = ("protocols", "clinical", "radgraph_f1")
-"""Keys of a result that hold scores; of each a higher one is better."""
+SCORES = ("protocols", "clinical", "graph_f1_kia", "radgraph_f1")
+"""Keys of a result that hold scores of which a higher one is better."""
+
+ERRORS = "clinical_errors"
+"""Key of those of which a lower one is better."""
 
 _SHARED = ("n", "dataset", "version", "coverage", "settings", "published_cells")
 
@@ -127,11 +131,11 @@ class Comparison:
 
 
 def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Path and value of each number in nested dictionaries, but for counts."""
+    """Path and value of each score in nested dictionaries; not of what is of references alone."""
     if isinstance(tree, Mapping):
         for name, value in tree.items():
             yield from leaves(value, (*path, name))
-    elif isinstance(tree, int | float) and path[-1] != "support":
+    elif isinstance(tree, int | float) and path[-1] not in ("support", "silence"):
         yield path, float(tree)
 
 
@@ -143,23 +147,27 @@ def baseline_path(path: tuple[str, ...]) -> tuple[str, ...]:
 def _best(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Path of a score → its best value, whose it is, and the best of the baselines."""
     of_system = {
-        name: dict(leaves({key: found[key] for key in SCORES})) for name, found in systems.items()
+        name: dict(leaves({key: found[key] for key in (*SCORES, ERRORS)}))
+        for name, found in systems.items()
     }
-    bars: dict[tuple[str, ...], float] = {}
+    bars: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for found in systems.values():
+        bars[ERRORS, "weight"].append(found[ERRORS]["silence"])  # a report that says nothing
         for baseline in found["baselines"].values():
             for path, value in leaves(baseline or {}):
-                bars[path] = max(value, bars.get(path, value))
+                bars[path].append(value)
     for path in dict.fromkeys(path for values in of_system.values() for path in values):
-        value = max(values[path] for values in of_system.values() if path in values)
-        bar = bars.get(baseline_path(path))
+        best = min if path[0] == ERRORS else max
+        value = best(values[path] for values in of_system.values() if path in values)
+        bar = best(bars.get(baseline_path(path), [math.nan]))
+        has_bar = not math.isnan(bar)
         yield (
             ".".join(path),
             {
                 "value": value,
                 "systems": [name for name, found in of_system.items() if found.get(path) == value],
-                "baseline": bar,
-                "beats_baselines": None if bar is None else value > bar,
+                "baseline": bar if has_bar else None,
+                "beats_baselines": value != bar and best(value, bar) == value if has_bar else None,
             },
         )
 

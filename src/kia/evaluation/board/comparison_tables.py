@@ -6,6 +6,13 @@ from typing import Any, NamedTuple
 
 from kia.evaluation.baselines import BASELINES
 from kia.evaluation.board.comparison import baseline_path
+from kia.evaluation.board.graph_tables import (
+    ERRORS,
+    NOT_RADGRAPH,
+    RADGRAPH,
+    WEIGHTS,
+    graph_tables,
+)
 from kia.evaluation.board.leaderboard_table import leaderboard_table
 from kia.evaluation.board.tables import (
     DASH,
@@ -15,11 +22,12 @@ from kia.evaluation.board.tables import (
     ScoreTable,
     at_path,
     conventions,
+    detail_tables,
     flat_scores,
     group_table,
     number,
     published_rows,
-    result_tables,
+    score_tables,
     short_range,
     sources,
 )
@@ -45,6 +53,8 @@ _HEADLINES = (
     ("BLEU-2 (rexrank)", "protocols.rexrank.bleu_2"),
     ("micro-14 F1", "clinical.uncertain_negative.micro_14.f1"),
     ("macro-14 F1", "clinical.uncertain_negative.macro_14.f1"),
+    ("errors a study, weighed", "clinical_errors.weight"),
+    ("graph-F1 by kia, complete", "graph_f1_kia.complete"),
     ("RadGraph-F1 complete", "radgraph_f1.complete"),
 )
 
@@ -69,10 +79,11 @@ def scoreboard_tables(result: Values) -> list[ScoreTable]:
     """
     board = [leaderboard_table(result)] if "rexrank" in result else []
     if "systems" not in result:
-        return board + result_tables(result)
+        tables = [*score_tables(result), *graph_tables(result), *detail_tables(result)]
+        return board + tables
     tables = board + [_language(result, protocol) for protocol in PROTOCOLS]
     tables += [_clinical(result, policy) for policy in POLICIES]
-    tables += [_graphs(result), _reports(result)]
+    tables += [*_graphs(result), _reports(result)]
     if result["against"] is not None:
         tables.append(_differences(result))
     systems = result["systems"].items()
@@ -124,11 +135,30 @@ def _cell(policy: str) -> tuple[str, str, str]:
     return "clinical", policy, "micro_14"
 
 
-def _graphs(result: Values) -> ScoreTable:
+def _graphs(result: Values) -> list[ScoreTable]:
+    """Errors, their weights by organ, and F1 of graphs; whose graphs, each title says."""
     first = next(iter(result["systems"].values()))
-    title = f"RadGraph-F1 ({sources(first, 'graph_sources')})"
-    columns = [Column(level, ("radgraph_f1", level)) for level in LEVELS]
-    return _table(result, title, "radgraph", columns)
+    source = first["graph_sources"]["graph_f1_kia"]
+    errors = [Column(name, ("clinical_errors", *path.split("."))) for path, name in ERRORS.items()]
+    organs = [
+        Column(organ, ("clinical_errors", "organs", organ, "weight"))
+        for organ in first["clinical_errors"]["organs"]
+    ]
+    tables = [
+        _table(result, f"Errors a study, by {source}", "errors", errors, digits=3),
+        _table(result, "Weight of the errors a study, by organ", "errors-by-organ", organs, 3),
+    ]
+    silence = number(first["clinical_errors"]["silence"], 3)
+    cells = [silence, *[""] * (len(errors) - 1)]
+    tables[0].sections[-1].append(Row("an empty report", cells, "baseline"))
+    tables[0].notes.insert(0, WEIGHTS)
+    levels = [Column(level, ("graph_f1_kia", level)) for level in LEVELS]
+    tables.append(_table(result, f"Graph-F1 by {source}", "graphs", levels))
+    tables[-1].notes.insert(0, NOT_RADGRAPH)
+    if any(found["radgraph_f1"] for found in result["systems"].values()):
+        levels = [Column(level, ("radgraph_f1", level)) for level in LEVELS]
+        tables.append(_table(result, RADGRAPH, "radgraph", levels))
+    return tables
 
 
 def _table(
@@ -189,7 +219,7 @@ def _baseline_rows(result: Values, columns: Sequence[Column], digits: int) -> It
 
 
 def _notes(result: Values) -> list[str]:
-    notes = ["Bold: the best system of a column, where it is above every baseline."]
+    notes = ["Bold: the best system of a column, where it beats every baseline."]
     if (against := result["against"]) is not None:
         others = len(result["systems"]) - 1
         notes.append(

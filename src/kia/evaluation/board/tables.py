@@ -6,6 +6,7 @@ from typing import Any
 
 from kia.evaluation.baselines import BASELINES
 from kia.evaluation.clinical.efficacy import CELLS, POLICIES, PUBLISHED_CELLS, SCORES
+from kia.evaluation.clinical.errors import KINDS
 from kia.evaluation.clinical.graphs import LEVELS
 from kia.evaluation.language.protocols import MAX_REFERENCE_WORDS
 from kia.evaluation.language.scores import METRICS, PROTOCOLS
@@ -56,19 +57,21 @@ class ScoreTable:
     key: str = ""
 
 
-def result_tables(result: Values) -> list[ScoreTable]:
-    """All tables of a result of ``kia evaluate`` of one system.
+def score_tables(result: Values) -> list[ScoreTable]:
+    """The tables of language and of labels of one system.
 
     Args:
         result: From `kia.evaluation.board.scoreboard`, or read back from its JSON file.
     """
-    tables = [_language(result), _graphs(result), _clinical(result), _observations(result)]
-    if comparable_dataset(result) == "MIMIC-CXR":
-        tables.append(_table_2(result))
-    tables += [group_table(column, groups) for column, groups in result.get("by", {}).items()]
+    tables = [_language(result), _clinical(result), _observations(result)]
+    return [*tables, _table_2(result)] if comparable_dataset(result) == "MIMIC-CXR" else tables
+
+
+def detail_tables(result: Values) -> list[ScoreTable]:
+    """Groups of studies, tools of others, the comparison with another system."""
+    tables = [group_table(column, groups) for column, groups in result.get("by", {}).items()]
     tables += [_extra(name, found) for name, found in result.get("extra", {}).items()]
-    tables += [_against(run) for run in result.get("runs", [result]) if "against" in run]
-    return tables
+    return tables + [_against(run) for run in result.get("runs", [result]) if "against" in run]
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -88,10 +91,11 @@ def spread_row(result: Values, path: Sequence[str], names: Sequence[str]) -> lis
     if "sd" in result:
         found = at_path(result["sd"], path) or {}
         cells = ["" if found.get(name) is None else f"±{found[name]:.4f}" for name in names]
-        return [Row("  sd over runs", cells, "interval")]
+        return [Row(f"  {spread_label(result)}", cells, "interval")]
     path = path[1:] if path[0] == "protocols" else path
     found = at_path(result["confidence"], path) or {}
-    return [Row("  95 % interval", [short_range(found.get(name)) for name in names], "interval")]
+    cells = [short_range(found.get(name)) for name in names]
+    return [Row(f"  {spread_label(result)}", cells, "interval")]
 
 
 def at_path(tree: Any, path: Sequence[str]) -> Any:
@@ -101,7 +105,8 @@ def at_path(tree: Any, path: Sequence[str]) -> Any:
     return tree
 
 
-def _baselines(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Values]]:
+def baseline_rows(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Values]]:
+    """Name in tables, and what stands at a path, of each baseline that has it."""
     for key, label in BASELINES.items():
         if found := at_path(result["baselines"].get(key), path):
             yield label, found
@@ -112,13 +117,13 @@ def _language(result: Values) -> ScoreTable:
     for protocol in PROTOCOLS:
         values = result["protocols"][protocol] or {}
         needs = f" ({NEEDS_TRAINING})" if result["protocols"][protocol] is None else ""
-        label = f"{_name(result)} · {protocol}{needs}"
+        label = f"{row_name(result)} · {protocol}{needs}"
         rows = [Row(label, numbers(values, METRICS), "model")]
         if values:
             rows += spread_row(result, ("protocols", protocol), METRICS)
         rows += [
             Row(f"{label} · {protocol}", numbers(found, METRICS), "baseline")
-            for label, found in _baselines(result, (protocol,))
+            for label, found in baseline_rows(result, (protocol,))
         ]
         if protocol == "r2gen":
             rows += published_rows(result)
@@ -166,19 +171,14 @@ def numbers(values: Values, names: Sequence[str], digits: int = 4) -> list[str]:
     return [number(values.get(name), digits) for name in names]
 
 
-def _name(result: Values) -> str:
+def row_name(result: Values) -> str:
+    """What the row of a system is called: the model, or the mean of its runs."""
     return "model" if "sd" not in result else f"mean of {len(result['runs'])} runs"
 
 
-def _graphs(result: Values) -> ScoreTable:
-    rows = [Row(_name(result), numbers(result["radgraph_f1"], LEVELS), "model")]
-    rows += spread_row(result, ("radgraph_f1",), LEVELS)
-    rows += [
-        Row(label, numbers(found, LEVELS), "baseline")
-        for label, found in _baselines(result, ("radgraph_f1",))
-    ]
-    title = f"RadGraph-F1 ({sources(result, 'graph_sources')})"
-    return ScoreTable(title, ["reports", *LEVELS], [rows], key="radgraph")
+def spread_label(result: Values) -> str:
+    """What the row below it is called."""
+    return "sd over runs" if "sd" in result else "95 % interval"
 
 
 def sources(result: Values, key: str) -> str:
@@ -200,7 +200,7 @@ def _clinical(result: Values) -> ScoreTable:
         for cell in CELLS:
             path = ("clinical", policy, cell)
             spread = spread_row(result, path, ("f1",))[0].cells
-            best = max((found["f1"] for _, found in _baselines(result, path)), default=None)
+            best = max((found["f1"] for _, found in baseline_rows(result, path)), default=None)
             papers = [p.paper for p in PUBLISHED_CELLS if cell in p.cells and policy in p.policies]
             cells = [*numbers(at_path(result, path), SCORES, 3), *spread, number(best, 3)]
             rows.append(
@@ -208,20 +208,21 @@ def _clinical(result: Values) -> ScoreTable:
             )
         sections.append(rows)
     title = f"Clinical efficacy ({sources(result, 'labelers')})"
-    columns = ["average", "P", "R", "F1", _spread_name(result), "best baseline F1", "printed by"]
+    columns = ["average", "P", "R", "F1", spread_name(result), "best baseline F1", "printed by"]
     notes = ["An observation that neither side has counts as 0 in macro averages."]
     notes += [f"{paper.paper}: {paper.note}." for paper in PUBLISHED_CELLS]
     return ScoreTable(title, columns, sections, notes, "clinical")
 
 
-def _spread_name(result: Values) -> str:
+def spread_name(result: Values) -> str:
+    """The column of the same."""
     return "sd" if "sd" in result else "95 %"
 
 
 def _observations(result: Values) -> ScoreTable:
     columns = ["observation"]
     for shown in ("absent", "present"):
-        columns += [f"support, {shown}", "P", "R", "F1", _spread_name(result)]
+        columns += [f"support, {shown}", "P", "R", "F1", spread_name(result)]
     names = list(result["clinical"][POLICIES[0]]["observations"])
     rows = []
     for name in names:
@@ -238,7 +239,7 @@ def _observations(result: Values) -> ScoreTable:
 
 def _table_2(result: Values) -> ScoreTable:
     rows = [
-        Row(f"{_name(result)} · micro-14, {_UNCERTAIN[policy]}", numbers(
+        Row(f"{row_name(result)} · micro-14, {_UNCERTAIN[policy]}", numbers(
             result["clinical"][policy]["micro_14"], SCORES, 3), "model")
         for policy in POLICIES
     ]  # fmt: skip
@@ -259,7 +260,11 @@ HEADLINES = {
         for policy in POLICIES
         for cell in CELLS
     },
+    **{f"graph_f1_kia.{level}": f"graph-F1 by kia, {level}" for level in LEVELS},
     **{f"radgraph_f1.{level}": f"RadGraph-F1 {level}" for level in LEVELS},
+    "clinical_errors.weight": "errors a study, weighed",
+    "clinical_errors.count": "errors a study",
+    **{f"clinical_errors.{k}.count": f"errors a study, {k.replace('_', ' ')}" for k in KINDS},
 }
 """Path of a headline number in a result → its name."""
 
@@ -302,8 +307,10 @@ def group_table(column: str, groups: Values) -> ScoreTable:
             number(found["clinical"]["uncertain_negative"][cell]["f1"], 3)
             for cell in ("micro_14", "macro_14")
         ]
-        rows.append(Row(value, [*cells, number(found["radgraph_f1"]["complete"], 3)]))
-    columns = [column, "n", *_GROUP_COLUMNS.values(), "micro-14 F1", "macro-14 F1", "RadGraph"]
+        cells.append(number(found["graph_f1_kia"]["complete"], 3))
+        rows.append(Row(value, [*cells, number(found["clinical_errors"]["weight"], 3)]))
+    columns = [column, "n", *_GROUP_COLUMNS.values(), "micro-14 F1", "macro-14 F1"]
+    columns += ["graph-F1 by kia", "errors, weighed"]
     notes = ["Language by r2gen (r2gen-full without training reports), uncertain as absent."]
     return ScoreTable(f"By {column}", columns, [rows], notes, f"by-{column}")
 

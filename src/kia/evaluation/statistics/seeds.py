@@ -12,6 +12,8 @@ from kia.evaluation.statistics.intervals import Measure
 _AVERAGED = (
     "protocols",
     "clinical",
+    "clinical_errors",
+    "graph_f1_kia",
     "radgraph_f1",
     "diversity",
     "baselines",
