@@ -23,7 +23,7 @@ REFS = {
 }
 WORSE = dict.fromkeys(REFS, "No effusion. There is a large mass of the left lung.")
 TRAIN = ["The lungs are clear."] * 3 + ["The heart is big.", "No pleural effusion is seen."]
-NAME = r"ours_1 & 50% <é中>"
+NAME = r"ours_1 & 50% <é中> --x"
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_every_table_of_latex_has_a_label_of_its_own(result: dict[str, Any]) -> 
     labels = re.findall(r"\\label\{(tab:[a-z0-9-]+)\}", text)
     assert len(labels) == len(set(labels)) == text.count(r"\begin{table}")
     assert labels[:4] == [f"tab:language-{p}" for p in ("r2gen", "r2gen-full", "coco", "rexrank")]
-    assert r"ours\_1 \& 50\% \textless{}é?\textgreater{}" in text
+    assert r"ours\_1 \& 50\% \textless{}é?\textgreater{} -{}-x" in text
     assert r"\textbf{1.0000*}" in text
 
 
@@ -117,4 +117,4 @@ def test_latex_of_several_systems_compiles(
 def test_the_page_shows_several_systems_too(result: dict[str, Any]) -> None:
     text = html_report(result)
     assert "Language, protocol r2gen" in text
-    assert "&lt;é中&gt;" in text
+    assert "&lt;é中&gt; --x" in text
