@@ -75,6 +75,13 @@ def test_marks_are_those_of_corrected_p_values_and_have_a_footnote(result: dict[
     assert "Differences from worse" in text
 
 
+def test_what_does_not_differ_has_no_mark(no_java: None) -> None:
+    found = kia.evaluate(REFS, {"a": WORSE, "b": WORSE}, against="a", resamples=100)
+    rows = [line for line in markdown(scoreboard_page(found)).splitlines() if "| b |" in line]
+    assert len(rows) > 5
+    assert not any("*" in row for row in rows)
+
+
 def test_a_row_says_that_it_needs_training_reports(no_java: None) -> None:
     text = shown(kia.evaluate(REFS, {"a": REFS, "b": WORSE}, resamples=100))
     assert "a · needs --train-references" in text
