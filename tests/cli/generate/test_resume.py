@@ -144,7 +144,7 @@ def test_the_record_names_the_model_whose_ceiling_is_scored(
 ):
     out, scores = tmp_path / "p.jsonl", tmp_path / "s.json"
     assert kia_command(*words(model, data, out))[0] == 0
-    given = ("evaluate", str(out), "--data", str(data), "--split", "train", "--resamples", "10")
+    given = ("evaluate", str(out), "--data", str(data), "--split", "train", "--resamples", "100")
     code, _, err = kia_command(*given, "--tokenizer", "record", "--json", str(scores))
     assert code == 0, err
     assert json.loads(scores.read_text())["ceilings"]["tokenizer"]
