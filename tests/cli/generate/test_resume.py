@@ -139,6 +139,7 @@ def test_a_model_is_the_same_wherever_it_lies(model, tmp_path):
     assert model_hash(*here) != model_hash(*there)
 
 
+@pytest.mark.slow
 def test_the_record_names_the_model_whose_ceiling_is_scored(
     model, data, tmp_path, kia_command, one_line
 ):
