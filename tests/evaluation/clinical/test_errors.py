@@ -50,17 +50,14 @@ def test_the_annotation_is_of_kinds_and_organs() -> None:
             assert 0 < weight <= 4.5
 
 
-def test_errors_agree_with_the_annotation_but_for_two_pairs() -> None:
-    """ "Possible mass" is not tied to its hilum; "HEART:" is a header to the extractor."""
+def test_errors_agree_with_the_annotation_but_for_one_pair() -> None:
+    """ "Possible mass" behind a comma is not tied to its hilum."""
     differ = [
         pair["reference"]
         for pair in PAIRS
         if found(pair["generated"], pair["reference"]) != annotated(pair)
     ]
-    assert differ == [
-        "Enlarged right hilum, possible mass.",
-        "LUNGS: CLEAR. HEART: ENLARGED. BONES: OSTEOPENIC.",
-    ]
+    assert differ == ["Enlarged right hilum, possible mass."]
 
 
 @pytest.mark.iu_xray
