@@ -252,6 +252,8 @@ def _comparison(setup: Setup) -> Outcome:
             known = ", ".join(setup.systems)
             raise UsageError(f"--against {against}: neither a file nor a system ({known})")
         given, against = against, str(against) if named else "against"
+        if against in setup.systems:
+            raise UsageError(f"a system is called {against!r}: name it as what to compare with")
         setup = replace(setup, systems={**setup.systems, against: [given]})
     everyone, references, _ = read_sides(setup)
     board = _leaderboard(setup, references)
@@ -261,6 +263,8 @@ def _comparison(setup: Setup) -> Outcome:
     for result in found.evaluation.results:
         pairs = found.evaluation.pairs(result["name"])
         result |= scores_by_tools(setup.tools, *pairs, setup.chexbert)
+        if findings := phantom_findings(setup.data, *pairs, found.evaluation.ids):
+            result["phantom_findings"] = findings
     return Outcome(found.result() | board, found.evaluation, found.runs)
 
 

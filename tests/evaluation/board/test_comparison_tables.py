@@ -93,8 +93,11 @@ def test_every_table_of_latex_has_a_label_of_its_own(result: dict[str, Any]) -> 
 
 @pytest.mark.slow
 @pytest.mark.skipif(PDFLATEX is None, reason="needs LaTeX")
-def test_latex_of_several_systems_compiles(result: dict[str, Any], tmp_path: Path) -> None:
-    head = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs}"
+@pytest.mark.parametrize("packages", ["booktabs", "booktabs,graphicx"])
+def test_latex_of_several_systems_compiles(
+    packages: str, result: dict[str, Any], tmp_path: Path
+) -> None:
+    head = rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{{packages}}}"
     body = latex(scoreboard_page(result))
     (tmp_path / "t.tex").write_text(
         f"{head}\\begin{{document}}Table~\\ref{{tab:graphs}}{body}\\end{{document}}",
@@ -107,6 +110,8 @@ def test_latex_of_several_systems_compiles(result: dict[str, Any], tmp_path: Pat
         )  # fmt: skip
     assert "undefined" not in done.stdout
     assert "multiply defined" not in done.stdout
+    if "graphicx" in packages:
+        assert "Overfull" not in done.stdout
 
 
 def test_the_page_shows_several_systems_too(result: dict[str, Any]) -> None:
