@@ -200,9 +200,8 @@ def _tex_row(cells: list[str], row: Row | None = None) -> str:
 
 def _tex(text: str) -> str:
     """Text that pdfLaTeX sets; of what it has no letters for, such as Chinese, a question mark."""
-    return "".join(
-        _TEX.get(character) or _letter(character) for character in " ".join(text.split())
-    )
+    parts = " ".join(text.split()).split("--")  # an option's, not a dash
+    return "-{}-".join("".join(_TEX.get(one) or _letter(one) for one in part) for part in parts)
 
 
 def _letter(character: str) -> str:
