@@ -48,7 +48,7 @@ def test_the_command_writes_what_the_call_returns(kia_command: KiaCommand, folde
     assert written["systems"]["ours"]["protocols"] == found["systems"]["ours"]["protocols"]
     against = json.loads(json.dumps(found["systems"]["ours"]["against"]))  # tuples become lists
     assert written["systems"]["ours"]["against"] == against
-    assert written["systems"]["ours"]["sd"]["radgraph_f1"]["simple"] == 0
+    assert written["systems"]["ours"]["sd"]["graph_f1_kia"]["simple"] == 0
     assert (folder / "r.tex").read_text().count(r"\label{tab:") > 7
 
 

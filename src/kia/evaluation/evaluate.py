@@ -38,7 +38,8 @@ class Setup:
         by: Columns that split the results.
         labels: File of labels of the reports, instead of kia's labeler.
         reference_labels: File of labels of the references.
-        graphs: File of graphs of the reports, instead of kia's extractor.
+        graphs: File of RadGraph's graphs of the reports, for RadGraph-F1; not without
+            `reference_graphs`.
         reference_graphs: File of graphs of the references.
         label_reports: The table that `labels` or `graphs` without ids were made from; by default
             the reports themselves. Those of the references are in the order of the references.
@@ -252,6 +253,8 @@ def _comparison(setup: Setup) -> Outcome:
             known = ", ".join(setup.systems)
             raise UsageError(f"--against {against}: neither a file nor a system ({known})")
         given, against = against, str(against) if named else "against"
+        if against in setup.systems:
+            raise UsageError(f"a system is called {against!r}: name it as what to compare with")
         setup = replace(setup, systems={**setup.systems, against: [given]})
     everyone, references, _ = read_sides(setup)
     board = _leaderboard(setup, references)
@@ -261,6 +264,8 @@ def _comparison(setup: Setup) -> Outcome:
     for result in found.evaluation.results:
         pairs = found.evaluation.pairs(result["name"])
         result |= scores_by_tools(setup.tools, *pairs, setup.chexbert)
+        if findings := phantom_findings(setup.data, *pairs, found.evaluation.ids):
+            result["phantom_findings"] = findings
     return Outcome(found.result() | board, found.evaluation, found.runs)
 
 
