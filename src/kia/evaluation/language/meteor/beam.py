@@ -1,8 +1,9 @@
 """METEOR's aligner: a beam of 40 over the words of the reference, for many pairs at a time.
 
-The states of all pairs lie in common arrays, sorted by pair and rank. What is odd is METEOR's own:
-weights of matches are cut to whole numbers (a stem alone weighs 0), and the distance of a match is added
-to the state that it came from, not to its own.
+The states of all pairs lie in common arrays, sorted by pair and rank. What is odd is METEOR's own: a
+word weighs 1 if exact and else ½, whatever the weights of the score, and each side of a match is cut to a
+whole number (a stem alone weighs 0); the distance of a match is added to the state that it came from,
+not to its own.
 """
 
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from kia.evaluation.language.meteor.ordering import order_by, spread
 _BEAM = 40
 _NONE = -1  # no match ended at the word before
 _NOWHERE = -2  # where a step without a match leads: no word
-_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])  # exact, stem, synonym, paraphrase
+_HALVES = np.array([2, 1, 1, 1])  # what a word weighs: exact, stem, synonym, paraphrase
 _WORD_BITS = 64
 
 
@@ -170,9 +171,8 @@ def _steps(matches: Matches, pairs: int, width: int, other_width: int) -> _Steps
         values[none] = of_none
         return values
 
-    weight = _WEIGHTS[matches.module]
-    whole = (matches.length * weight).astype(np.int64)
-    whole += (matches.other_length * weight).astype(np.int64)
+    halves = _HALVES[matches.module]
+    whole = matches.length * halves // 2 + matches.other_length * halves // 2
     masks = []
     for bits in _bits(matches, fixed, pairs, other_width):
         mask = np.zeros(size, np.uint64)

@@ -1,6 +1,6 @@
 """METEOR of reports against one reference each: what the jar answers, without Java."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ class Meteor:
     def __init__(self) -> None:
         self._resources = resources()
         self._vocabulary = Vocabulary(self._resources)
-        self._rows: dict[tuple[str, str], np.ndarray] = {}
+        self._known: dict[tuple[str, str], np.ndarray] = {}
 
     def score(self, hyps: Sequence[str], refs: Sequence[str]) -> MeteorScores:
         """Score tokenised reports.
@@ -54,30 +54,24 @@ class Meteor:
             refs: Reference reports, same length and order; one with "|||" is several, of which the
                 best counts, as in pycocoevalcap.
         """
-        asked = [_fields(hyp, ref) for hyp, ref in zip(hyps, refs, strict=True)]
-        self.prepare(hyps, refs)
-        rows = np.array([self._best(hyp, several) for hyp, several in asked]).reshape(-1, 23)
+        pairs = list(zip(hyps, refs, strict=True))
+        self.prepare(pairs)
+        rows = np.array([self._known[pair] for pair in pairs]).reshape(-1, 23)
         per_study = meteor_from_sums(rows)
         corpus = float(meteor_from_sums(rows.sum(axis=0, keepdims=True))[0]) if len(rows) else 0.0
         return MeteorScores(corpus, per_study, rows)
 
-    def prepare(self, hyps: Sequence[str], refs: Sequence[str]) -> None:
-        """Score pairs together that will be asked for: quicker than set after set."""
-        asked = {
-            (hyp, ref): None
-            for pair in dict.fromkeys(zip(hyps, refs, strict=True))
-            for hyp, several in [_fields(*pair)]
-            for ref in several
-        }
-        new = [pair for pair in asked if pair not in self._rows]
-        if new:
-            self._rows.update(zip(new, self._statistics(new), strict=True))
-
-    def _best(self, hyp: str, refs: Sequence[str]) -> np.ndarray:
-        if len(refs) == 1:
-            return self._rows[hyp, refs[0]]
-        rows = np.array([self._rows[hyp, ref] for ref in refs])
-        return rows[int(np.argmax(meteor_from_sums(rows)))]
+    def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Score pairs of report and reference that will be asked for: at once, which is quicker."""
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
+        if not new:
+            return
+        asked = [_fields(hyp, ref) for hyp, ref in new]
+        rows = self._statistics([(hyp, ref) for hyp, refs in asked for ref in refs])
+        end = 0
+        for pair, (_, refs) in zip(new, asked, strict=True):
+            begin, end = end, end + len(refs)
+            self._known[pair] = rows[begin + int(np.argmax(meteor_from_sums(rows[begin:end]))) if len(refs) > 1 else begin]
 
     def _statistics(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         known: dict[str, int] = {}
