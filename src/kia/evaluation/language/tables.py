@@ -90,7 +90,7 @@ def _written(folder: Path, name: str, arrays: Arrays) -> Path:
 def _mapped(path: Path) -> Arrays:
     tensors = read_header(path)
     with open_file(path) as file:
-        data = np.memmap(file, np.uint8, "r")
+        data = np.memmap(file, np.uint8, "r").view(np.ndarray)
     start = len(data) - max(tensor.data_offsets[1] for tensor in tensors.values())
     arrays = {}
     for key, tensor in tensors.items():

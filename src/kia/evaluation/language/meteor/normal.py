@@ -23,6 +23,7 @@ _APOSTROPHES = [
 ]
 _LETTER, _LOWER, _NUMBER = re.compile(f"[{_LETTERS}]"), re.compile("[a-z]"), re.compile("[0-9]")
 _BLANKS = re.compile("[ \u2000-\u200a\u202f\u205f\u3000\u00a0]+")
+_WORD_STOP = re.compile(r"[^ \t\n\r\f]\.(?:[ \t\n\r\f]|$)")
 _TOKEN = re.compile("[^ \t\n\r\f]+")
 _TRIMMED = "".join(map(chr, range(0x21)))
 
@@ -49,8 +50,9 @@ def words(text: str, known: Mapping[str, int]) -> list[str]:
         known: From `abbreviations`.
     """
     text = _apart(f" {text} ")
-    tokens = _TOKEN.findall(text)
-    text = "".join(f"{_full_stop(tokens, at, known)} " for at in range(len(tokens)))
+    if _WORD_STOP.search(text):
+        tokens = _TOKEN.findall(text)
+        text = " ".join(_full_stop(tokens, at, known) for at in range(len(tokens)))
     if "DOTMULTI" in text:
         while "DOTDOTMULTI" in text:
             text = text.replace("DOTDOTMULTI", "DOTMULTI.")

@@ -5,6 +5,7 @@ They are read from the package once, and then lie as memory-mapped arrays in the
 
 import zipfile
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -39,7 +40,7 @@ class Groups(NamedTuple):
 
     def of(self, key: int) -> np.ndarray:
         """The list of a key; empty if there is none."""
-        at = int(np.searchsorted(self.keys, key))
+        at = bisect_left(self.keys, key)
         if at == len(self.keys) or self.keys[at] != key:
             return self.values[:0]
         return self.values[self.ends[at - 1] if at else 0 : self.ends[at]]

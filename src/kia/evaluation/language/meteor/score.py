@@ -1,6 +1,7 @@
 """METEOR of reports against one reference each: what the jar answers, without Java."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from kia.evaluation.language.meteor.resources import resources
 from kia.evaluation.language.meteor.texts import Texts, Vocabulary
 from kia.evaluation.statistics.intervals import meteor_from_sums
 
+_PAIRS_TOGETHER = 4096  # whose texts are in memory with all of their phrases
 _PAIRS_AT_ONCE = 256
 _WORDS_AT_ONCE = 16_384  # of the references of these pairs, the longest counted for each
 _SEPARATOR = "|||"
@@ -64,14 +66,19 @@ class Meteor:
     def prepare(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Score pairs of report and reference that will be asked for: at once, which is quicker."""
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
-        if not new:
-            return
-        asked = [_fields(hyp, ref) for hyp, ref in new]
+        new.sort(key=itemgetter(1))  # the pairs of a reference are worked on together
+        for begin in range(0, len(new), _PAIRS_TOGETHER):
+            part = new[begin : begin + _PAIRS_TOGETHER]
+            self._known.update(zip(part, self._best_rows(part), strict=True))
+
+    def _best_rows(self, pairs: Sequence[tuple[str, str]]) -> Iterator[np.ndarray]:
+        asked = [_fields(hyp, ref) for hyp, ref in pairs]
         rows = self._statistics([(hyp, ref) for hyp, refs in asked for ref in refs])
         end = 0
-        for pair, (_, refs) in zip(new, asked, strict=True):
+        for _, refs in asked:
             begin, end = end, end + len(refs)
-            self._known[pair] = rows[begin + int(np.argmax(meteor_from_sums(rows[begin:end]))) if len(refs) > 1 else begin]
+            several = rows[begin:end]
+            yield several[int(np.argmax(meteor_from_sums(several)))] if len(refs) > 1 else several[0]
 
     def _statistics(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         known: dict[str, int] = {}
