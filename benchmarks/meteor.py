@@ -1,12 +1,12 @@
-"""kia's METEOR and Penn Treebank tokens beside the jars of pycocoevalcap: equal, and how much quicker.
+"""kia's METEOR and Penn Treebank tokens beside the jars of pycocoevalcap: equal, how much quicker.
 
     python benchmarks/meteor.py [--pairs N] [--annotation FILE] [--seed N] [--json FILE]
     python benchmarks/meteor.py --speed --annotation FILE
 
-Pairs are reports of phantoms and, with R2Gen's annotation.json of IU X-Ray, of patients, against each
-other and against themselves with words moved, lost, doubled and replaced by numbers, hyphens, brackets
-and METEOR's own field separator; some are empty, some have 500 words. `--speed` scores 590 reports in
-whole processes that take turns: the jar, kia, and kia on its first use. Needs Java.
+Pairs are reports of phantoms and, with R2Gen's annotation.json of IU X-Ray, of patients: against
+each other, and against themselves with words moved, lost, doubled and replaced by numbers, hyphens,
+brackets and METEOR's own field separator; some are empty, some have 500 words. `--speed` scores 590
+reports in whole processes that take turns: the jar, kia on its first use, and kia. Needs Java.
 """
 
 import argparse
@@ -25,13 +25,15 @@ from typing import IO
 
 import numpy as np
 
-ODD = (
-    "1.5 cm|2-3|(a)|[b]|{c}|a.m.|U.S.|p.m. The|Dr. Smith|it's|can't|cannot|&amp;|\"q\"|'s|``x''|--|"
-    "---|…|...|1/2|½|¼ in|$5|£3|€|<b>|a@b.com|http://x.y/z|e.g.|i.e.|vs.|T11-T12|C7/T1|10%|+/-|"
-    "-3.2|3x4|&lt;|~|^|*|\\|/|_|XXXX|xxxx-xxxx|«x»|“quote”|‘q’|don’t|🫀|心臓|größe|naïve|co\u00adop|"
-    "a\u200bb|12/03/2010|(555) 123-4567|No. 5|no. 5|Fig. 2|:)|O'Brien|AT&T|a.b.c.|St. Mary|mm.|"
-    "L4-5.|5th|1990s|'90s|1,000,000|a,b|2:30|a<b|> 5|?!|°C|±|≤|µm|²|<unk>|-lrb-|pp. 3|DOTMULTI"
-).split("|")
+_ODD = (
+    "1.5 cm|2-3|(a)|[b]|{c}|a.m.|U.S.|p.m. The|Dr. Smith|it's|can't|cannot|&amp;|\"q\"|'s|"
+    "``x''|--|---|…|...|1/2|½|¼ in|$5|£3|€|<b>|a@b.com|http://x.y/z|e.g.|i.e.|vs.|T11-T12|"
+    "C7/T1|10%|+/-|-3.2|3x4|&lt;|~|^|*|\\|/|_|XXXX|xxxx-xxxx|«x»|“quote”|‘q’|don’t|🫀|心臓|"
+    "größe|naïve|co\u00adop|a\u200bb|12/03/2010|(555) 123-4567|No. 5|no. 5|Fig. 2|:)|"
+    "O'Brien|AT&T|a.b.c.|St. Mary|mm.|L4-5.|5th|1990s|'90s|1,000,000|a,b|2:30|a<b|> 5|?!|"
+    "°C|±|≤|µm|²|<unk>|-lrb-|pp. 3|DOTMULTI"
+)
+ODD = _ODD.split("|")
 SEPARATORS = ["|||", "||", "||||", "a ||| b", "|||||||"]
 
 
@@ -47,7 +49,7 @@ def java() -> str:
 
 
 def jar_meteor(hyps: Sequence[str], refs: Sequence[str]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Statistics and scores of the jar, as pycocoevalcap asks for them, and its score of the corpus."""
+    """Statistics and scores of the jar, as pycocoevalcap asks for them, and that of the corpus."""
     import pycocoevalcap
 
     folder = Path(next(iter(pycocoevalcap.__path__))) / "meteor"
@@ -77,7 +79,7 @@ def _ask(pipe: IO[str], hyps: Sequence[str], refs: Sequence[str]) -> None:
 
 
 def jar_tokens(texts: Sequence[str]) -> list[str]:
-    """Tokens of the jar, each text between lines that say nothing: it reads on over the line's end."""
+    """Tokens of the jar; lines that say nothing lie between texts, for it reads on behind a line."""
     import pycocoevalcap
     from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS, STANFORD_CORENLP_3_4_1_JAR
 
@@ -189,8 +191,13 @@ def speed(annotation: Path, rounds: int) -> None:
             for name, env in (("jar", cold), ("kia, first use", empty), ("kia", empty)):
                 who = "jar" if name == "jar" else "kia"
                 before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-                subprocess.run([sys.executable, __file__, "--one", who, str(file)], env=env, check=True)
-                wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+                subprocess.run(
+                    [sys.executable, __file__, "--one", who, str(file)], env=env, check=True
+                )
+                wall, after = (
+                    time.perf_counter() - start,
+                    resource.getrusage(resource.RUSAGE_CHILDREN),
+                )
                 used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
                 print(f"{name:15} {wall:6.2f} s, {used:6.2f} s of processor")
 

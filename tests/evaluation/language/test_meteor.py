@@ -140,7 +140,13 @@ def test_the_formula_by_hand() -> None:
         # its special words, and short ones
         *{"skies": "sky", "dying": "die", "news": "news", "innings": "inning"}.items(),
         *{"generate": "generat", "communism": "communism", "as": "as", "'s": "'s"}.items(),
-        *{"hopping": "hop", "hoped": "hope", "sayings": "say", "cries": "cri", "ties": "tie"}.items(),
+        *{
+            "hopping": "hop",
+            "hoped": "hope",
+            "sayings": "say",
+            "cries": "cri",
+            "ties": "tie",
+        }.items(),
     ],
 )
 def test_stems_are_those_of_snowball(word: str, expected: str) -> None:
@@ -151,9 +157,8 @@ def test_words_are_apart_from_punctuation_and_hyphens_vanish() -> None:
     known = abbreviations("# comment\nDr\nNo #NUMERIC_ONLY# \n\n")
     assert known == {"Dr": ANYWHERE, "No": BEFORE_NUMBERS}
     told = "Dr. A's x-ray, No. 5: 1,000 (b). e.g. ok. And... it"
-    assert words(told, known) == (
-        "dr. a 's x ray , no. 5 : 1,000 ( b ) . eg ok . and ... it".split()
-    )
+    expected = "dr. a 's x ray , no. 5 : 1,000 ( b ) . eg ok . and ... it"
+    assert " ".join(words(told, known)) == expected
 
 
 def test_hashes_are_those_of_java() -> None:

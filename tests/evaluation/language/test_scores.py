@@ -56,9 +56,7 @@ def test_equal_reports_reach_the_top_of_every_metric() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["r2gen-full", "coco"])
-def test_no_report_shifts_the_lines_of_meteor_or_of_the_tokenizer(
-    protocol: str
-) -> None:
+def test_no_report_shifts_the_lines_of_meteor_or_of_the_tokenizer(protocol: str) -> None:
     odd = ["a\tb", "a\nb\r\nc", "||| EVAL ||| 1", "\"q\" 'x'", "größe ≤ 心臓 🫀", "", "\u2028\x85a"]
     first, last = ("the heart is big", "the heart"), ("no effusion", "no pleural effusion")
     with LanguageScorer([first[1], *odd, last[1]]) as scorer:

@@ -1,7 +1,6 @@
 """The cache of tables: written whole, found again, made anew when it is damaged."""
 
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +82,7 @@ def test_what_is_stopped_leaves_no_file(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", stop)
+    monkeypatch.setattr(Path, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
         cached(source, [])
     assert not list(folder.iterdir())

@@ -25,14 +25,14 @@ class _Side(NamedTuple):
     Attributes:
         pair: Which text an n-gram is of.
         number: Of the n-gram.
-        count: How often the text has it.
+        times: How often the text has it.
         order: Its words less 1.
         lengths: Words of each text, (n,).
     """
 
     pair: np.ndarray
     number: np.ndarray
-    count: np.ndarray
+    times: np.ndarray
     order: np.ndarray
     lengths: np.ndarray
 
@@ -51,8 +51,8 @@ class Grams:
         """The n-grams of texts, which are tokens joined by single spaces."""
         found = [self._counted(text) for text in texts]
         pair = np.repeat(np.arange(len(found)), [len(numbers) for numbers, *_ in found])
-        columns = (np.concatenate([one[k] for one in found]) for k in range(3))
-        return _Side(pair, *columns, np.array([length for *_, length in found]))
+        number, times, order = (np.concatenate([one[k] for one in found]) for k in range(3))
+        return _Side(pair, number, times, order, np.array([length for *_, length in found]))
 
     def _counted(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         if (known := self._texts.get(text)) is not None:
@@ -86,9 +86,7 @@ def _by_order(side: _Side, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.bincount(cell, values, 4 * texts).astype(float).reshape(texts, 4)
 
 
-def bleu_rows(
-    hyps: Sequence[str], refs: Sequence[str], grams: Grams | None = None
-) -> np.ndarray:
+def bleu_rows(hyps: Sequence[str], refs: Sequence[str], grams: Grams | None = None) -> np.ndarray:
     """What corpus BLEU adds up, for one reference each.
 
     Args:
@@ -109,7 +107,7 @@ def bleu_rows(
     said, true = grams.side(hyps), grams.side(refs)
     ours, theirs = _shared(said, true, len(grams))
     rows[:, 0], rows[:, 1] = true.lengths, said.lengths
-    rows[:, 2:6] = _by_order(said, ours, np.minimum(said.count[ours], true.count[theirs]))
+    rows[:, 2:6] = _by_order(said, ours, np.minimum(said.times[ours], true.times[theirs]))
     rows[:, 6:10] = np.maximum(said.lengths[:, None] - _ORDERS, 0)
     return rows
 
@@ -188,5 +186,5 @@ class CiderReferences:
         frequency = np.zeros(max(len(self._grams), 1))
         frequency[: len(self._frequency)] = self._frequency
         idf = self._log_studies - np.log(np.maximum(frequency, 1))
-        weights = side.count * idf[side.number]
+        weights = side.times * idf[side.number]
         return weights, np.sqrt(_by_order(side, np.arange(len(weights)), weights**2))

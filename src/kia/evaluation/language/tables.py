@@ -80,7 +80,7 @@ def _written(folder: Path, name: str, arrays: Arrays) -> Path:
     try:
         save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, temporary)
         path = folder / f"{name}{_checksum(Path(temporary))}.safetensors"
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

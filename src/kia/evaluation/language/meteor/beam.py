@@ -1,9 +1,9 @@
 """METEOR's aligner: a beam of 40 over the words of the reference, for many pairs at a time.
 
-The states of all pairs lie in common arrays, sorted by pair and rank. What is odd is METEOR's own: a
-word weighs 1 if exact and else ½, whatever the weights of the score, and each side of a match is cut to a
-whole number (a stem alone weighs 0); the distance of a match is added to the state that it came from,
-not to its own.
+The states of all pairs lie in common arrays, sorted by pair and rank. What is odd is METEOR's own:
+a word weighs 1 if exact and else ½, whatever the weights of the score, and each side of a match is
+cut to a whole number (a stem alone weighs 0); the distance of a match is added to the state that it
+came from, not to its own.
 """
 
 from typing import NamedTuple
@@ -204,9 +204,7 @@ def _uncontested(
     return alone
 
 
-def _bits(
-    matches: Matches, fixed: np.ndarray, pairs: int, other_width: int
-) -> list[np.ndarray]:
+def _bits(matches: Matches, fixed: np.ndarray, pairs: int, other_width: int) -> list[np.ndarray]:
     """The words of the report that a contested match takes, 64 contested words at a time."""
     rows, word = spread(matches.pair * other_width + matches.other, matches.other_length)
     rows, word = rows[~fixed[rows]], word[~fixed[rows]]

@@ -1,7 +1,7 @@
 """64-bit hashes of phrases, made for many at once, that need no vocabulary.
 
-The hash of bytes b₀ b₁ … is Σ T[bₖ] · Pᵏ modulo 2⁶⁴ with fixed random T and odd P, so that the hash of
-two words with a blank between them follows from those of the words.
+The hash of bytes b₀ b₁ … is Σ T[bₖ] · Pᵏ modulo 2⁶⁴ with fixed random T and odd P, so that the
+hash of two words with a blank between them follows from those of the words.
 """
 
 import hashlib

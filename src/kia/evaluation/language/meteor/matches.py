@@ -1,4 +1,4 @@
-"""Every match between the words of reports and references, in the order in which METEOR finds them."""
+"""Every match between words of reports and references, in the order in which METEOR finds them."""
 
 from typing import NamedTuple
 

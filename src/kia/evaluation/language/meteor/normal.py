@@ -62,7 +62,7 @@ def words(text: str, known: Mapping[str, int]) -> list[str]:
 
 
 def _apart(text: str) -> str:
-    """A text with its punctuation between blanks; each rule is tried where it can find something."""
+    """A text with its punctuation apart; each rule is tried where it can find something."""
     text = _SYMBOL.sub(r" \1 ", text)
     if ".." in text or "DOTMULTI" in text:
         text = _SEVERAL_DOTS.sub(r" DOTMULTI\1", text)

@@ -20,9 +20,10 @@ from kia.evaluation.language.tables import Arrays, cached_arrays, package_file
 from kia.files.regular import open_file
 
 _BLOCK = 1 << 21  # bytes of text that are worked on at a time
-_ENDINGS = "s ses xes zes ches shes men ies s ies es es ed ed ing ing er est er est".split()
-_REPLACED = ["", "s", "x", "z", "ch", "sh", "man", "y", "", "y", "e", "", "e", "", "e", "", "", "", "e", "e"]  # fmt: skip
-"""WordNet's rules for the base form of a word, as METEOR tries them."""
+_DETACHED = "s= ses=s xes=x zes=z ches=ch shes=sh men=man ies=y es=e es= ed=e ed= ing=e ing= "
+_DETACHED += "er= est= er=e est=e"
+_RULES = [rule.partition("=")[::2] for rule in _DETACHED.split()]
+"""WordNet's rules for the base form of a word: ending, what stands for it."""
 
 
 class Groups(NamedTuple):
@@ -88,7 +89,7 @@ class Resources:
         again = "ful" if word.endswith("ful") else ""
         if word.endswith("ss") or len(word) <= 2:
             return word
-        for ending, replaced in zip(_ENDINGS, _REPLACED, strict=True):
+        for ending, replaced in _RULES:
             if word.endswith(ending):
                 base = word.removesuffix(ending) + replaced
                 if len(self._senses(base)):

@@ -78,7 +78,9 @@ class Meteor:
         for _, refs in asked:
             begin, end = end, end + len(refs)
             several = rows[begin:end]
-            yield several[int(np.argmax(meteor_from_sums(several)))] if len(refs) > 1 else several[0]
+            yield (
+                several[int(np.argmax(meteor_from_sums(several)))] if len(refs) > 1 else several[0]
+            )
 
     def _statistics(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         known: dict[str, int] = {}

@@ -8,14 +8,14 @@ import re
 _VOWELS = frozenset("aeiouy")
 _NO_SHORT_END = _VOWELS | frozenset("wxY")
 _BEFORE_LI = frozenset("cdeghkmnrt")
-_DOUBLES = frozenset("bb dd ff gg mm nn pp rr tt".split())
+_DOUBLES = {letter * 2 for letter in "bdfgmnprt"}
 _WHOLE = {
     **{"skis": "ski", "skies": "sky", "dying": "die", "lying": "lie", "tying": "tie"},
     **{"idly": "idl", "gently": "gentl", "ugly": "ugli", "early": "earli", "only": "onli"},
     **{"singly": "singl"},
-    **{word: word for word in "sky news howe atlas cosmos bias andes".split()},
+    **{word: word for word in ["sky", "news", "howe", "atlas", "cosmos", "bias", "andes"]},
 }
-_KEPT = frozenset("inning outing canning herring earring proceed exceed succeed".split())
+_KEPT = {"inning", "outing", "canning", "herring", "earring", "proceed", "exceed", "succeed"}
 _CONSONANT_Y = re.compile("([aeiouy])y")
 _LONG_PREFIX = re.compile("gener|commun|arsen")
 _REGION = re.compile("[aeiouy][^aeiouy]")
@@ -27,9 +27,9 @@ def _longest_first(text: str) -> dict[str, str]:
 
 
 _STEP_2 = _longest_first(
-    "tional=tion enci=ence anci=ance abli=able entli=ent izer=ize ization=ize ational=ate ation=ate "
-    "ator=ate alism=al aliti=al alli=al fulness=ful ousli=ous ousness=ous iveness=ive iviti=ive "
-    "biliti=ble bli=ble ogi=og fulli=ful lessli=less li="
+    "tional=tion enci=ence anci=ance abli=able entli=ent izer=ize ization=ize ational=ate "
+    "ation=ate ator=ate alism=al aliti=al alli=al fulness=ful ousli=ous ousness=ous iveness=ive "
+    "iviti=ive biliti=ble bli=ble ogi=og fulli=ful lessli=less li="
 )
 _STEP_3 = _longest_first(
     "tional=tion ational=ate alize=al icate=ic iciti=ic ical=ic ful= ness= ative="
@@ -116,7 +116,7 @@ def _step_2(word: str, first: int) -> str:
     if not (found := _ending(word, _STEP_2, first)):
         return word
     rest, ending = found
-    if ending == "ogi" and rest[-1:] != "l" or ending == "li" and rest[-1:] not in _BEFORE_LI:
+    if (ending == "ogi" and rest[-1:] != "l") or (ending == "li" and rest[-1:] not in _BEFORE_LI):
         return word
     return rest + _STEP_2[ending]
 
@@ -137,10 +137,9 @@ def _step_4(word: str, second: int) -> str:
 
 def _final(word: str, first: int, second: int) -> str:
     rest = word[:-1]
-    if word.endswith("e") and (
-        len(rest) >= second or len(rest) >= first and not _ends_short(rest)
-    ):
-        return rest
+    if word.endswith("e"):
+        long_enough = len(rest) >= second or (len(rest) >= first and not _ends_short(rest))
+        return rest if long_enough else word
     return rest if word.endswith("ll") and len(rest) >= second else word
 
 

@@ -66,7 +66,9 @@ class Relation(NamedTuple):
     other: np.ndarray
 
     @classmethod
-    def of(cls, phrases: int, this: np.ndarray, module: np.ndarray, other: np.ndarray) -> "Relation":
+    def of(
+        cls, phrases: int, this: np.ndarray, module: np.ndarray, other: np.ndarray
+    ) -> "Relation":
         """From entries in any order of phrases; those of a phrase and module stay in theirs."""
         order = order_by([this, module])
         counts = np.bincount(this, minlength=phrases)

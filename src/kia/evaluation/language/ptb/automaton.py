@@ -1,7 +1,7 @@
 """The automaton of the Penn Treebank tokenizer, read from its jar.
 
-The tokenizer of pycocoevalcap (Stanford CoreNLP 3.4.1) is an automaton that JFlex packed into strings of
-one Java class. The strings are read from the class file, so that kia holds no copy of them.
+The tokenizer of pycocoevalcap (Stanford CoreNLP 3.4.1) is an automaton that JFlex packed into
+strings of one Java class. They are read from the class file, so that kia holds no copy of them.
 """
 
 import struct
@@ -15,7 +15,21 @@ from kia.errors import DataError
 from kia.evaluation.language.tables import Arrays, cached_arrays, package_file
 
 _CLASS = "edu/stanford/nlp/process/PTBLexer.class"
-_CONSTANT_BYTES = {3: 4, 4: 4, 5: 8, 6: 8, 7: 2, 8: 2, 9: 4, 10: 4, 11: 4, 12: 4, 15: 3, 16: 2, 18: 4}
+_CONSTANT_BYTES = {
+    3: 4,
+    4: 4,
+    5: 8,
+    6: 8,
+    7: 2,
+    8: 2,
+    9: 4,
+    10: 4,
+    11: 4,
+    12: 4,
+    15: 3,
+    16: 2,
+    18: 4,
+}
 _UTF8, _STRING, _WIDE = 1, 8, (5, 6)
 
 
@@ -58,7 +72,7 @@ def _joined(texts: Mapping[str, np.ndarray], table: str) -> np.ndarray:
 
 
 def _runs(packed: np.ndarray) -> np.ndarray:
-    """Pairs of a count and a value → the values; a count of 0 is 65,536 for Java's loop, never used."""
+    """Pairs of a count and a value → the values."""
     return np.repeat(packed[1::2], packed[::2])
 
 
@@ -68,7 +82,7 @@ def _pairs(packed: np.ndarray) -> np.ndarray:
 
 
 def class_constants(content: bytes) -> dict[str, np.ndarray]:
-    """The constant strings of a Java class file by the name of their field, as UTF-16 units (int32).
+    """The constant strings of a Java class file by the name of their field, as UTF-16 units.
 
     Source: The Java Virtual Machine Specification, chapter 4.
     """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from kia.evaluation.language.ptb.automaton import automaton
 
-PUNCTUATION = frozenset("'' ' `` ` . ? ! , : - -- ... ;".split())
+PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 """What coco-caption leaves out; its brackets are upper-case, so those of lower-case texts stay."""
 
 _START = 2  # of three ways to begin: that of a text in the treebank's usual form
@@ -97,8 +97,8 @@ class Tokenizer:
     def __init__(self) -> None:
         tables = automaton()
         self._classes = tables["classes"]
-        self._rows, self._next = memoryview(tables["rows"]), memoryview(tables["next"])
-        self._actions, self._flags = memoryview(tables["actions"]), memoryview(tables["flags"])
+        self._rows, self._next = tables["rows"].data, tables["next"].data
+        self._actions, self._flags = tables["actions"].data, tables["flags"].data
 
     def tokens(self, text: str) -> Iterator[str]:
         """The tokens of one line of text, in their own case."""
