@@ -79,7 +79,7 @@ def _ask(pipe: IO[str], hyps: Sequence[str], refs: Sequence[str]) -> None:
 
 
 def jar_tokens(texts: Sequence[str]) -> list[str]:
-    """Tokens of the jar; lines that say nothing lie between texts, for it reads on behind a line."""
+    """Tokens of the jar; a line lies between texts, for it reads on behind the end of one."""
     import pycocoevalcap
     from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS, STANFORD_CORENLP_3_4_1_JAR
 
