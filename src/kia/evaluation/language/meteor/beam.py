@@ -1,9 +1,10 @@
 """METEOR's aligner: a beam of 40 over the words of the reference, for many pairs at a time.
 
-The states of all pairs lie in common arrays, sorted by pair and rank. What is odd is METEOR's own:
-a word weighs 1 if exact and else ½, whatever the weights of the score, and each side of a match is
-cut to a whole number (a stem alone weighs 0); the distance of a match is added to the state that it
-came from, not to its own.
+The states of all pairs lie in common arrays, sorted by pair and rank. What METEOR ranks them by is
+one number, so that a step adds to it: weight first, then chunks, then distance. What is odd is
+METEOR's own: a word weighs 1 if exact and else ½, whatever the weights of the score, and each side
+of a match is cut to a whole number (a stem alone weighs 0); the distance of a match is added to the
+state that it came from, and so to its later children, not to its own.
 """
 
 from typing import NamedTuple
@@ -11,27 +12,30 @@ from typing import NamedTuple
 import numpy as np
 
 from kia.evaluation.language.meteor.matches import Matches
-from kia.evaluation.language.meteor.ordering import order_by, spread
+from kia.evaluation.language.meteor.ordering import spread
 
 _BEAM = 40
 _NONE = -1  # no match ended at the word before
 _NOWHERE = -2  # where a step without a match leads: no word
 _HALVES = np.array([2, 1, 1, 1])  # what a word weighs: exact, stem, synonym, paraphrase
 _WORD_BITS = 64
+_KEY_BITS = 63
 
 
 class _Steps(NamedTuple):
-    """What a state may do at each word of the reference: a match of `matches`, or none.
+    """What a state may do at each word of the reference: a match, or none.
 
     Attributes:
         begins, counts: Of the steps at a word, (pairs · width).
         match: Number of the match, -1 for none.
         other: First word of the report, `_NOWHERE` for none.
         last: Behind its last word, `_NONE` for none.
-        distance: Between the two sides.
-        weight: Of both sides together.
         following: Word of the reference where the search goes on.
+        price: What it adds to the cost of the state behind it, but for a chunk.
+        moved: What it adds to the cost of the state that it came from.
         masks: Words of the report that others want too, as bits; one array for each 64 of them.
+        chunk: What a chunk costs.
+        most: More than any state costs; where all begin is half of it.
     """
 
     begins: np.ndarray
@@ -39,18 +43,18 @@ class _Steps(NamedTuple):
     match: np.ndarray
     other: np.ndarray
     last: np.ndarray
-    distance: np.ndarray
-    weight: np.ndarray
     following: np.ndarray
+    price: np.ndarray
+    moved: np.ndarray
     masks: list[np.ndarray]
+    chunk: int
+    most: int
 
 
 class _States(NamedTuple):
     pair: np.ndarray
     last: np.ndarray
-    chunks: np.ndarray
-    weight: np.ndarray
-    distance: np.ndarray
+    cost: np.ndarray
     word: np.ndarray
     used: list[np.ndarray]
 
@@ -68,22 +72,32 @@ def align(matches: Matches, hyps: np.ndarray, refs: np.ndarray) -> tuple[np.ndar
     """
     pairs, width = len(refs), int(refs.max(initial=0)) + 1  # one more: there the last chunk ends
     steps = _steps(matches, pairs, width, int(hyps.max(initial=0)))
-    zeros = np.zeros(pairs, np.int64)
-    states = _States(
-        np.arange(pairs), zeros + _NONE, zeros, zeros, zeros, zeros,
-        [np.zeros(pairs, np.uint64) for _ in steps.masks],
-    )  # fmt: skip
+    start = np.full(pairs, steps.most // 2)
+    nothing = np.zeros(pairs, np.int64)
+    used = [np.zeros(pairs, np.uint64) for _ in steps.masks]
+    states = _States(np.arange(pairs), nothing + _NONE, start, nothing, used)
     trace = []
     for word in range(width):
         states, parent, match = _advance(states, steps, word, width)
         trace.append((parent, match))
     best = np.searchsorted(states.pair, np.arange(pairs))
-    chunks, kept = states.chunks[best], []
+    kept = []
     for parent, match in reversed(trace):
         kept.append(match[best])
         best = parent[best]
-    numbers = np.concatenate(kept) if kept else zeros
-    return np.sort(numbers[numbers >= 0]), chunks
+    numbers = np.concatenate(kept)
+    numbers = np.sort(numbers[numbers >= 0])
+    return numbers, _chunks(matches, numbers, pairs)
+
+
+def _chunks(matches: Matches, numbers: np.ndarray, pairs: int) -> np.ndarray:
+    """Runs of matches that follow one another on both sides, by pair."""
+    pair, start, other = (
+        column[numbers] for column in (matches.pair, matches.start, matches.other)
+    )
+    ends = start + matches.length[numbers], other + matches.other_length[numbers]
+    follows = (pair[1:] == pair[:-1]) & (start[1:] == ends[0][:-1]) & (other[1:] == ends[1][:-1])
+    return np.bincount(pair, minlength=pairs) - np.bincount(pair[1:][follows], minlength=pairs)
 
 
 def _advance(
@@ -96,43 +110,32 @@ def _advance(
     within = bool(inside.any())
     if within:
         counts = np.where(inside, 1, counts)
-    ends = np.cumsum(counts)
     rows, step = spread(steps.begins[slot], counts)
     free = _free(states, steps, rows, step)
-    moved = np.where(free, steps.distance[step], 0)
     if within:
-        inside = inside[rows]
-        free |= inside
-        moved[inside] = 0
-    before = np.cumsum(moved) - moved
-    distance = states.distance[rows] + before - before[(ends - counts)[rows]]
+        free |= inside[rows]
+    rows, step = rows[free], step[free]
+    idle = inside[rows] if within else None
     last = states.last[rows]
     breaks = (last != _NONE) & (steps.other[step] != last)
-    if within:
-        breaks &= ~inside
-    # a lone step is a match that nobody contests: its distance is its own
-    distance += np.where((counts == 1)[rows], moved, 0)
-    chunks = states.chunks[rows] + breaks
-    weight = states.weight[rows] + steps.weight[step]
-    if within:
-        weight[inside] = states.weight[rows[inside]]
-    kept = np.flatnonzero(free)
-    kept = kept[_best(states.pair[rows[kept]], weight[kept], chunks[kept], distance[kept])]
+    price, moved = steps.price[step], steps.moved[step]
+    if idle is not None:
+        breaks[idle], price[idle], moved[idle] = False, 0, 0
+    before = np.cumsum(moved) - moved
+    begins = np.searchsorted(rows, np.arange(len(slot)))
+    cost = states.cost[rows] + price + before - before[begins][rows] + breaks * steps.chunk
+    pair, cost, kept = _best(states.pair[rows], cost, steps.most, len(states.pair))
     rows, step = rows[kept], step[kept]
     last, following, match = steps.last[step], steps.following[step], steps.match[step]
-    used = [mine[rows] for mine in states.used]
     taken = [mask[step] for mask in steps.masks]
-    if within:
-        inside = inside[kept]
-        last = np.where(inside, states.last[rows], last)
-        following = np.where(inside, states.word[rows], following)
-        match = np.where(inside, -1, match)
-        taken = [np.where(inside, np.uint64(0), mask) for mask in taken]
-    used = [mine | mask for mine, mask in zip(used, taken, strict=True)]
-    found = _States(
-        states.pair[rows], last, chunks[kept], weight[kept], distance[kept], following, used
-    )
-    return found, rows, match
+    if idle is not None:
+        idle = idle[kept]
+        last[idle], following[idle] = states.last[rows[idle]], states.word[rows[idle]]
+        match[idle] = -1
+        for mask in taken:
+            mask[idle] = 0
+    used = [mine[rows] | mask for mine, mask in zip(states.used, taken, strict=True)]
+    return _States(pair, last, cost, following, used), rows, match
 
 
 def _free(states: _States, steps: _Steps, rows: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -144,13 +147,25 @@ def _free(states: _States, steps: _Steps, rows: np.ndarray, step: np.ndarray) ->
 
 
 def _best(
-    pair: np.ndarray, weight: np.ndarray, chunks: np.ndarray, distance: np.ndarray
-) -> np.ndarray:
-    """The states that stay, by pair: heavy first, then of few chunks, then of little distance."""
-    order = order_by([pair, weight.max(initial=0) - weight, chunks, distance])
-    pair = pair[order]
-    rank = np.arange(len(pair)) - np.searchsorted(pair, pair)
-    return order[rank < _BEAM]
+    pair: np.ndarray, cost: np.ndarray, most: int, states: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The cheapest states of each pair, in order: their pairs, costs and rows."""
+    counts = np.bincount(pair)
+    place, depth = (len(pair) - 1).bit_length(), most.bit_length()
+    if len(counts).bit_length() + depth + place > _KEY_BITS:
+        rows = np.lexsort((cost, pair))
+        pair, cost = pair[rows], cost[rows]
+    else:
+        key = (((pair << depth) | cost) << place) | np.arange(len(pair))
+        key.sort()
+        rows = key & ((1 << place) - 1)
+        key >>= place
+        pair, cost = key >> depth, key & ((1 << depth) - 1)
+    if len(pair) == states:  # none was added: none is too many
+        return pair, cost, rows
+    rank = np.arange(len(pair)) - (np.cumsum(counts) - counts)[pair]
+    stay = rank < _BEAM
+    return pair[stay], cost[stay], rows[stay]
 
 
 def _steps(matches: Matches, pairs: int, width: int, other_width: int) -> _Steps:
@@ -172,7 +187,10 @@ def _steps(matches: Matches, pairs: int, width: int, other_width: int) -> _Steps
         return values
 
     halves = _HALVES[matches.module]
-    whole = matches.length * halves // 2 + matches.other_length * halves // 2
+    weight = matches.length * halves // 2 + matches.other_length * halves // 2
+    distance = np.abs(matches.start - matches.other)
+    chunk = 1 << int(np.bincount(matches.pair, distance, pairs).max(initial=0)).bit_length()
+    heavier = chunk << (width + 1).bit_length()
     masks = []
     for bits in _bits(matches, fixed, pairs, other_width):
         mask = np.zeros(size, np.uint64)
@@ -184,10 +202,12 @@ def _steps(matches: Matches, pairs: int, width: int, other_width: int) -> _Steps
         column(np.arange(len(slot)), -1),
         column(matches.other, _NOWHERE),
         column(matches.other + matches.other_length, _NONE),
-        column(np.abs(matches.start - matches.other), 0),
-        column(whole, 0),
         column(matches.start + matches.length, np.flatnonzero(~only) % width + 1),
+        column(np.where(fixed, distance, 0) - weight * heavier, 0),
+        column(np.where(fixed, 0, distance), 0),
         masks,
+        chunk,
+        heavier << ((width + other_width + 1).bit_length() + 1),
     )
 
 
