@@ -26,7 +26,7 @@ ORDER = [
     {"ceilings", "generation", "readable"},
     {"agreement", "matching"},
     {"candidates"},
-    {"predictions"},
+    {"predictions", "rexrank"},
     {"explain", "hub", "training"},
     {"ablations"},
     {"bench", "serving"},

@@ -188,7 +188,8 @@ def test_rexranks_prediction_json_holds_both_sides(tmp_path: Path) -> None:
         ("{}", "is empty"),
         ('[{"id": 1, "report": "a"}, 3]', "entry 2: expected a text or an object"),
         ('[{"id": [1], "report": "a"}]', "entry 1: an id is a text or a whole number"),
-        ('[{"id": 1, "report": ["a", "b"]}]', "entry 1: the report must be a text"),
+        ('[{"id": 1, "report": ["a", "b"]}]', "entry 1: 2 texts; kia scores one report"),
+        ('[{"id": 1, "report": {"a": "b"}}]', "entry 1: the report must be a text"),
         ('{"1": ["a", "b"]}', "1: 2 texts; kia scores one report against one reference"),
         ('{"1": 3}', "1: expected a text"),
         ('{"1": {"words": "a"}}', r"has no column report, .* it has words \(--report-column"),
@@ -323,9 +324,9 @@ def test_graphs_of_whole_reports_are_cut_to_the_findings(tmp_path: Path) -> None
         REFS, TEXTS, graphs=write(tmp_path / "p.json", ours), reference_graphs=theirs, resamples=100
     )
     assert found["radgraph_f1"] == pytest.approx(
-        kia.evaluate(REFS, TEXTS, resamples=100)["radgraph_f1"]
+        kia.evaluate(REFS, TEXTS, resamples=100)["graph_f1_kia"]
     )
-    assert found["graph_sources"] == {"predictions": "file", "references": "file"}
+    assert found["graph_sources"]["radgraph_f1"] == "file"
 
 
 @pytest.fixture
@@ -360,6 +361,6 @@ def test_scores_against_rexranks_references_are_those_against_r2gens(
         found = kia.evaluate(rexrank_references, reports, train=annotation, resamples=100)
     assert (found["coverage"]["scored"], found["coverage"]["missing"]) == (590, 0)
     expected = kia.evaluate(annotation, reports, train=annotation, resamples=100)
-    for key in ("protocols", "clinical", "radgraph_f1", "diversity", "baselines", "confidence"):
+    for key in ("protocols", "clinical", "graph_f1_kia", "diversity", "baselines", "confidence"):
         assert found[key] == expected[key], key
     assert found["protocols"]["r2gen"]["bleu_4"] == pytest.approx(0.1721, abs=5e-5)  # golden

@@ -10,7 +10,6 @@ from kia.evaluation.baselines import CONSTANT_REPORT, most_frequent
 from kia.evaluation.language import scores as language
 from kia.evaluation.language.scores import (
     METRICS,
-    PROTOCOLS,
     LanguageScorer,
     cider,
     score,
@@ -25,7 +24,7 @@ QUICK_METRICS = tuple(name for name in METRICS if name != "meteor")
 
 
 @pytest.mark.iu_xray
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", GOLDEN)
 def test_the_constant_report_has_its_golden_values(
     protocol: str, iu_reports: dict[str, list[str]]
 ) -> None:
@@ -158,4 +157,4 @@ def test_importing_the_scorers_loads_neither_torch_nor_pycocoevalcap() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-    assert language.PROTOCOLS == ("r2gen", "r2gen-full", "coco")
+    assert language.PROTOCOLS == ("r2gen", "r2gen-full", "coco", "rexrank")

@@ -1,9 +1,10 @@
-"""Language metrics of generated reports under three named protocols.
+"""Language metrics of generated reports under four named protocols.
 
 ``r2gen``       what the tables of the field print: both sides cleaned, references mapped
                 through the training vocabulary and cut
 ``r2gen-full``  both sides cleaned, references whole
 ``coco``        Penn Treebank tokens of the raw text, without punctuation
+``rexrank``     words at spaces; BLEU-2 alone, the mean over studies (`rexrank.py`)
 
 All have the numbers of pycocoevalcap, METEOR and the tokens those of its jars, without Java. What
 cannot be computed is None and has a reason; it is never replaced by something else.
@@ -25,6 +26,7 @@ from kia.evaluation.language.protocols import (
     map_reference,
 )
 from kia.evaluation.language.ptb.tokens import PTBTokenizer
+from kia.evaluation.language.rexrank import rexrank_bleu_2
 from kia.evaluation.statistics.intervals import bleu_from_sums
 
 __all__ = [
@@ -37,11 +39,11 @@ __all__ = [
     "score",
 ]
 
-PROTOCOLS = ("r2gen", "r2gen-full", "coco")
+PROTOCOLS = ("r2gen", "r2gen-full", "coco", "rexrank")
 """Names of the protocols, in the order in which they are printed."""
 
 METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider")
-"""Keys of every result, in the order in which they are printed."""
+"""Keys of a result, in the order in which they are printed; ``rexrank`` has BLEU-2 alone."""
 
 NO_TRAINING_REPORTS = "r2gen needs the training reports: its vocabulary is made from them"
 
@@ -56,7 +58,7 @@ class LanguageScores:
         reasons: Metric → why it was not computed.
         statistics: Metric family ("bleu", "meteor", "rouge_l", "cider") → what resampling needs,
             a row a study: BLEU (n, 10) as reference length, report length, 4 match counts and
-            4 n-gram counts; METEOR (n, 23); ROUGE-L and CIDEr (n, 1).
+            4 n-gram counts; METEOR (n, 23); ROUGE-L, CIDEr and "bleu_2" of ``rexrank`` (n, 1).
     """
 
     protocol: str
@@ -164,6 +166,11 @@ class LanguageScorer:
         waiting: list[tuple[LanguageScores, list[str], list[str]]],
     ) -> LanguageScores:
         """One protocol; METEOR's part is added to what is waited for."""
+        if protocol == "rexrank":
+            result = LanguageScores(protocol, {"bleu_2": None}, {}, {})
+            if "bleu_2" in self.metrics:
+                self._add_mean(result, "bleu_2", rexrank_bleu_2(hyps, self.refs))
+            return result
         try:
             hyp_tokens, ref_tokens = self._prepare(hyps, protocol)
         except DataError as error:
@@ -246,13 +253,14 @@ def score(
     Args:
         hyps: Generated reports.
         refs: Reference reports, same length and order.
-        protocol: "r2gen", "r2gen-full" or "coco".
+        protocol: One of `PROTOCOLS`.
         train_reports: Reports of the training split; only "r2gen" needs them.
         dataset: "iu" or "mimic".
         metrics: Some of `METRICS`.
 
     Returns:
-        Every name of `METRICS` → its value, or None where it was not asked for or not computed.
+        Every name of `METRICS` (with "rexrank" BLEU-2 alone) → its value, or None where it was not
+        asked for or not computed.
     """
     train = train_reports if protocol == "r2gen" else None
     with LanguageScorer(refs, train, dataset=dataset, metrics=metrics) as scorer:
