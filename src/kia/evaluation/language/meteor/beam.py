@@ -5,6 +5,9 @@ one number, so that a step adds to it: weight first, then chunks, then distance.
 METEOR's own: a word weighs 1 if exact and else ½, whatever the weights of the score, and each side
 of a match is cut to a whole number (a stem alone weighs 0); the distance of a match is added to the
 state that it came from, and so to its later children, not to its own.
+
+Where all states of a pair stand at the same word and can only do the same, none gains on another:
+such words are left out.
 """
 
 from typing import NamedTuple
@@ -20,6 +23,8 @@ _NOWHERE = -2  # where a step without a match leads: no word
 _HALVES = np.array([2, 1, 1, 1])  # what a word weighs: exact, stem, synonym, paraphrase
 _WORD_BITS = 64
 _KEY_BITS = 63
+_OVER = -1  # in the place of a word: the pair has no more of them
+_ANY = -3  # in the place of a report's word: the states' own
 
 
 class _Steps(NamedTuple):
@@ -72,22 +77,55 @@ def align(matches: Matches, hyps: np.ndarray, refs: np.ndarray) -> tuple[np.ndar
     """
     pairs, width = len(refs), int(refs.max(initial=0)) + 1  # one more: there the last chunk ends
     steps = _steps(matches, pairs, width, int(hyps.max(initial=0)))
+    words, arriving, alike = _turns(matches, steps, pairs, width)
     start = np.full(pairs, steps.most // 2)
     nothing = np.zeros(pairs, np.int64)
     used = [np.zeros(pairs, np.uint64) for _ in steps.masks]
     states = _States(np.arange(pairs), nothing + _NONE, start, nothing, used)
     trace = []
-    for word in range(width):
-        states, parent, match = _advance(states, steps, word, width)
+    for turn in range(words.shape[1]):
+        states, parent, match = _advance(states, steps, words[:, turn], arriving[:, turn], width)
         trace.append((parent, match))
     best = np.searchsorted(states.pair, np.arange(pairs))
-    kept = []
+    kept = [alike]
     for parent, match in reversed(trace):
         kept.append(match[best])
         best = parent[best]
     numbers = np.concatenate(kept)
     numbers = np.sort(numbers[numbers >= 0])
     return numbers, _chunks(matches, numbers, pairs)
+
+
+def _turns(
+    matches: Matches, steps: _Steps, pairs: int, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The words at which states of a pair can part.
+
+    Returns:
+        Those words, (pairs, turns), `_OVER` behind the last; what all states have as the end of
+        their last match there, `_ANY` where they differ; matches at the other words.
+    """
+    lone = (steps.counts == 1).reshape(pairs, width)
+    slot = matches.pair * width + matches.start
+    phrases = np.flatnonzero((matches.length > 1) & (steps.counts[slot] > 1))
+    _, spanned = spread(slot[phrases] + 1, matches.length[phrases] - 1)
+    free = np.ones(pairs * width, bool)
+    free[spanned] = False
+    alike = lone.copy()  # all come from a word where all did the same, and do the same
+    alike[:, 1:] &= lone[:, :-1] & free.reshape(pairs, width)[:, :-1]
+    behind = np.where(lone.ravel(), steps.last[steps.begins], _ANY)
+    inside = np.flatnonzero((matches.length > 1) & (steps.counts[slot] == 1))
+    rows, word = spread(slot[inside] + 1, matches.length[inside] - 1)
+    behind[word] = behind[slot[inside][rows]]
+    arriving = np.full((pairs, width), _ANY)
+    arriving[:, 1:] = np.where(alike[:, :-1], behind.reshape(pairs, width)[:, :-1], _ANY)
+    count = (~alike).sum(axis=1)
+    pair, word = np.nonzero(~alike)
+    turn = np.arange(len(pair)) - (np.cumsum(count) - count)[pair]
+    words = np.full((2, pairs, int(count.max(initial=0))), _OVER)
+    words[0, pair, turn], words[1, pair, turn] = word, arriving[pair, word]
+    fixed = alike.ravel()[slot] & lone.ravel()[slot]
+    return words[0], words[1], np.flatnonzero(fixed)
 
 
 def _chunks(matches: Matches, numbers: np.ndarray, pairs: int) -> np.ndarray:
@@ -101,12 +139,15 @@ def _chunks(matches: Matches, numbers: np.ndarray, pairs: int) -> np.ndarray:
 
 
 def _advance(
-    states: _States, steps: _Steps, word: int, width: int
+    states: _States, steps: _Steps, words: np.ndarray, arriving: np.ndarray, width: int
 ) -> tuple[_States, np.ndarray, np.ndarray]:
-    """The best states behind a word; of each the state it came from, and its match."""
+    """The best states behind a word of each pair; of each where it came from, and its match."""
+    word, last = words[states.pair], arriving[states.pair]
     slot = states.pair * width + word
+    inside = states.word > word  # of a phrase that was matched, or behind all: nothing happens
+    slot[word == _OVER] = 0
     counts = steps.counts[slot]
-    inside = states.word > word  # of a phrase that was matched: nothing happens
+    came = np.where(last == _ANY, states.last, last)
     within = bool(inside.any())
     if within:
         counts = np.where(inside, 1, counts)
@@ -116,7 +157,7 @@ def _advance(
         free |= inside[rows]
     rows, step = rows[free], step[free]
     idle = inside[rows] if within else None
-    last = states.last[rows]
+    last = came[rows]
     breaks = (last != _NONE) & (steps.other[step] != last)
     price, moved = steps.price[step], steps.moved[step]
     if idle is not None:
@@ -124,7 +165,8 @@ def _advance(
     before = np.cumsum(moved) - moved
     begins = np.searchsorted(rows, np.arange(len(slot)))
     cost = states.cost[rows] + price + before - before[begins][rows] + breaks * steps.chunk
-    pair, cost, kept = _best(states.pair[rows], cost, steps.most, len(states.pair))
+    most = np.where(words == _OVER, 1, _BEAM)
+    pair, cost, kept = _best(states.pair[rows], cost, steps.most, most)
     rows, step = rows[kept], step[kept]
     last, following, match = steps.last[step], steps.following[step], steps.match[step]
     taken = [mask[step] for mask in steps.masks]
@@ -147,9 +189,9 @@ def _free(states: _States, steps: _Steps, rows: np.ndarray, step: np.ndarray) ->
 
 
 def _best(
-    pair: np.ndarray, cost: np.ndarray, most: int, states: int
+    pair: np.ndarray, cost: np.ndarray, most: int, beam: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The cheapest states of each pair, in order: their pairs, costs and rows."""
+    """The cheapest states of each pair, as many as its beam: their pairs, costs and rows."""
     counts = np.bincount(pair)
     place, depth = (len(pair) - 1).bit_length(), most.bit_length()
     if len(counts).bit_length() + depth + place > _KEY_BITS:
@@ -161,10 +203,10 @@ def _best(
         rows = key & ((1 << place) - 1)
         key >>= place
         pair, cost = key >> depth, key & ((1 << depth) - 1)
-    if len(pair) == states:  # none was added: none is too many
+    if (counts <= beam).all():
         return pair, cost, rows
     rank = np.arange(len(pair)) - (np.cumsum(counts) - counts)[pair]
-    stay = rank < _BEAM
+    stay = rank < beam[pair]
     return pair[stay], cost[stay], rows[stay]
 
 

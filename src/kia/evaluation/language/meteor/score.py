@@ -72,7 +72,8 @@ class Meteor:
             self._known.update(zip(part, self._best_rows(part), strict=True))
 
     def _best_rows(self, pairs: Sequence[tuple[str, str]]) -> Iterator[np.ndarray]:
-        asked = [_fields(hyp, ref) for hyp, ref in pairs]
+        lines = {text: _one_line(text) for pair in pairs for text in pair}
+        asked = [_fields(lines[hyp], lines[ref]) for hyp, ref in pairs]
         rows = self._statistics([(hyp, ref) for hyp, refs in asked for ref in refs])
         end = 0
         for _, refs in asked:
@@ -93,9 +94,13 @@ class Meteor:
         return rows
 
 
+def _one_line(text: str) -> str:
+    """What of a text reaches the jar: UTF-8, in one line."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+
+
 def _fields(hyp: str, ref: str) -> tuple[str, list[str]]:
     """Report and references as METEOR takes them from the line that pycocoevalcap writes."""
-    hyp, ref = (" ".join(text.encode("utf-8", "replace").decode().split()) for text in (hyp, ref))
     if _SEPARATOR not in hyp and _SEPARATOR not in ref:
         return hyp, [ref]
     hyp = hyp.replace(_SEPARATOR, "").replace("  ", " ")
