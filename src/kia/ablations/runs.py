@@ -225,7 +225,8 @@ def _train_and_generate(run: PlannedRun, target: Target, watcher: Watcher) -> No
     dataset, predictions = PreparedDataset.open(target.data), _predictions(run, target)
     studies = dataset.indices(target.split)  # type: ignore[arg-type]
     with watcher.writing() as track:
-        write_predictions(model, processor, dataset, studies, predictions, settings, track=track)
+        how: Any = {"source": run.folder, "resume": True, "track": track}
+        write_predictions(model, processor, dataset, studies, predictions, settings, **how)
 
 
 def _predictions(run: PlannedRun, target: Target) -> Path:

@@ -132,8 +132,9 @@ def evaluate(
         str | None,
         typer.Option(
             "--tokenizer",
-            metavar="MODEL",
-            help="also score the references as the word pieces of this model give them back",
+            metavar="MODEL|record",
+            help="also score the references as the word pieces of this model give them back; "
+            "record: of the model in PREDS.run.json",
         ),
     ] = None,
     allow_missing: AllowMissing = False,
@@ -194,7 +195,7 @@ def evaluate(
         systems,
         rexrank,
     )
-    processor = None if tokenizer is None else _processor(tokenizer)
+    processor = None if tokenizer is None else _processor(tokenizer, reports)
     with err.status("Scoring reports…"):
         outcome = score(setup)
         if processor is not None:
@@ -210,10 +211,15 @@ def evaluate(
         _print_findings(outcome.result["phantom_findings"])
 
 
-def _processor(model: str) -> "KIAProcessor":
+def _processor(model: str, reports: Sequence[Path]) -> "KIAProcessor":
     from kia.generation import model_folder
+    from kia.predictions import recorded_model
     from kia.processing import KIAProcessor
 
+    if model == "record":
+        if len(reports) != 1:
+            raise UsageError("--tokenizer record reads the record of one file of predictions")
+        model = recorded_model(reports[0])
     return KIAProcessor.from_pretrained(model_folder(model))
 
 
