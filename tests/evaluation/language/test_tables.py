@@ -76,6 +76,19 @@ def test_without_a_place_for_the_cache_arrays_are_built_each_time(
     assert len(calls) == 2
 
 
+def test_a_user_without_a_home_needs_no_cache(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    calls: list[int] = []
+    assert cached(source, calls) == cached(source, calls)
+    assert len(calls) == 2
+
+
 def test_what_is_stopped_leaves_no_file(
     source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,10 @@ def cached_arrays(kind: str, sources: list[Path], build: Callable[[], Arrays]) -
     Returns:
         Name → array, memory-mapped and read-only; those of `build` where no cache can be written.
     """
-    folder = cache_folder()
+    try:
+        folder = cache_folder()
+    except RuntimeError:  # a user without a home, as containers have
+        return build()
     name = f"{kind}-{_hash_of(sources)}-"
     for found in sorted(folder.glob(f"{name}*.safetensors")):
         if found.name == f"{name}{_checksum(found)}.safetensors":

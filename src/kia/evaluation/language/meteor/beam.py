@@ -28,7 +28,7 @@ _ANY = -3  # in the place of a report's word: the states' own
 
 
 class _Steps(NamedTuple):
-    """What a state may do at each word of the reference: a match, or none.
+    """What a state may do at each word of the reference: a match, or none; the last does nothing.
 
     Attributes:
         begins, counts: Of the steps at a word, (pairs · width).
@@ -142,42 +142,29 @@ def _advance(
     states: _States, steps: _Steps, words: np.ndarray, arriving: np.ndarray, width: int
 ) -> tuple[_States, np.ndarray, np.ndarray]:
     """The best states behind a word of each pair; of each where it came from, and its match."""
-    word, last = words[states.pair], arriving[states.pair]
-    slot = states.pair * width + word
-    inside = states.word > word  # of a phrase that was matched, or behind all: nothing happens
-    slot[word == _OVER] = 0
-    counts = steps.counts[slot]
-    came = np.where(last == _ANY, states.last, last)
-    within = bool(inside.any())
-    if within:
-        counts = np.where(inside, 1, counts)
-    rows, step = spread(steps.begins[slot], counts)
+    word, came = words[states.pair], arriving[states.pair]
+    came = np.where(came == _ANY, states.last, came)
+    idle = states.word > word  # inside of a phrase that was matched, or behind all words
+    slot = np.where(word == _OVER, 0, states.pair * width + word)
+    wait = len(steps.match) - 1  # the step that changes nothing
+    rows, step = spread(
+        np.where(idle, wait, steps.begins[slot]), np.where(idle, 1, steps.counts[slot])
+    )
     free = _free(states, steps, rows, step)
-    if within:
-        free |= inside[rows]
     rows, step = rows[free], step[free]
-    idle = inside[rows] if within else None
-    last = came[rows]
-    breaks = (last != _NONE) & (steps.other[step] != last)
-    price, moved = steps.price[step], steps.moved[step]
-    if idle is not None:
-        breaks[idle], price[idle], moved[idle] = False, 0, 0
+    last, moved = came[rows], steps.moved[step]
+    breaks = (last != _NONE) & (steps.other[step] != last) & (step != wait)
     before = np.cumsum(moved) - moved
-    begins = np.searchsorted(rows, np.arange(len(slot)))
-    cost = states.cost[rows] + price + before - before[begins][rows] + breaks * steps.chunk
-    most = np.where(words == _OVER, 1, _BEAM)
-    pair, cost, kept = _best(states.pair[rows], cost, steps.most, most)
+    before -= before[np.searchsorted(rows, np.arange(len(slot)))][rows]  # of this parent alone
+    cost = states.cost[rows] + steps.price[step] + before + breaks * steps.chunk
+    beam = np.where(words == _OVER, 1, _BEAM)
+    pair, cost, kept = _best(states.pair[rows], cost, steps.most, beam)
     rows, step = rows[kept], step[kept]
-    last, following, match = steps.last[step], steps.following[step], steps.match[step]
-    taken = [mask[step] for mask in steps.masks]
-    if idle is not None:
-        idle = idle[kept]
-        last[idle], following[idle] = states.last[rows[idle]], states.word[rows[idle]]
-        match[idle] = -1
-        for mask in taken:
-            mask[idle] = 0
-    used = [mine[rows] | mask for mine, mask in zip(states.used, taken, strict=True)]
-    return _States(pair, last, cost, following, used), rows, match
+    idle = step == wait
+    last = np.where(idle, states.last[rows], steps.last[step])
+    following = np.where(idle, states.word[rows], steps.following[step])
+    used = [mine[rows] | mask[step] for mine, mask in zip(states.used, steps.masks, strict=True)]
+    return _States(pair, last, cost, following, used), rows, steps.match[step]
 
 
 def _free(states: _States, steps: _Steps, rows: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -214,18 +201,16 @@ def _steps(matches: Matches, pairs: int, width: int, other_width: int) -> _Steps
     slot = matches.pair * width + matches.start
     found = np.bincount(slot, minlength=pairs * width)
     fixed = _uncontested(matches, slot, found, width, other_width)
-    only = np.zeros(pairs * width, bool)
-    only[slot[fixed]] = True
-    counts = found + 1 - only
+    none = np.ones(pairs * width, bool)  # where a state may go on without a match
+    none[slot[fixed]] = False
+    counts = found + none
     begins = np.cumsum(counts) - counts
     place = np.arange(len(slot)) + (begins - (np.cumsum(found) - found))[slot]
-    none = (begins + found)[~only]
-    size = int(counts.sum())
+    size = int(counts.sum()) + 1  # one more, that changes nothing
 
-    def column(of_match: np.ndarray, of_none: np.ndarray | int) -> np.ndarray:
-        values = np.empty(size, np.int64)
+    def column(of_match: np.ndarray, otherwise: int, kind: type = np.int64) -> np.ndarray:
+        values: np.ndarray = np.full(size, otherwise, kind)
         values[place] = of_match
-        values[none] = of_none
         return values
 
     halves = _HALVES[matches.module]
@@ -233,21 +218,18 @@ def _steps(matches: Matches, pairs: int, width: int, other_width: int) -> _Steps
     distance = np.abs(matches.start - matches.other)
     chunk = 1 << int(np.bincount(matches.pair, distance, pairs).max(initial=0)).bit_length()
     heavier = chunk << (width + 1).bit_length()
-    masks = []
-    for bits in _bits(matches, fixed, pairs, other_width):
-        mask = np.zeros(size, np.uint64)
-        mask[place] = bits
-        masks.append(mask)
+    following = column(matches.start + matches.length, 0)
+    following[(begins + found)[none]] = np.flatnonzero(none) % width + 1
     return _Steps(
         begins,
         counts,
         column(np.arange(len(slot)), -1),
         column(matches.other, _NOWHERE),
         column(matches.other + matches.other_length, _NONE),
-        column(matches.start + matches.length, np.flatnonzero(~only) % width + 1),
+        following,
         column(np.where(fixed, distance, 0) - weight * heavier, 0),
         column(np.where(fixed, 0, distance), 0),
-        masks,
+        [column(bits, 0, np.uint64) for bits in _bits(matches, fixed, pairs, other_width)],
         chunk,
         heavier << ((width + other_width + 1).bit_length() + 1),
     )
