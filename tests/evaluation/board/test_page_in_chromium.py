@@ -38,7 +38,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(no_java: None, tmp_path: Path) -> Path:
+def page(tmp_path: Path) -> Path:
     setup = Setup((), REFS, systems=SYSTEMS, settings=Settings(resamples=20))
     path = tmp_path / "page.html"
     path.write_text(comparison_page(score(setup)), encoding="utf-8")
@@ -194,9 +194,7 @@ def test_the_policy_names_the_hash_of_the_script(page: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.iu_xray
-def test_five_systems_on_the_test_split_stay_below_three_megabytes(
-    no_java: None, iu_xray: Path
-) -> None:
+def test_five_systems_on_the_test_split_stay_below_three_megabytes(iu_xray: Path) -> None:
     splits = json.loads((iu_xray / "annotation.json").read_text(encoding="utf-8"))
     refs = {study["id"]: study["report"] for study in splits["test"]}
     assert len(refs) == 590
