@@ -2,11 +2,11 @@
 
     python benchmarks/stem.py [RECIPE] [--batch N] [--rounds N]
 
-The whole step of `kia train` (forward, backward, optimiser) on phantoms of two views, by default with the
-shipped model's recipe and `train.frozen: []`, 32 studies, in the precision that the recipe has on this
-machine. Before: the whole batch at once, in float32, with torch's own backward pass. Both in turn, each
-round one step; the processor's seconds beside those of the clock, because other work on the machine
-stretches the latter.
+The whole step of `kia train` (forward, backward, optimiser) on phantoms of two views, by default
+with the shipped model's recipe and `train.frozen: []`, 32 studies, in the precision that the recipe
+has on this machine. Before: the whole batch at once, in float32, with torch's own backward pass.
+Both in turn, each round one step; the processor's seconds beside those of the clock, because other
+work on the machine stretches the latter.
 """
 
 import argparse

@@ -66,6 +66,8 @@ STEPS = [
     Step("data iu-xray --images in/iu --annotation in/iu/a.json --out out/iu --incomplete", {}, IU),
     Step("data iu-xray --images in/files --annotation in/iu/a.json --out out/no", {}, {}, 1),
     Step("data mimic-cxr in/files --out out/no", {}, {}, 1),
+    Step("data nih --images in/files --labels in/reports.csv --out out/no", {}, {}, 1),
+    Step("data chexpert in/files --out out/no", {}, {}, 1),
     Step("data phantom --studies 12 --size 64 --out out/phantom"),
     Step("data check out/data --json out/check.json", {ID: ASKED}, {ID: ASKED}, 0, QUICK),
     Step("data check out/no", {}, {}, 1),

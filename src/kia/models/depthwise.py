@@ -1,9 +1,10 @@
 """A convolution of one feature each, whose backward pass is fast on CPUs (docs/decisions/0036).
 
-oneDNN has fast kernels for the output, and for some of the gradients: in bfloat16 it has none for the input
-of a convolution with stride 2, and only 3 × 3 weights have one; the 25 of 5 × 5 take 10 to 100 times as long.
-So a convolution with stride is turned into one without, whose output has zeros in between, and larger
-kernels are taken 3 × 3 weights at a time. Shape letters: R images, C features, k the side of the kernel.
+oneDNN has fast kernels for the output, and for some of the gradients: in bfloat16 it has none for
+the input of a convolution with stride 2, and only 3 × 3 weights have one; the 25 of 5 × 5 take 10
+to 100 times as long. So a convolution with stride is turned into one without, whose output has
+zeros in between, and larger kernels are taken 3 × 3 weights at a time. Shape letters: R images, C
+features, k the side of the kernel.
 """
 
 from typing import Any

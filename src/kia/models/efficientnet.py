@@ -36,8 +36,8 @@ _NORM_EPS = 1e-3
 _NEAR = 5
 """Blocks with a place for each 8 × 8 pixels or fewer."""
 _TOGETHER = 4 * 256**2, 16 * 256**2
-"""Pixels that a CPU convolves together in training, in those blocks and in the others: what becomes of them
-stays in its caches."""
+"""Pixels that a CPU convolves together in training, in those blocks and in the others: what
+becomes of them stays in its caches."""
 
 
 class Convolution(nn.Conv2d):
@@ -121,8 +121,8 @@ class EfficientNetStem(nn.Module):
         fine, coarse = (at // pixel_values.shape[-1] ** 2 or 1 for at in _TOGETHER)
         if not trains:
             fine = coarse = 1
-        # without gradients in float32, as a model computes in use; weights are cast for each part, so that
-        # the gradients of the parts add up in float32
+        # without gradients in float32, as a model computes in use; weights are cast for each part,
+        # so that the gradients of the parts add up in float32
         lower = trains and torch.is_autocast_enabled("cpu")
         with torch.autocast("cpu", enabled=lower, cache_enabled=False):
             near = torch.cat([self._near(part) for part in pixel_values.split(fine)])

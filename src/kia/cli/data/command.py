@@ -8,6 +8,7 @@ import typer
 
 from kia.cli.data.check import print_check
 from kia.cli.data.iu_xray import iu_xray
+from kia.cli.data.labelled import chexpert, nih
 from kia.cli.data.manifest import manifest
 from kia.cli.data.mimic_cxr import mimic_cxr
 from kia.cli.data.options import Out, Overwrite, Size, Workers, print_counts
@@ -42,6 +43,8 @@ def phantom(
 
 app.command("iu-xray")(iu_xray)
 app.command("mimic-cxr")(mimic_cxr)
+app.command()(nih)
+app.command()(chexpert)
 app.command()(manifest)
 
 

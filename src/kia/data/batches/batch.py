@@ -42,7 +42,8 @@ class Batch:
         next_positions: (M,) flat positions in (B, T) from which RG predicts the next token, [SEP]
             too unless the report is cut at the length limit.
         next_targets: (M,) the next tokens.
-        report_ids: (B,) numbers that are equal for word-for-word equal reports.
+        report_ids: (B,) numbers that are equal for word-for-word equal reports; −1 for studies
+            without one, which IRC, [MATCH] and RG skip.
         image_mask: (B, W, N), True where MIM hides a patch; None without MIM.
         hidden_patches: (M,) flat positions of those patches in (B, W, N).
         masked_input_ids: (B, T') for MLM, the report or the label report; None without MLM.
@@ -203,6 +204,7 @@ class BatchBuilder:
         follows = real[:, 1:].copy()
         cut = np.array([not report.whole for report in encoded])
         follows[cut, real[cut].sum(1) - 2] = False  # no [SEP] where a report does not end
+        follows[[not study.has_report for study in studies]] = False
         ahead = np.pad(follows, ((0, 0), (0, 1)))
         text: dict[str, Any] = {
             "input_ids": torch.from_numpy(ids),
@@ -332,9 +334,11 @@ def load_images(
 
 
 def report_numbers(reports: Sequence[str]) -> NDArray[np.int64]:
-    """A 63-bit number for each report, equal for equal words whatever the spacing and case."""
-    digests = (
-        hashlib.blake2b(" ".join(report.lower().split()).encode(), digest_size=8).digest()
-        for report in reports
-    )
-    return np.array([int.from_bytes(d, "little") >> 1 for d in digests], np.int64)
+    """A 63-bit number for each report, equal for equal words whatever the spacing and case.
+
+    −1 for an empty one: no report is not equal to no report.
+    """
+    texts = [" ".join(report.lower().split()) for report in reports]
+    digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    numbers = [int.from_bytes(d, "little") >> 1 for d in digests]
+    return np.array([n if text else -1 for n, text in zip(numbers, texts, strict=True)], np.int64)
