@@ -67,6 +67,7 @@ STEPS = [
     Step("data iu-xray --images in/files --annotation in/iu/a.json --out out/no", {}, {}, 1),
     Step("data mimic-cxr in/files --out out/no", {}, {}, 1),
     Step("data nih --images in/files --labels in/reports.csv --out out/no", {}, {}, 1),
+    Step("data mix out/data out/files --out out/mixed", {}, {}, 1),
     Step("data chexpert in/files --out out/no", {}, {}, 1),
     Step("data phantom --studies 12 --size 64 --out out/phantom"),
     Step("data check out/data --json out/check.json", {ID: ASKED}, {ID: ASKED}, 0, QUICK),

@@ -54,8 +54,8 @@ def draw_negatives(batch: Batch, shared: SharedFeatures, temperature: Tensor | N
     """Draws wrong pairs in proportion to their contrastive similarity (ALBEF's hard negatives).
 
     As in ALBEF, similarities are of a study's own feature and the others' momentum features. A pair
-    with a word-for-word equal report is never drawn, nor one of a study without a report. Without IRC all wrong pairs are equally
-    likely. Several ranks draw from the studies of all of them, and rank 0's draw counts.
+    with a word-for-word equal report is never drawn, nor one of a study without a report. Without
+    IRC all wrong pairs are equally likely. Several ranks draw from the studies of all of them, and rank 0's draw counts.
     """
     allowed = wrong_pairs(shared.report_ids, shared.report_ids)
     exist = allowed.any(1)

@@ -16,6 +16,7 @@ from kia.models.efficientnet import EfficientNetStem
 from kia.models.feature_memo import FeatureMemo
 from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer
 from kia.processing import KIAProcessor, train_tokenizer
+from kia.studies import Split
 from kia.tasks.joint import active_tasks
 from kia.training.frozen import freeze
 
@@ -37,7 +38,8 @@ def check_fit(config: RunConfig, dataset: PreparedDataset) -> None:
     studies = len(dataset.indices("train"))
     if not studies:
         raise DataError(f"{dataset.path} has no training studies")
-    for split, what in (("train", "training"), ("val", "validation")):
+    needed: tuple[tuple[Split, str], ...] = (("train", "training"), ("val", "validation"))
+    for split, what in needed:
         if len(dataset.indices(split)) and not len(dataset.reported(split)):
             raise DataError(
                 f"{dataset.path} has no {what} study with a report: kia data mix puts it beside a "

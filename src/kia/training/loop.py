@@ -258,7 +258,8 @@ class Trainer:
             rehearse_every=self.config.train.rehearse_every,
         )
         what = f"{progress.stage} {progress.stage_epoch + 1}/{stage.epochs}"
-        self.reporter.begin(what, len(studies), min(progress.batch * size, len(studies)))
+        done = progress.batch * size
+        self.reporter.begin(what, done + sum(map(len, order.batches)), done)
         self.objective.train()
         last = progress.batch + len(order)
         self.window = LossWindow(self.device, progress.window)

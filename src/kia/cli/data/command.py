@@ -101,6 +101,30 @@ def merge(
 
 
 @app.command()
+def mix(
+    sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="prepared data sets")],
+    out: Out,
+    ratio: Annotated[
+        str | None,
+        typer.Option("--ratio", metavar="N:N", help="studies of each in a batch, as in 2:1"),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make one data set of several, such as reports of one hospital and labels of another."""
+    from kia.cli.console import out as console
+    from kia.data.store.mix import mix_datasets, parse_ratio
+
+    shares = None if ratio is None else parse_ratio(ratio)
+    dataset = mix_datasets(sources, out, ratio=shares, overwrite=overwrite)
+    for source in dataset.info["settings"]["mix"]:
+        console.print(
+            f"{source['name']}: {source['studies']:,} studies, {source['share']} parts of a batch "
+            f"(content hash {source['content_hash'][:12]}…)"
+        )
+    print_counts(dataset)
+
+
+@app.command()
 def show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a prepared data set")],
     study_id: Annotated[str, typer.Argument(metavar="ID", help="a study of it")],
