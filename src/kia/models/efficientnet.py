@@ -117,7 +117,7 @@ class EfficientNetStem(nn.Module):
             return self._far(self._near(pixel_values))
         # a few at a time: what a batch needs is new memory for each layer, and getting it from the
         # system takes as long as the arithmetic; in training, too, each image is computed alone
-        trains = torch.is_grad_enabled() and self.first.weight.requires_grad
+        trains = torch.is_grad_enabled() and self.last.weight.requires_grad
         fine, coarse = (at // pixel_values.shape[-1] ** 2 or 1 for at in _TOGETHER)
         if not trains:
             fine = coarse = 1

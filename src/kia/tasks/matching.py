@@ -55,7 +55,8 @@ def draw_negatives(batch: Batch, shared: SharedFeatures, temperature: Tensor | N
 
     As in ALBEF, similarities are of a study's own feature and the others' momentum features. A pair
     with a word-for-word equal report is never drawn, nor one of a study without a report. Without
-    IRC all wrong pairs are equally likely. Several ranks draw from the studies of all of them, and rank 0's draw counts.
+    IRC all wrong pairs are equally likely. Several ranks draw from the studies of all of them, and
+    rank 0's draw counts.
     """
     allowed = wrong_pairs(shared.report_ids, shared.report_ids)
     exist = allowed.any(1)
