@@ -377,7 +377,7 @@ def main() -> None:
         command.add_argument("--sides", type=int, nargs="+", default=[192, 192, 224])
     learner = commands.choices["train"]
     learner.add_argument("--start", default="efficientnet-lite0", help="or a file of a stem")
-    learner.add_argument("--rate", type=float, default=8e-4, help="a step, relative to weights")
+    learner.add_argument("--rate", type=float, default=2.5e-4, help="a step, relative to weights")
     learner.add_argument("--strength", type=float, default=0.6, help="of augmentation")
     learner.add_argument("--dropout", type=float, default=0.25)
     learner.add_argument("--repeat", type=int, default=2, help="films without report, an epoch")
