@@ -66,8 +66,8 @@ def rate_factors(names: Sequence[str], layer_decay: float) -> dict[str, float]:
     the head: the factor of layer l is layer_decay^(L + 1 − l).
 
     The stem efficientnet-lite0 learns at rates relative to the size of its weights (`FOLDED`):
-    Adam's steps are of one size for all weights, and its expanding layers are a hundred times smaller
-    than its first one (docs/decisions/0036).
+    Adam's steps are of one size for all weights, and its expanding layers are a hundred times
+    smaller than its first one (docs/decisions/0036).
 
     Args:
         names: Of parameters.
