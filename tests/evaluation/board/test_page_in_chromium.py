@@ -144,7 +144,7 @@ def test_everything_can_be_read_without_the_script(browser: Any, page: Path) -> 
 
 @pytest.mark.parametrize("size", [DESK, PHONE])
 def test_the_page_is_no_wider_than_the_screen(
-    browser: Any, no_java: None, tmp_path: Path, size: tuple[int, int]
+    browser: Any, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     systems = {"a": [GOOD], "the name of a system that is quite long, v2.1 (2026)": [BAD]}
     page = tmp_path / "long_names.html"
@@ -169,7 +169,7 @@ def test_marks_say_who_agrees(page: Path) -> None:
     assert '<mark class="pa">Moderate cardiomegaly<sup>1/2</sup></mark>' in other
 
 
-def test_the_first_studies_have_their_images(no_java: None) -> None:
+def test_the_first_studies_have_their_images() -> None:
     refs = {str(i): f"Effusion {i}." for i in range(15)}
     outcome = score(Setup((), refs, systems={"a": [refs]}, settings=Settings(resamples=2)))
     asked: list[str] = []
