@@ -46,7 +46,8 @@ class Setup:
         by: Columns that split the results.
         labels: File of labels of the reports, instead of kia's labeler.
         reference_labels: File of labels of the references.
-        graphs: File of graphs of the reports, instead of kia's extractor.
+        graphs: File of RadGraph's graphs of the reports, for RadGraph-F1; not without
+            `reference_graphs`.
         reference_graphs: File of graphs of the references.
         label_reports: The table that `labels` or `graphs` without ids were made from; by default
             the reports themselves. Those of the references are in the order of the references.
