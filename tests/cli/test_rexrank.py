@@ -143,3 +143,28 @@ def test_a_file_that_is_not_rexranks_is_refused_in_one_line(
     if content is not None:
         (tmp_path / "in.json").write_text(content)
     assert told in one_line(1, *words_of(model, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("told", "views"),
+    [
+        ({"frontal_lateral": ["Lateral", "Frontal"]}, ["lateral", "frontal"]),
+        ({"frontal_lateral": ["Lateral", "Frontal", "Lateral"]}, ["frontal", "lateral"]),
+        ({"key_image_path": "CXR1_IM-1/1.png"}, ["lateral", "frontal"]),
+        ({}, ["frontal", "lateral"]),
+    ],
+)
+def test_views_are_those_that_the_entry_tells_of_its_own_images(told, views, tmp_path):
+    """Its list of views may have other images than its list of paths, as 35 of the 590 do."""
+    from kia.rexrank import rexrank_studies
+
+    names = ["CXR1_IM-1/0.png", "CXR1_IM-1/1.png"]
+    (tmp_path / "CXR1_IM-1").mkdir()
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    (study,) = rexrank_studies({"CXR1_IM-1": {"image_path": names, **told}}, tmp_path)
+    assert {Path(one.path).name: one.view for one in study.images} == {
+        "0.png": views[0],
+        "1.png": views[1],
+    }
+    assert study.images[0].view == "frontal"

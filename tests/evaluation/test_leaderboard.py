@@ -108,6 +108,9 @@ def test_ours_stand_between_the_rows_by_their_bleu(monkeypatch: pytest.MonkeyPat
     row = next(line for line in lines if line.strip().startswith("model "))
     assert f"{low:.3f}".removeprefix("0") + "–" in row
     assert high >= ours
+    constant = result["rexrank"]["confidence"]["constant"]
+    alone = kia.evaluate(REFS, dict.fromkeys(REFS, CONSTANT_REPORT), resamples=100)
+    assert constant == alone["confidence"]["rexrank"]["bleu_2"]
 
 
 def test_several_systems_stand_there_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,21 @@ from typing import Any
 from kia.errors import UsageError
 from kia.evaluation.board.comparison import Comparison
 from kia.evaluation.board.entries import Settings
+from kia.evaluation.board.leaderboard_result import leaderboard_result
 from kia.evaluation.board.scoreboard import Evaluation
 from kia.evaluation.board.systems import Labeler, References, System
 from kia.evaluation.cases import Case
-from kia.evaluation.inputs import Given, Texts, given_references, read_given
+from kia.evaluation.inputs import (
+    Given,
+    Texts,
+    given_references,
+    named_systems,
+    read_given,
+    runs_of,
+)
 from kia.evaluation.joining import annotations_of, system_on_references
 from kia.evaluation.language.protocols import DatasetStyle
-from kia.evaluation.leaderboard import leaderboard_for
+from kia.evaluation.leaderboard import Leaderboard, leaderboard_for
 from kia.evaluation.prepared import dataset_references, phantom_findings, studies_of_images
 from kia.evaluation.reports.columns import Choice, are_headed
 from kia.evaluation.statistics.intervals import RESAMPLES
@@ -38,7 +46,8 @@ class Setup:
         by: Columns that split the results.
         labels: File of labels of the reports, instead of kia's labeler.
         reference_labels: File of labels of the references.
-        graphs: File of graphs of the reports, instead of kia's extractor.
+        graphs: File of RadGraph's graphs of the reports, for RadGraph-F1; not without
+            `reference_graphs`.
         reference_graphs: File of graphs of the references.
         label_reports: The table that `labels` or `graphs` without ids were made from; by default
             the reports themselves. Those of the references are in the order of the references.
@@ -134,7 +143,7 @@ def evaluate(
     """
     systems = named_systems(predictions)
     setup = Setup(
-        () if systems else _runs(predictions),
+        () if systems else runs_of(predictions),
         references,
         data,
         split,
@@ -156,14 +165,18 @@ def score(setup: Setup) -> Outcome:
     systems, references, other = read_sides(setup)
     board = _leaderboard(setup, references)
     found = _outcome(setup, systems, references, other)
-    return replace(found, result=found.result | board)
+    runs = {"": [system.name for system in systems]}
+    return replace(
+        found,
+        result=found.result | leaderboard_result(board, found.evaluation, setup.settings, runs),
+    )
 
 
-def _leaderboard(setup: Setup, references: References) -> dict[str, Any]:
-    """The leaderboard, for the result, where it is asked for; refused before anything is scored."""
+def _leaderboard(setup: Setup, references: References) -> Leaderboard | None:
+    """The leaderboard, where it is asked for; refused before anything is scored."""
     if not setup.rexrank:
-        return {}
-    return {"rexrank": leaderboard_for(references.reports.values(), references.origin).as_dict()}
+        return None
+    return leaderboard_for(references.reports.values(), references.origin)
 
 
 def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
@@ -252,6 +265,8 @@ def _comparison(setup: Setup) -> Outcome:
             known = ", ".join(setup.systems)
             raise UsageError(f"--against {against}: neither a file nor a system ({known})")
         given, against = against, str(against) if named else "against"
+        if against in setup.systems:
+            raise UsageError(f"a system is called {against!r}: name it as what to compare with")
         setup = replace(setup, systems={**setup.systems, against: [given]})
     everyone, references, _ = read_sides(setup)
     board = _leaderboard(setup, references)
@@ -261,36 +276,10 @@ def _comparison(setup: Setup) -> Outcome:
     for result in found.evaluation.results:
         pairs = found.evaluation.pairs(result["name"])
         result |= scores_by_tools(setup.tools, *pairs, setup.chexbert)
-    return Outcome(found.result() | board, found.evaluation, found.runs)
-
-
-def named_systems(predictions: Any) -> dict[str, Sequence[Texts]]:
-    """Name → runs of several systems; {} for the reports of one.
-
-    A mapping of texts is one system's reports by their ids.
-    """
-    if not isinstance(predictions, Mapping):
-        return {}
-    reports = (Path, Mapping, list, tuple)
-    named = [name for name, value in predictions.items() if isinstance(value, reports)]
-    if not named:
-        return {}
-    if other := next((name for name in predictions if name not in named), None):
-        raise UsageError(
-            f"{str(named[0])!r} is a system, {str(other)!r} a text: the reports of a system are a "
-            "list, a mapping of ids or a Path"
-        )
-    return {str(name): _runs(value) for name, value in predictions.items()}
-
-
-def _runs(predictions: Any) -> Sequence[Texts]:
-    """One or several sets of reports: what is in a list are runs, unless they are texts."""
-    if isinstance(predictions, str | Path | Mapping):
-        return [predictions]
-    items = list(predictions)
-    if items and all(isinstance(item, Path | Mapping | list | tuple) for item in items):
-        return items
-    return [items]
+        if findings := phantom_findings(setup.data, *pairs, found.evaluation.ids):
+            result["phantom_findings"] = findings
+    rows = leaderboard_result(board, found.evaluation, setup.settings, found.runs)
+    return Outcome(found.result() | rows, found.evaluation, found.runs)
 
 
 def comparison_page(

@@ -68,6 +68,35 @@ def read_given(texts: Texts, role: Role, choice: Choice | None = None) -> Given:
     return replace(given, embeddings=read_embeddings(path), image_gain=log)
 
 
+def named_systems(predictions: Any) -> dict[str, Sequence[Texts]]:
+    """Name → runs of several systems; {} for the reports of one.
+
+    A mapping of texts is one system's reports by their ids.
+    """
+    if not isinstance(predictions, Mapping):
+        return {}
+    reports = (Path, Mapping, list, tuple)
+    named = [name for name, value in predictions.items() if isinstance(value, reports)]
+    if not named:
+        return {}
+    if other := next((name for name in predictions if name not in named), None):
+        raise UsageError(
+            f"{str(named[0])!r} is a system, {str(other)!r} a text: the reports of a system are a "
+            "list, a mapping of ids or a Path"
+        )
+    return {str(name): runs_of(value) for name, value in predictions.items()}
+
+
+def runs_of(predictions: Any) -> Sequence[Texts]:
+    """One or several sets of reports: what is in a list are runs, unless they are texts."""
+    if isinstance(predictions, str | Path | Mapping):
+        return [predictions]
+    items = list(predictions)
+    if items and all(isinstance(item, Path | Mapping | list | tuple) for item in items):
+        return items
+    return [items]
+
+
 def _report(text: Any, place: str) -> str:
     """A report from memory, where a table may have left a None or a NaN; [text] is one, too.
 

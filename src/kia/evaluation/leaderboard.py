@@ -167,6 +167,11 @@ def leaderboard_for(references: Iterable[str], origin: Mapping[str, Any]) -> Lea
 _IU_DIGEST = "5352c016220f1cfb637aa2a106a24879e394ccae1325442e580545540a2dbbe8"
 
 
+def nearest_of(system: str) -> str:
+    """Key of the nearest neighbour by a system's own embeddings; "nearest" of an only system."""
+    return f"nearest {system}".strip()
+
+
 def is_rexrank_iu(references: Iterable[str]) -> bool:
     """Whether references are the findings of ReXrank's 590 studies of IU X-Ray, in any order."""
     lines = sorted(" ".join(text.split()) for text in references)

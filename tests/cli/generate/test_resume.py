@@ -139,12 +139,13 @@ def test_a_model_is_the_same_wherever_it_lies(model, tmp_path):
     assert model_hash(*here) != model_hash(*there)
 
 
+@pytest.mark.slow
 def test_the_record_names_the_model_whose_ceiling_is_scored(
     model, data, tmp_path, kia_command, one_line
 ):
     out, scores = tmp_path / "p.jsonl", tmp_path / "s.json"
     assert kia_command(*words(model, data, out))[0] == 0
-    given = ("evaluate", str(out), "--data", str(data), "--split", "train", "--resamples", "10")
+    given = ("evaluate", str(out), "--data", str(data), "--split", "train", "--resamples", "100")
     code, _, err = kia_command(*given, "--tokenizer", "record", "--json", str(scores))
     assert code == 0, err
     assert json.loads(scores.read_text())["ceilings"]["tokenizer"]

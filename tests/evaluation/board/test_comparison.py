@@ -81,6 +81,11 @@ def test_reports_that_are_no_named_system_become_one() -> None:
     assert found["against"] == "against"
 
 
+def test_a_system_that_has_the_name_of_what_it_is_compared_with_is_not_replaced() -> None:
+    with pytest.raises(UsageError, match="a system is called 'against'"):
+        compared({"ours": OURS, "against": THEIRS}, against=list(OURS.values()))
+
+
 def test_a_text_among_systems_is_refused() -> None:
     with pytest.raises(UsageError, match="'ours' is a system, 'theirs' a text"):
         kia.evaluate(REFS, {"ours": OURS, "theirs": "c.csv"})

@@ -23,7 +23,7 @@ REFS = {
 }
 WORSE = dict.fromkeys(REFS, "No effusion. There is a large mass of the left lung.")
 TRAIN = ["The lungs are clear."] * 3 + ["The heart is big.", "No pleural effusion is seen."]
-NAME = r"ours_1 & 50% <é中>"
+NAME = r"ours_1 & 50% <é中> --x"
 
 
 @pytest.fixture
@@ -75,6 +75,13 @@ def test_marks_are_those_of_corrected_p_values_and_have_a_footnote(result: dict[
     assert "Differences from worse" in text
 
 
+def test_what_does_not_differ_has_no_mark() -> None:
+    found = kia.evaluate(REFS, {"a": WORSE, "b": WORSE}, against="a", resamples=100)
+    rows = [line for line in markdown(scoreboard_page(found)).splitlines() if "| b |" in line]
+    assert len(rows) > 5
+    assert not any(r"\*" in row for row in rows)  # bold is **
+
+
 def test_a_row_says_that_it_needs_training_reports() -> None:
     text = shown(kia.evaluate(REFS, {"a": REFS, "b": WORSE}, resamples=100))
     assert "a · needs --train-references" in text
@@ -87,14 +94,17 @@ def test_every_table_of_latex_has_a_label_of_its_own(result: dict[str, Any]) -> 
     labels = re.findall(r"\\label\{(tab:[a-z0-9-]+)\}", text)
     assert len(labels) == len(set(labels)) == text.count(r"\begin{table}")
     assert labels[:4] == [f"tab:language-{p}" for p in ("r2gen", "r2gen-full", "coco", "rexrank")]
-    assert r"ours\_1 \& 50\% \textless{}é?\textgreater{}" in text
+    assert r"ours\_1 \& 50\% \textless{}é?\textgreater{} -{}-x" in text
     assert r"\textbf{1.0000*}" in text
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(PDFLATEX is None, reason="needs LaTeX")
-def test_latex_of_several_systems_compiles(result: dict[str, Any], tmp_path: Path) -> None:
-    head = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs}"
+@pytest.mark.parametrize("packages", ["booktabs", "booktabs,graphicx"])
+def test_latex_of_several_systems_compiles(
+    packages: str, result: dict[str, Any], tmp_path: Path
+) -> None:
+    head = rf"\documentclass{{article}}\usepackage[utf8]{{inputenc}}\usepackage{{{packages}}}"
     body = latex(scoreboard_page(result))
     (tmp_path / "t.tex").write_text(
         f"{head}\\begin{{document}}Table~\\ref{{tab:graphs}}{body}\\end{{document}}",
@@ -107,9 +117,11 @@ def test_latex_of_several_systems_compiles(result: dict[str, Any], tmp_path: Pat
         )  # fmt: skip
     assert "undefined" not in done.stdout
     assert "multiply defined" not in done.stdout
+    if "graphicx" in packages:
+        assert "Overfull" not in done.stdout
 
 
 def test_the_page_shows_several_systems_too(result: dict[str, Any]) -> None:
     text = html_report(result)
     assert "Language, protocol r2gen" in text
-    assert "&lt;é中&gt;" in text
+    assert "&lt;é中&gt; --x" in text

@@ -144,8 +144,12 @@ def test_everything_can_be_read_without_the_script(browser: Any, page: Path) -> 
 
 @pytest.mark.parametrize("size", [DESK, PHONE])
 def test_the_page_is_no_wider_than_the_screen(
-    browser: Any, page: Path, size: tuple[int, int]
+    browser: Any, tmp_path: Path, size: tuple[int, int]
 ) -> None:
+    systems = {"a": [GOOD], "the name of a system that is quite long, v2.1 (2026)": [BAD]}
+    page = tmp_path / "long_names.html"
+    setup = Setup((), REFS, systems=systems, settings=Settings(resamples=20))
+    page.write_text(comparison_page(score(setup)), encoding="utf-8")
     opened(browser, page, size)
     browser.find_element("id", "unfold").click()
     width = browser.execute_script("return document.documentElement.scrollWidth")
@@ -163,6 +167,20 @@ def test_marks_say_who_agrees(page: Path) -> None:
     other = text[text.index("<b>s2</b>") :]
     assert '<td class="ok">✓</td><td class="de">degree: severe</td>' in other
     assert '<mark class="pa">Moderate cardiomegaly<sup>1/2</sup></mark>' in other
+
+
+def test_the_first_studies_have_their_images() -> None:
+    refs = {str(i): f"Effusion {i}." for i in range(15)}
+    outcome = score(Setup((), refs, systems={"a": [refs]}, settings=Settings(resamples=2)))
+    asked: list[str] = []
+
+    def images(study: str) -> list[bytes]:
+        asked.append(study)
+        return [b"png", b"png"]
+
+    text = comparison_page(outcome, images)
+    assert asked == [str(i) for i in range(12)]  # equal weights: the order of the references
+    assert text.count('<img alt="view 1 of study') == text.count('<img alt="view 2 of study') == 12
 
 
 def test_the_policy_names_the_hash_of_the_script(page: Path) -> None:

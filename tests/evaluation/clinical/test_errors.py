@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kia.errors import DataError
 from kia.evaluation.clinical.claims import Reading, read_claims
 from kia.evaluation.clinical.errors import KINDS, error_measure, report_errors
 from kia.knowledge.graphs.rules import extract_graphs
 from kia.knowledge.organs import ORGANS
-from kia.knowledge.radgraph import ReportGraph
+from kia.knowledge.radgraph import LABELS, RELATIONS, Entity, ReportGraph
 
 HERE = Path(__file__).parent
 PAIRS: list[dict[str, Any]] = yaml.safe_load((HERE / "error_pairs.yaml").read_text("utf-8"))
@@ -50,17 +52,14 @@ def test_the_annotation_is_of_kinds_and_organs() -> None:
             assert 0 < weight <= 4.5
 
 
-def test_errors_agree_with_the_annotation_but_for_two_pairs() -> None:
-    """ "Possible mass" is not tied to its hilum; "HEART:" is a header to the extractor."""
+def test_errors_agree_with_the_annotation_but_for_one_pair() -> None:
+    """ "Possible mass" behind a comma is not tied to its hilum."""
     differ = [
         pair["reference"]
         for pair in PAIRS
         if found(pair["generated"], pair["reference"]) != annotated(pair)
     ]
-    assert differ == [
-        "Enlarged right hilum, possible mass.",
-        "LUNGS: CLEAR. HEART: ENLARGED. BONES: OSTEOPENIC.",
-    ]
+    assert differ == ["Enlarged right hilum, possible mass."]
 
 
 @pytest.mark.iu_xray
@@ -120,6 +119,42 @@ def test_degrees_are_compared_side_by_side() -> None:
         {("wrong_degree", "pleura", 2.0): 1}
     )
     assert found("Small left effusion.", both) == Counter({("wrong_side", "pleura", 2.0): 1})
+
+
+WORDS = ("left", "both", "large", "small", "effusion", "opacity", "lung", "aorta", "tube", "normal",
+         "hydropneumothorax", "tip", "heart", "enlarged", "gizmo")  # fmt: skip
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> ReportGraph:
+    """Any entities with any relations: loops, places that are observations, no sense at all."""
+    words = draw(st.lists(st.sampled_from(WORDS), max_size=8))
+    keys = [str(number) for number in range(len(words))]
+    relations = st.tuples(st.sampled_from(RELATIONS), st.sampled_from(keys or ["0"]))
+    entities = {
+        key: Entity(
+            word,
+            draw(st.sampled_from(LABELS)),
+            place,
+            place,
+            tuple(draw(st.lists(relations, max_size=3))),
+        )
+        for place, (key, word) in enumerate(zip(keys, words, strict=True))
+    }
+    return ReportGraph(" ".join(words), entities)
+
+
+@given(graphs(), graphs())
+def test_graphs_of_any_form_are_read(one: ReportGraph, other: ReportGraph) -> None:
+    hyp, ref = read_claims(one), read_claims(other)
+    assert report_errors(hyp.claims, hyp.claims) == []
+    for error in report_errors(hyp.claims, ref.claims):
+        assert error.kind in KINDS
+        assert error.organ in ORGANS
+        assert 0.25 <= error.weight <= 4.5
+    assert error_measure([hyp], [ref]).values()["count"] == len(
+        report_errors(hyp.claims, ref.claims)
+    )
 
 
 def test_an_empty_graph_claims_nothing() -> None:

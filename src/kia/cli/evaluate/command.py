@@ -72,10 +72,10 @@ Labels = Annotated[
     Path | None, typer.Option(help="CSV of labels of the reports, instead of the labeler")
 ]
 ReferenceLabels = Annotated[Path | None, typer.Option(help="CSV of labels of the references")]
-Graphs = Annotated[
-    Path | None, typer.Option(help="RadGraph JSON of the reports, instead of the extractor")
+Graphs = Annotated[Path | None, typer.Option(help="RadGraph's JSON of the reports: RadGraph-F1")]
+ReferenceGraphs = Annotated[
+    Path | None, typer.Option(help="RadGraph's JSON of the references, with --graphs")
 ]
-ReferenceGraphs = Annotated[Path | None, typer.Option(help="RadGraph JSON of the references")]
 LabelReports = Annotated[
     Path | None,
     typer.Option(

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kia.evaluation.baselines import BASELINES
-from kia.evaluation.board.tables import Row, ScoreTable, at_path, number, spread_row
-from kia.evaluation.leaderboard import COLUMNS
+from kia.evaluation.board.tables import Row, ScoreTable, at_path, number, short_range, spread_row
+from kia.evaluation.leaderboard import COLUMNS, nearest_of
 
 Values = Mapping[str, Any]
 
@@ -55,9 +55,11 @@ def _ours(result: Values) -> Iterator[_Entry]:
 
 
 def _baselines(result: Values) -> Iterator[_Entry]:
-    named = {label: result["baselines"].get(key) for key, label in BASELINES.items()}
+    named = {key: (label, result["baselines"].get(key)) for key, label in BASELINES.items()}
     for name, found in result.get("systems", {}).items():
-        named[f"{BASELINES['nearest']} by {name}"] = found["baselines"]["nearest"]
-    for label, found in named.items():
+        label = f"{BASELINES['nearest']} by {name}"
+        named[nearest_of(name)] = label, found["baselines"]["nearest"]
+    for key, (label, found) in named.items():
         if found:
-            yield _row(label, found["rexrank"], "baseline")
+            spread = short_range(result["rexrank"]["confidence"].get(key))
+            yield _row(label, found["rexrank"], "baseline", spread)

@@ -145,9 +145,16 @@ _TEX = {
 }
 
 
+_FIT = (
+    r"\providecommand{\kiafit}[1]{\sbox0{#1}\ifdim\wd0>\linewidth\ifdefined\resizebox"
+    r"\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi\else\usebox0\fi}"
+)
+_SMALL_FROM = 6  # columns
+
+
 def latex(page: Page) -> str:
-    """A page as LaTeX tables (package booktabs)."""
-    parts = [rf"% kia {page.version}; \usepackage{{booktabs}}"]
+    """A page as LaTeX tables (package booktabs; with graphicx none is wider than the text)."""
+    parts = [rf"% kia {page.version}; \usepackage{{booktabs,graphicx}}", _FIT]
     beside = (*page.warnings, *page.summary, *page.notes)
     parts += [f"% {_tex(line)}" for line in beside]
     parts += [_tex_table(table) for table in page.tables]
@@ -156,9 +163,12 @@ def latex(page: Page) -> str:
 
 def _tex_table(table: ScoreTable) -> str:
     sides = "l" + "".join("l" if name in TEXT_COLUMNS else "r" for name in table.columns[1:])
+    small = [r"\footnotesize", r"\setlength{\tabcolsep}{3pt}"]
     lines = [
         r"\begin{table}[t]",
         r"\centering",
+        *(small if len(table.columns) >= _SMALL_FROM else []),
+        r"\kiafit{%",
         rf"\begin{{tabular}}{{{sides}}}",
         r"\toprule",
         _tex_row(table.columns),
@@ -166,7 +176,7 @@ def _tex_table(table: ScoreTable) -> str:
     for section in table.sections:
         lines += [r"\midrule", *(_tex_row([row.label.strip(), *row.cells], row) for row in section)]
     caption = " ".join([f"{table.title}.", *table.notes])
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{_tex(caption)}}}"]
+    lines += [r"\bottomrule", r"\end{tabular}}", rf"\caption{{{_tex(caption)}}}"]
     lines += [rf"\label{{tab:{_tex_key(table)}}}", r"\end{table}"]
     return "\n".join(lines)
 
@@ -190,9 +200,8 @@ def _tex_row(cells: list[str], row: Row | None = None) -> str:
 
 def _tex(text: str) -> str:
     """Text that pdfLaTeX sets; of what it has no letters for, such as Chinese, a question mark."""
-    return "".join(
-        _TEX.get(character) or _letter(character) for character in " ".join(text.split())
-    )
+    parts = " ".join(text.split()).split("--")  # an option's, not a dash
+    return "-{}-".join("".join(_TEX.get(one) or _letter(one) for one in part) for part in parts)
 
 
 def _letter(character: str) -> str:

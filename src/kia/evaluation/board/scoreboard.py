@@ -105,6 +105,11 @@ class Evaluation:
         """Path in the result, such as "protocols.r2gen" → a system's scores, to be resampled."""
         return self._scored[system].measures()
 
+    def baseline_measures(self, baseline: str, system: str = "") -> dict[str, Measure]:
+        """The same of a baseline, of one of a system's own with its name; {} if there is none."""
+        found = self._scored.get(baseline_key(baseline, system))
+        return {} if found is None else found.measures()
+
     def worst_cases(self, system: str, most: int = 12) -> list[Case]:
         """The studies at which a system does worst; see `kia.evaluation.cases`."""
         board = self._board

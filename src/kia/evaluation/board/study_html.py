@@ -22,8 +22,8 @@ _CLASSES = {
 }  # fmt: skip
 _LEGEND = (
     (AGREES, "agrees with the reference"),
-    ("partly", "of the reference, said by some systems (so many of all)"),
-    ("missed", "of the reference, missed (by all)"),
+    ("partly", "in the reference, said by some systems (so many of all)"),
+    ("missed", "missed by all"),
     ("invented", "invented"),
     ("wrong_side", "wrong side"),
     ("wrong_degree", "wrong degree"),
@@ -42,10 +42,12 @@ def studies_section(
         note: A line below the heading.
     """
     names = list(studies[0].reports)
+    several = len(names) > 1
     legend = " ".join(
-        f'<mark class="{_CLASSES[kind]}">{escape(words)}</mark>'
+        f'<mark class="{_CLASSES[kind]}">'
+        f"{escape(words if several else words.removesuffix(' by all'))}</mark>"
         for kind, words in _LEGEND
-        if kind != "partly" or len(names) > 1
+        if several or kind != "partly"
     )
     return [
         f'<h2 id="studies">Studies ({len(studies)})</h2>',

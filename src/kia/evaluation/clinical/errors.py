@@ -125,7 +125,9 @@ def own_claims(claims: Claims) -> list[Claim]:
         key
         for claim in claims.values()
         for key in claim.suggests
-        if not claims[key].on_its_own and _belongs(claims[key], claim)
+        if not claims[key].on_its_own
+        and claim.key not in claims[key].suggests
+        and _belongs(claims[key], claim)
     }
     return [claim for key, claim in claims.items() if key not in suggested]
 

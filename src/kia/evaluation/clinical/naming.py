@@ -62,9 +62,10 @@ def named(words: tuple[str, ...], anatomy: tuple[str, ...] = ()) -> tuple[Kind, 
     if "normal" in own:
         return ()
     around = _forms(anatomy)
-    for name, pattern in _patterns():
-        held = all(own & word or around & word for word in pattern)
-        if held and any(own & word for word in pattern):
+    patterns, holding = _patterns()
+    for place in sorted({place for word in own for place in holding.get(word, ())}):
+        name, pattern = patterns[place]
+        if all(own & word or around & word for word in pattern):
             return tuple(
                 _kind(part, words, anatomy)
                 for part in LEXICON["parts"].get(name, (name,))
@@ -84,6 +85,7 @@ def _kind(name: str, words: Sequence[str], anatomy: Sequence[str]) -> Kind:
     return Kind(name, organ, kind["grade"], bool(kind["organ"]))
 
 
+@lru_cache(maxsize=1 << 14)
 def sides_of(text: str) -> frozenset[str]:
     """ "left", "right" or both, as the words of an entity say."""
     return frozenset(side for word in text.lower().split() for side in _SIDES.get(word, ()))
@@ -106,14 +108,22 @@ def only_degrees(words: Sequence[str]) -> frozenset[int]:
     return frozenset() if None in found else frozenset(d for d in found if d is not None)
 
 
+_Pattern = tuple[str, list[frozenset[str]]]
+
+
 @cache
-def _patterns() -> list[tuple[str, list[frozenset[str]]]]:
-    """(name, words with their alternatives) of every pattern, in order."""
-    return [
+def _patterns() -> tuple[list[_Pattern], dict[str, list[int]]]:
+    """(name, words with alternatives) of every pattern; word → places of those that have it."""
+    patterns = [
         (name, [frozenset(word.split("|")) for word in pattern.split()])
         for name, kind in LEXICON["findings"].items()
         for pattern in kind["words"]
     ]
+    holding: dict[str, list[int]] = {}
+    for place, (_, pattern) in enumerate(patterns):
+        for word in frozenset().union(*pattern):
+            holding.setdefault(word, []).append(place)
+    return patterns, holding
 
 
 def _split(texts: Iterable[str]) -> Iterator[str]:
@@ -124,6 +134,7 @@ def _forms(texts: Iterable[str]) -> set[str]:
     return {form for word in _split(texts) for form in _singulars(word)}
 
 
+@lru_cache(maxsize=1 << 14)
 def _singulars(word: str) -> tuple[str, ...]:
     """A word, and what it may be the plural of."""
     endings = (("ies", "y"), ("es", ""), ("s", ""))
