@@ -1,6 +1,6 @@
 """What each process of the tests of several ranks runs.
 
-    several_ranks.py DATA CONFIG OUT [updates]
+several_ranks.py DATA CONFIG OUT [updates]
 """
 
 import json
