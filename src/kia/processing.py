@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Encoding, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
 from kia.config import MOST_SIDE
@@ -31,7 +32,7 @@ from kia.imaging.resize import Resize, resize_square, shape_of
 from kia.installed import installed_models
 from kia.knowledge.chexpert import label_report
 from kia.models.tokenizer_file import read_tokenizer
-from kia.spacing import closed_up
+from kia.spacing import JOINED, SPACED, closed_up, own_spaces, with_own_spaces
 from kia.studies import VIEWS, View
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def train_tokenizer(reports: Sequence[str], vocab_size: int) -> Tokenizer:
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
-        special_tokens=[*SPECIAL_TOKENS, *inside],
+        special_tokens=[*SPECIAL_TOKENS, JOINED, SPACED, *inside],
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -74,7 +75,7 @@ def train_tokenizer(reports: Sequence[str], vocab_size: int) -> Tokenizer:
     missing = [word for word, _ in split(label_report({}) + " present") if word not in learnt]
     missing = list(dict.fromkeys(missing))
     room = vocab_size - len(missing)
-    needed = len(SPECIAL_TOKENS) + len(inside) + len(letters)
+    needed = len(SPECIAL_TOKENS) + 2 + len(inside) + len(letters)
     if room < needed:
         raise ConfigError(
             f"a vocabulary of {vocab_size} word pieces is too small: set model.text_encoder."
@@ -134,7 +135,8 @@ class KIAProcessor:
         """Takes a tokenizer of `tokenizers` or of transformers; special tokens are added to it."""
         found = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
         self.word_pieces: Tokenizer = found
-        found.add_special_tokens(list(SPECIAL_TOKENS))
+        marks = [mark for mark in (JOINED, SPACED) if found.token_to_id(mark) is not None]
+        found.add_special_tokens([*SPECIAL_TOKENS, *marks])
         found.no_padding()
         found.no_truncation()
         self.image_size = image_size
@@ -185,21 +187,56 @@ class KIAProcessor:
         if not cut:
             return []
         encoded = self.word_pieces.encode_batch(cut, add_special_tokens=False)
-        return [
-            EncodedReport(
-                text,
-                one.ids[:max_tokens],
-                one.offsets[:max_tokens],
-                whole=len(each) <= max_words and len(one.ids) <= max_tokens,
-            )
-            for each, text, one in zip(words, cut, encoded, strict=True)
-        ]
+        usual = self.word_pieces.decode_batch([one.ids for one in encoded])
+        found = []
+        for each, text, one, spaced in zip(words, cut, encoded, usual, strict=True):
+            ids, spans = self._with_marks(text, one, closed_up(spaced))
+            whole = len(each) <= max_words and len(ids) <= max_tokens
+            found.append(EncodedReport(text, ids[:max_tokens], spans[:max_tokens], whole=whole))
+        return found
+
+    def _with_marks(
+        self, text: str, encoded: Encoding, usual: str
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """A report's pieces and their places, with the vocabulary's tokens for its own spaces."""
+        ids, spans = encoded.ids, encoded.offsets
+        if not self._marks or usual == text:
+            return ids, spans
+        written = " ".join(self.word_pieces.normalizer.normalize_str(text).split())
+        marks = own_spaces(written, usual.strip())
+        for piece, place in reversed(list(enumerate(self._letters_before(ids)))):
+            if place in marks:
+                ids.insert(piece, self.token_id(marks[place]))
+                spans.insert(piece, (spans[piece][0], spans[piece][0]))
+        return ids, spans
+
+    @cached_property
+    def _marks(self) -> dict[int, str]:
+        """The numbers of JOINED and SPACED; models of before 0.2 have none."""
+        numbers = {self.word_pieces.token_to_id(mark): mark for mark in (JOINED, SPACED)}
+        return {number: mark for number, mark in numbers.items() if number is not None}
+
+    def _letters_before(self, ids: Sequence[int]) -> list[int]:
+        """(T,) how many letters stand before each piece; special tokens have none."""
+        special = {self.token_id(token) for token in SPECIAL_TOKENS} | self._marks.keys()
+        pieces = ["" if n in special else s for n, s in zip(ids, self.spell(ids), strict=True)]
+        lengths = [len(piece.removeprefix("##")) for piece in pieces]
+        return list(accumulate(lengths, initial=0))[:-1]
 
     def decode(self, token_ids: Tensor) -> list[str]:
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""
         end = self.token_id("[SEP]")
         rows = [row[: row.index(end)] if end in row else row for row in token_ids.tolist()]
-        return [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
+        texts = [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
+        return [
+            self._own_spaces(row, text) if self._marks.keys() & set(row) else text
+            for row, text in zip(rows, texts, strict=True)
+        ]
+
+    def _own_spaces(self, row: Sequence[int], usual: str) -> str:
+        """A report with the spaces that its tokens for spaces ask for."""
+        places = zip(row, self._letters_before(row), strict=True)
+        return with_own_spaces(usual, {at: self._marks[n] for n, at in places if n in self._marks})
 
     batch_decode = decode  # transformers' name for it
 

@@ -1,7 +1,4 @@
-"""What each process of the tests of several ranks runs.
-
-several_ranks.py DATA CONFIG OUT [updates]
-"""
+"""What each process of the tests of several ranks runs: … DATA CONFIG OUT [updates]."""
 
 import json
 import sys

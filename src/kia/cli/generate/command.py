@@ -66,6 +66,10 @@ Choice = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="of the candidates that are drawn")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="studies decoded together")]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="go on with --out where a run that did not end has stopped"),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps …; the best there is")]
 
 
@@ -89,11 +93,14 @@ def generate(
     seed: Seed = 0,
     batch_size: BatchSize = None,
     device: Device = None,
+    resume: Resume = False,
 ) -> None:
     """Write reports for chest X-rays. Research only; not for clinical use."""
     studies = given_studies(images, study)
     check_source(studies, data, split)
     _check_outputs(data, out, json_file, json_lines, evidence)
+    if resume and not out:
+        raise UsageError("--resume goes with --data and --out: images are written at once")
     from kia.generation import load_model
 
     console.quiet_libraries()
@@ -117,10 +124,12 @@ def generate(
         dataset = PreparedDataset.open(data)
         numbers = split_studies(dataset, split)
         with console.tracked() as track:
-            write_predictions(
-                loaded, processor, dataset, numbers, out, settings, seed=seed, track=track
+            options: Any = {"seed": seed, "source": model, "resume": resume, "track": track}
+            before = write_predictions(
+                loaded, processor, dataset, numbers, out, settings, **options
             )
-        console.out.print(f"{len(numbers)} reports: {out}", soft_wrap=True)
+        resumed = f", {before} of them from before" if before else ""
+        console.out.print(f"{len(numbers)} reports: {out}{resumed}", soft_wrap=True)
     elif json_lines:
         write_report_lines(loaded, processor, studies, settings, seed=seed, name=json_lines)
     else:
