@@ -343,17 +343,26 @@ def train(given: argparse.Namespace) -> None:
             minutes = (time.monotonic() - began) / 60
             print(f"epoch {epoch + 1}, {side} pixels, {minutes:.0f} min:", end=" ")
             print(shown(dataset, average, scored, side), flush=True)
-            write(average, Path(given.out))
+            write(average, Path(given.out), given.keep, given.start)
 
 
-def write(eyes: Eyes, out: Path) -> None:
-    """The stem for `model.image_encoder.pretrained`; the head of the 14 beside it."""
-    save_file({n: w.contiguous() for n, w in stem_weights(eyes.stem).items()}, out)
+def write(eyes: Eyes, out: Path, keep: float, start: str) -> None:
+    """The stem for `model.image_encoder.pretrained`; the head of the 14 beside it.
+
+    Args:
+        eyes: Trained.
+        out: Of the stem.
+        keep: Share of the weights that it started from.
+        start: What it started from.
+    """
+    before = EfficientNetStem(1)
+    load_stem(before, start)
+    old, new = stem_weights(before), stem_weights(eyes.stem)
+    save_file({name: torch.lerp(new[name], old[name], keep).contiguous() for name in new}, out)
     count = len(OBSERVATIONS)
     head = {"weight": eyes.head.weight[:count], "bias": eyes.head.bias[:count]}
-    save_file(
-        {n: w.detach().contiguous() for n, w in head.items()}, out.with_suffix(".head.safetensors")
-    )
+    tensors = {n: w.detach().contiguous() for n, w in head.items()}
+    save_file(tensors, out.with_suffix(".head.safetensors"))
 
 
 def score(given: argparse.Namespace) -> None:
@@ -396,6 +405,7 @@ def main() -> None:
     learner = commands.choices["train"]
     learner.add_argument("--start", default="efficientnet-lite0", help="or a file of a stem")
     learner.add_argument("--rate", type=float, default=1e-3, help="a step, relative to weights")
+    learner.add_argument("--keep", type=float, default=0.0, help="share of the first weights")
     learner.add_argument("--strength", type=float, default=0.6, help="of augmentation")
     learner.add_argument("--dropout", type=float, default=0.25)
     learner.add_argument("--repeat", type=int, default=2, help="films without report, an epoch")
