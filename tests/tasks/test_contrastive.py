@@ -73,7 +73,7 @@ def run(embeds, own, queue, **config):
     none = ImageFeatures(torch.empty(0), None, torch.empty(0))
     task = ContrastiveTask(ContrastiveConfig(**config))
     ids = torch.as_tensor(own)
-    batch = type("Ids", (), {"report_ids": ids})()
+    batch = type("Ids", (), {"report_ids": ids, "reported": None})()
     return task(batch, SharedFeatures(none, ids, 0, None, *tensors), queue).mean, task, tensors
 
 

@@ -42,6 +42,7 @@ def without_reports(batch: Batch, studies: list[int]) -> Batch:
     return replace(
         batch,
         report_ids=numbers,
+        reported=(numbers >= 0).nonzero()[:, 0],
         next_positions=batch.next_positions[kept],
         next_targets=batch.next_targets[kept],
     )

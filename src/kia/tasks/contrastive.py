@@ -59,16 +59,17 @@ class ContrastiveTask(nn.Module):
         reports = torch.cat([shared.momentum_text_embeds, queue.reports])
         report_ids = torch.cat([shared.report_ids, queue.report_ids])
         own = torch.arange(len(batch.report_ids), device=report_ids.device) + shared.first
-        reported = batch.report_ids >= 0
-        own = own[reported]
+        image_embeds, text_embeds = shared.image_embeds, shared.text_embeds
+        if (some := batch.reported) is not None:
+            own, image_embeds, text_embeds = own[some], image_embeds[some], text_embeds[some]
         tau = self.temperature
         out, targets = self._out_and_targets(own, report_ids)
         total = shared.image_embeds.new_zeros(())
         for ours, slow, candidates in (
-            (shared.image_embeds, shared.momentum_image_embeds, reports),
-            (shared.text_embeds, shared.momentum_text_embeds, images),
+            (image_embeds, shared.momentum_image_embeds, reports),
+            (text_embeds, shared.momentum_text_embeds, images),
         ):
-            scores = (ours[reported] @ candidates.T / tau).masked_fill(out, -torch.inf)
+            scores = (ours @ candidates.T / tau).masked_fill(out, -torch.inf)
             wanted = targets
             if self.config.soft_targets:
                 with torch.no_grad():

@@ -101,7 +101,7 @@ class JointObjective(nn.Module):
             }
         weighted = [getattr(self.config, name).weight * loss.mean for name, loss in losses.items()]
         if "irc" in tasks and self.training:
-            self._remember(shared)
+            self._remember(batch, shared)
         return JointLoss(
             torch.stack(weighted).sum(), {name: loss.mean for name, loss in losses.items()}
         )
@@ -160,12 +160,11 @@ class JointObjective(nn.Module):
         )
         return losses
 
-    def _remember(self, shared: SharedFeatures) -> None:
+    def _remember(self, batch: Batch, shared: SharedFeatures) -> None:
         assert shared.momentum_image_embeds is not None
         assert shared.momentum_text_embeds is not None
-        reported = shared.report_ids >= 0
-        self.momentum.queue.push(
-            shared.momentum_image_embeds[reported],
-            shared.momentum_text_embeds[reported],
-            shared.report_ids[reported],
-        )
+        rows = (shared.momentum_image_embeds, shared.momentum_text_embeds, shared.report_ids)
+        some = batch.reported if ranks.count() == 1 else shared.report_ids >= 0
+        if some is not None:  # how many there are is known beforehand to a rank that is alone
+            rows = (rows[0][some], rows[1][some], rows[2][some])
+        self.momentum.queue.push(*rows)

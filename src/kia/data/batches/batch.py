@@ -46,6 +46,7 @@ class Batch:
         next_targets: (M,) the next tokens.
         report_ids: (B,) numbers that are equal for word-for-word equal reports; −1 for studies
             without one, which IRC, [MATCH] and RG skip.
+        reported: (R,) places in 0…B−1 of the studies with a report; None if all have one.
         image_mask: (B, W, N), True where MIM hides a patch; None without MIM.
         hidden_patches: (M,) flat positions of those patches in (B, W, N).
         masked_input_ids: (B, T') for MLM, the report or the label report; None without MLM.
@@ -63,6 +64,7 @@ class Batch:
     next_positions: Tensor
     next_targets: Tensor
     report_ids: Tensor
+    reported: Tensor | None = None
     image_mask: Tensor | None = None
     hidden_patches: Tensor | None = None
     masked_input_ids: Tensor | None = None
@@ -206,7 +208,8 @@ class BatchBuilder:
         follows = real[:, 1:].copy()
         cut = np.array([not report.whole for report in encoded])
         follows[cut, real[cut].sum(1) - 2] = False  # no [SEP] where a report does not end
-        follows[[not study.has_report for study in studies]] = False
+        bare = np.array([not study.has_report for study in studies])
+        follows[bare] = False
         ahead = np.pad(follows, ((0, 0), (0, 1)))
         text: dict[str, Any] = {
             "input_ids": torch.from_numpy(ids),
@@ -214,6 +217,7 @@ class BatchBuilder:
             "next_positions": torch.from_numpy(np.flatnonzero(ahead)),
             "next_targets": torch.from_numpy(ids[:, 1:][follows]),
             "report_ids": torch.from_numpy(report_numbers(reports)),
+            "reported": torch.from_numpy(np.flatnonzero(~bare)) if bare.any() else None,
         }
         if not joint or not self.tasks.mlm.weight:
             return text
