@@ -169,7 +169,7 @@ def _table(
     for name, found in result["systems"].items():
         rows.append(_system_row(result, name, found, columns, digits))
         if any(cell != DASH for cell in rows[-1].cells):
-            rows.append(_spread_row(found, columns))
+            rows.append(_spread_row(found, columns, digits))
     shown = ("systems", [column.header for column in columns])
     baselines = list(_baseline_rows(result, columns, digits))
     sections = [rows, baselines] if baselines else [rows]
@@ -194,11 +194,11 @@ def _system_row(
     return Row(label, cells, "system", frozenset(strong))
 
 
-def _spread_row(found: Values, columns: Sequence[Column]) -> Row:
+def _spread_row(found: Values, columns: Sequence[Column], digits: int) -> Row:
     """The intervals of a row, or its standard deviations over runs."""
     if "sd" in found:
         spread = [at_path(found["sd"], column.path) for column in columns]
-        cells = ["" if value is None else f"±{value:.4f}" for value in spread]
+        cells = ["" if value is None else f"±{value:.{digits}f}" for value in spread]
         return Row(f"  sd over {len(found['runs'])} runs", cells, "interval")
     paths = [baseline_path(column.path) for column in columns]
     ranges = [short_range(at_path(found["confidence"], path)) for path in paths]
