@@ -191,8 +191,9 @@ def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
     choice = replace(setup.choice, split=setup.split)
     if setup.references is not None or setup.data is not None:
         choice = replace(choice, reference_column=None)  # theirs, not that of the predictions
-    texts = [run for runs in setup.systems.values() for run in runs] or setup.predictions
-    given = [read_given(text, "predictions", choice) for text in texts]
+    runs = [(name, run) for name, runs in setup.systems.items() for run in runs]
+    runs = runs or [("predictions", text) for text in setup.predictions]
+    given = [read_given(text, "predictions", choice, name) for name, text in runs]
     truth, references, studies = _references(setup, given[0])
     table = None if setup.label_reports is None else read_given(setup.label_reports, "references")
     files = (setup.labels, setup.graphs, table)
@@ -257,7 +258,10 @@ def _outcome(
 def _comparison(setup: Setup) -> Outcome:
     """The scores of several systems; a file that they are compared with is one more."""
     if setup.labels is not None or setup.graphs is not None:
-        raise UsageError("labels and graphs from a file are those of one system, not of several")
+        raise UsageError(
+            "labels and graphs from a file are those of one system, not of several: name its "
+            "reports as PREDS, without --system"
+        )
     against = setup.against
     if against is not None and against not in list(setup.systems):
         named = isinstance(against, str | Path)
