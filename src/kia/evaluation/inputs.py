@@ -1,6 +1,5 @@
 """What an evaluation reads: generated reports and references, from files or from memory."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,9 +94,16 @@ def named_systems(predictions: Any) -> dict[str, Sequence[Texts]]:
 
 def _refuse_names_of_files(texts: Mapping[Any, Any]) -> None:
     """{"ours": "a.jsonl"} would be a report that says "a.jsonl"."""
-    if texts and all(isinstance(text, str) and os.path.isfile(text) for text in texts.values()):
+    if texts and all(map(_names_a_file, texts.values())):
         name, text = next(iter(texts.items()))
         raise UsageError(f"{str(name)!r}: the file of a system is a Path, Path({text!r})")
+
+
+def _names_a_file(text: Any) -> bool:
+    try:
+        return isinstance(text, str) and Path(text).is_file()
+    except OSError:  # too long for a name
+        return False
 
 
 def runs_of(predictions: Any) -> Sequence[Texts]:
