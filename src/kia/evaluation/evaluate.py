@@ -163,7 +163,7 @@ def score(setup: Setup) -> Outcome:
     if setup.systems:
         return _comparison(setup)
     systems, references, other = read_sides(setup)
-    board = _leaderboard(setup, references)
+    board = _leaderboard(setup, references, systems)
     found = _outcome(setup, systems, references, other)
     runs = {"": [system.name for system in systems]}
     return replace(
@@ -172,11 +172,21 @@ def score(setup: Setup) -> Outcome:
     )
 
 
-def _leaderboard(setup: Setup, references: References) -> Leaderboard | None:
+def _leaderboard(
+    setup: Setup, references: References, systems: Sequence[System]
+) -> Leaderboard | None:
     """The leaderboard, where it is asked for; refused before anything is scored."""
     if not setup.rexrank:
         return None
-    return leaderboard_for(references.reports.values(), references.origin)
+    board = leaderboard_for(references.reports.values(), references.origin)
+    if setup.settings.allow_missing:  # else they are refused with their ids
+        for system in systems:
+            if lacking := len(references.reports.keys() - system.reports.keys()):
+                raise UsageError(
+                    f"--rexrank: {system.name} has no report of {lacking} of the "
+                    f"{len(references.reports)} studies; the board's scores are of all"
+                )
+    return board
 
 
 def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
@@ -273,7 +283,7 @@ def _comparison(setup: Setup) -> Outcome:
             raise UsageError(f"a system is called {against!r}: name it as what to compare with")
         setup = replace(setup, systems={**setup.systems, against: [given]})
     everyone, references, _ = read_sides(setup)
-    board = _leaderboard(setup, references)
+    board = _leaderboard(setup, references, everyone)
     left = iter(everyone)
     systems = {name: [next(left) for _ in runs] for name, runs in setup.systems.items()}
     found = Comparison(systems, references, setup.settings, against)
