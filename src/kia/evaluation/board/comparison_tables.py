@@ -17,6 +17,7 @@ from kia.evaluation.board.leaderboard_table import leaderboard_table
 from kia.evaluation.board.tables import (
     DASH,
     HEADERS,
+    HEADLINES,
     NEEDS_TRAINING,
     Row,
     ScoreTable,
@@ -44,19 +45,19 @@ SIGNIFICANT = 0.05
 MARK = "*"
 
 _AVERAGES = ("macro_14", "example_14", "micro_5", "macro_5", "example_5")  # F1 alone
-_HEADLINES = (
-    ("BLEU-4 (r2gen)", "protocols.r2gen.bleu_4"),
-    ("CIDEr (r2gen)", "protocols.r2gen.cider"),
-    ("BLEU-4 (r2gen-full)", "protocols.r2gen-full.bleu_4"),
-    ("METEOR (r2gen-full)", "protocols.r2gen-full.meteor"),
-    ("CIDEr (r2gen-full)", "protocols.r2gen-full.cider"),
-    ("BLEU-2 (rexrank)", "protocols.rexrank.bleu_2"),
-    ("micro-14 F1", "clinical.uncertain_negative.micro_14.f1"),
-    ("macro-14 F1", "clinical.uncertain_negative.macro_14.f1"),
-    ("errors a study, weighed", "clinical_errors.weight"),
-    ("graph-F1 by kia, complete", "graph_f1_kia.complete"),
-    ("RadGraph-F1 complete", "radgraph_f1.complete"),
-)
+_COMPARED = (
+    "protocols.r2gen.bleu_4",
+    "protocols.r2gen.cider",
+    "protocols.r2gen-full.bleu_4",
+    "protocols.r2gen-full.meteor",
+    "protocols.r2gen-full.cider",
+    "protocols.rexrank.bleu_2",
+    "clinical.uncertain_negative.micro_14.f1",
+    "clinical.uncertain_negative.macro_14.f1",
+    "clinical_errors.weight",
+    "graph_f1_kia.complete",
+    "radgraph_f1.complete",
+)  # of `HEADLINES`
 
 
 class Column(NamedTuple):
@@ -233,14 +234,14 @@ def _notes(result: Values) -> list[str]:
 def _differences(result: Values) -> ScoreTable:
     rows = []
     for name, found in result["systems"].items():
-        for label, path in _HEADLINES:
+        for path in _COMPARED:
             one = at_path(found.get("against"), path.split("."))
             if one is None:
                 continue
             low, high = one["interval"]
             cells = [f"{one['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}"]
             cells += [f"{one['p_value']:.3f}", f"{one['p_holm']:.3f}"]
-            rows.append(Row(f"{name} · {label}", cells))
+            rows.append(Row(f"{name} · {HEADLINES[path]}", cells))
     resamples = result["settings"]["resamples"]
     notes = [
         f"Interval: paired bootstrap of the studies; p: approximate randomisation; {resamples:,} "
