@@ -207,7 +207,6 @@ def test_a_bad_document_is_one_line(tmp_path: Path, content: str, error: str) ->
 # the function of the library, and what it says of files that do not fit
 
 
-@pytest.mark.usefixtures("no_java")
 def test_the_function_gives_what_the_command_writes(kia_command, tmp_path: Path) -> None:
     preds = write(tmp_path / "preds.json", TEXTS)
     refs = write(tmp_path / "refs.json", REFS)
@@ -229,7 +228,6 @@ def test_the_function_gives_what_the_command_writes(kia_command, tmp_path: Path)
         assert found["clinical"] == written["clinical"]
 
 
-@pytest.mark.usefixtures("no_java")
 def test_one_file_with_both_sides_needs_no_references(kia_command, tmp_path: Path) -> None:
     lines = [{"prediction": TEXTS[i], "reference": REFS[i]} for i in TEXTS]
     both = write(tmp_path / "both.jsonl", "\n".join(map(json.dumps, lines)))
@@ -241,7 +239,6 @@ def test_one_file_with_both_sides_needs_no_references(kia_command, tmp_path: Pat
         kia.evaluate(None, TEXTS)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_bare_numbers_folders_and_dicom_ids_meet(tmp_path: Path) -> None:
     expected = kia.evaluate(REFS, TEXTS, resamples=100)["protocols"]
     named = {f"s{i}": text for i, text in TEXTS.items()}
@@ -270,7 +267,6 @@ def test_a_column_that_has_the_ids_is_named(tmp_path: Path) -> None:
     assert found["coverage"]["scored"] == 2
 
 
-@pytest.mark.usefixtures("no_java")
 def test_rows_without_ids_take_the_order_of_the_references_if_they_are_as_many(
     tmp_path: Path,
 ) -> None:
@@ -282,7 +278,6 @@ def test_rows_without_ids_take_the_order_of_the_references_if_they_are_as_many(
         kia.evaluate({**REFS, "50000003": "clear"}, str(path))
 
 
-@pytest.mark.usefixtures("no_java")
 def test_labels_of_the_chexpert_labeler_are_those_of_the_rows_of_the_predictions(
     tmp_path: Path,
 ) -> None:
@@ -310,7 +305,6 @@ def test_labels_of_the_chexpert_labeler_are_those_of_the_rows_of_the_predictions
     assert found["labelers"]["predictions"] == "file"
 
 
-@pytest.mark.usefixtures("no_java")
 def test_graphs_of_whole_reports_are_cut_to_the_findings(tmp_path: Path) -> None:
     """RadGraph's keys and whole reports on the side of the references, its package on the other."""
     from kia.knowledge.graphs.rules import extract_graphs

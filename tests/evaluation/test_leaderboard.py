@@ -91,7 +91,6 @@ def test_other_studies_have_no_board() -> None:
     assert "R2Gen's 3,858 are images" in board.studies
 
 
-@pytest.mark.usefixtures("no_java")
 def test_ours_stand_between_the_rows_by_their_bleu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaderboard, "is_rexrank_iu", lambda references: True)
     result = kia.evaluate(REFS, HYPS, rexrank=True, resamples=100)
@@ -122,7 +121,6 @@ def test_scores_of_some_of_the_studies_stand_in_no_board(monkeypatch: pytest.Mon
             kia.evaluate(REFS, systems, rexrank=True, allow_missing=True)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_several_systems_stand_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaderboard, "is_rexrank_iu", lambda references: True)
     result = kia.evaluate(REFS, {"ours": [HYPS, REFS], "same": REFS}, rexrank=True, resamples=100)

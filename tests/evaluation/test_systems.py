@@ -16,8 +16,6 @@ REFS = {"a": "The heart is big.", "b": "The lungs are clear.", "c": "No effusion
 OURS = {"a": "The heart is big.", "b": "The lungs are clear.", "c": "No effusion."}
 THEIRS = {"a": "The heart is normal.", "b": "The lungs are big.", "c": "No effusion."}
 
-pytestmark = pytest.mark.usefixtures("no_java")
-
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -158,7 +156,7 @@ def test_lists_of_one_text_and_what_tables_leave_are_reports() -> None:
 
 def test_systems_that_say_nothing_have_a_right_result() -> None:
     found = kia.evaluate(REFS, {"x": dict.fromkeys(REFS, ""), "y": OURS}, resamples=100)
-    assert found["systems"]["x"]["protocols"]["coco"]["bleu_1"] is None  # no Java here
+    assert found["systems"]["x"]["protocols"]["coco"]["bleu_1"] == 0
     assert found["systems"]["x"]["protocols"]["r2gen-full"]["bleu_2"] < 1e-4  # cleaned: "."
     assert found["systems"]["x"]["protocols"]["rexrank"]["bleu_2"] == 0
     assert found["systems"]["x"]["diversity"]["unique_reports"] == 1

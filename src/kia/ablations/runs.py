@@ -272,7 +272,7 @@ def _scores_of(run: PlannedRun, target: Target) -> "ScoredRun":
 
 
 def _score(runs: Sequence[PlannedRun], target: Target) -> None:
-    """All at once: METEOR starts once, and the constant baselines are scored once."""
+    """All at once: METEOR scores them together, and the constant baselines are scored once."""
     from kia.evaluation.board.entries import Settings
     from kia.evaluation.board.scoreboard import Evaluation
     from kia.evaluation.evaluate import Setup, read_sides

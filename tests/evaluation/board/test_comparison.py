@@ -12,8 +12,6 @@ from kia.evaluation.statistics.intervals import Measure
 from kia.evaluation.statistics.paired import holm, paired_differences
 from kia.evaluation.statistics.seeds import mean_measure
 
-pytestmark = pytest.mark.usefixtures("no_java")
-
 REFS = {"a": "The heart is big.", "b": "The lungs are clear.", "c": "No effusion is seen."}
 OURS = {"c": "No effusion.", "a": "The heart is big.", "b": "The lungs are clear."}
 THEIRS = {"c": "No effusion.", "a": "The heart is normal.", "b": "The lungs are big."}

@@ -27,7 +27,7 @@ NAME = r"ours_1 & 50% <é中> --x"
 
 
 @pytest.fixture
-def result(no_java: None) -> dict[str, Any]:
+def result() -> dict[str, Any]:
     systems = {NAME: REFS, "worse": [WORSE, WORSE], "train": dict.fromkeys(REFS, TRAIN[0])}
     return kia.evaluate(REFS, systems, train=TRAIN, against="worse", resamples=200)
 
@@ -75,14 +75,14 @@ def test_marks_are_those_of_corrected_p_values_and_have_a_footnote(result: dict[
     assert "Differences from worse" in text
 
 
-def test_what_does_not_differ_has_no_mark(no_java: None) -> None:
+def test_what_does_not_differ_has_no_mark() -> None:
     found = kia.evaluate(REFS, {"a": WORSE, "b": WORSE}, against="a", resamples=100)
     rows = [line for line in markdown(scoreboard_page(found)).splitlines() if "| b |" in line]
     assert len(rows) > 5
     assert not any(r"\*" in row for row in rows)  # bold is **
 
 
-def test_a_row_says_that_it_needs_training_reports(no_java: None) -> None:
+def test_a_row_says_that_it_needs_training_reports() -> None:
     text = shown(kia.evaluate(REFS, {"a": REFS, "b": WORSE}, resamples=100))
     assert "a · needs --train-references" in text
     assert "b · needs --train-references" in text
@@ -98,7 +98,7 @@ def test_every_table_of_latex_has_a_label_of_its_own(result: dict[str, Any]) -> 
     assert r"\textbf{1.0000*}" in text
 
 
-def test_tables_that_each_system_has_keep_their_labels_apart(no_java: None, tmp_path: Path) -> None:
+def test_tables_that_each_system_has_keep_their_labels_apart(tmp_path: Path) -> None:
     file = tmp_path / "refs.csv"
     rows = [f"{id_},{text},{'FM'[int(id_) % 2]}" for id_, text in REFS.items()]
     file.write_text("\n".join(["id,report,sex", *rows]), encoding="utf-8")

@@ -38,7 +38,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(no_java: None, tmp_path: Path) -> Path:
+def page(tmp_path: Path) -> Path:
     setup = Setup((), REFS, systems=SYSTEMS, settings=Settings(resamples=20))
     path = tmp_path / "page.html"
     path.write_text(comparison_page(score(setup)), encoding="utf-8")
@@ -144,7 +144,7 @@ def test_everything_can_be_read_without_the_script(browser: Any, page: Path) -> 
 
 @pytest.mark.parametrize("size", [DESK, PHONE])
 def test_the_page_is_no_wider_than_the_screen(
-    browser: Any, no_java: None, tmp_path: Path, size: tuple[int, int]
+    browser: Any, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     systems = {"a": [GOOD], "the name of a system that is quite long, v2.1 (2026)": [BAD]}
     page = tmp_path / "long_names.html"
@@ -174,7 +174,7 @@ def test_marks_say_who_agrees(page: Path) -> None:
     assert '<mark class="pa">Moderate cardiomegaly<sup>1/2</sup></mark>' in other
 
 
-def test_the_first_studies_have_their_images(no_java: None) -> None:
+def test_the_first_studies_have_their_images() -> None:
     refs = {str(i): f"Effusion {i}." for i in range(15)}
     outcome = score(Setup((), refs, systems={"a": [refs]}, settings=Settings(resamples=2)))
     asked: list[str] = []
@@ -199,9 +199,7 @@ def test_the_policy_names_the_hash_of_the_script(page: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.iu_xray
-def test_five_systems_on_the_test_split_stay_below_three_megabytes(
-    no_java: None, iu_xray: Path
-) -> None:
+def test_five_systems_on_the_test_split_stay_below_three_megabytes(iu_xray: Path) -> None:
     splits = json.loads((iu_xray / "annotation.json").read_text(encoding="utf-8"))
     refs = {study["id"]: study["report"] for study in splits["test"]}
     assert len(refs) == 590

@@ -25,7 +25,7 @@ PDFLATEX, ENVIRONMENT = which("pdflatex"), dict(os.environ)  # as before a fixtu
 
 
 @pytest.fixture
-def evaluation(no_java: None) -> Evaluation:
+def evaluation() -> Evaluation:
     refs = References(REFS, [ATTACK] * 3, groups={"view|x": {"b": "<AP>"}})
     other = System(dict.fromkeys(REFS, "clear"), "other_&<system>")
     return Evaluation([System(HYPS, "m_1")], refs, Settings(resamples=100), other)

@@ -117,7 +117,6 @@ class Board:
                 if refs.train and (rows := _rows(system, self.ids)) is not None:
                     near = nearest_reports(refs.train, *rows, studies=len(self.refs))
                     sets[baseline_key("nearest", name)] = near
-            # METEOR loads its tables meanwhile
             graphs = self._annotations(sets)
             self.readings = {text: read_claims(graph) for text, graph in graphs.items()}
             language = scorer.score_sets(sets, protocols)

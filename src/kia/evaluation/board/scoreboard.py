@@ -29,7 +29,7 @@ class Evaluation:
     """Systems scored against the same references, beside the baselines.
 
     Args:
-        systems: At least one; several are scored with one METEOR process.
+        systems: At least one; several are scored together.
         references: What they are scored against.
         settings: Labeler, extractor, resamples …
         against: A system that each of them is compared with, study by study.
@@ -128,7 +128,7 @@ class Evaluation:
                 f"{path}.{name}": difference
                 for path, measure in measures.items()
                 if not path.startswith(left_out)
-                and path in others  # and METEOR did not stop between the two
+                and path in others
                 and others[path].statistics.shape == measure.statistics.shape
                 for name, difference in paired_differences(
                     measure, others[path], resamples=settings.resamples, seed=settings.seed
