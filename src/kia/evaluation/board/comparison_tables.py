@@ -145,9 +145,10 @@ def _graphs(result: Values) -> list[ScoreTable]:
         Column(organ, ("clinical_errors", "organs", organ, "weight"))
         for organ in first["clinical_errors"]["organs"]
     ]
+    weights = f"Weight of the errors a study, by organ ({source})"
     tables = [
         _table(result, f"Errors a study, by {source}", "errors", errors, digits=3),
-        _table(result, "Weight of the errors a study, by organ", "errors-by-organ", organs, 3),
+        _table(result, weights, "errors-by-organ", organs, digits=3),
     ]
     silence = number(first["clinical_errors"]["silence"], 3)
     cells = [silence, *[""] * (len(errors) - 1)]
