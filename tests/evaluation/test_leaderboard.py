@@ -113,6 +113,14 @@ def test_ours_stand_between_the_rows_by_their_bleu(monkeypatch: pytest.MonkeyPat
     assert constant == alone["confidence"]["rexrank"]["bleu_2"]
 
 
+def test_scores_of_some_of_the_studies_stand_in_no_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaderboard, "is_rexrank_iu", lambda references: True)
+    some: dict[str, Any] = {"a": HYPS["a"]}
+    for systems in (some, {"ours": HYPS, "theirs": some}):
+        with pytest.raises(UsageError, match="has no report of 2 of the 3 studies"):
+            kia.evaluate(REFS, systems, rexrank=True, allow_missing=True)
+
+
 def test_several_systems_stand_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaderboard, "is_rexrank_iu", lambda references: True)
     result = kia.evaluate(REFS, {"ours": [HYPS, REFS], "same": REFS}, rexrank=True, resamples=100)

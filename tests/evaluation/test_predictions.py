@@ -39,7 +39,8 @@ def test_other_keys_empty_lines_number_ids_and_a_byte_order_mark_are_fine(tmp_pa
         (f'{GOOD}\n{{"report": "1"}}', "line 2: the id is missing"),
         (f'{GOOD}\n{{"id": null, "report": "a"}}', "line 2: the id is missing"),
         ('{"id": true, "report": "a"}', "line 1: an id is a text or a whole number"),
-        ('{"id": "1", "report": ["a"]}', "line 1: the report must be a text"),
+        ('{"id": "1", "report": ["a", "b"]}', "line 1: the report must be a text, not a list of 2"),
+        ('{"id": "1", "report": [["a"]]}', "line 1: the report must be a text"),
         (r'{"id": "1", "report": "a \ud83d"}', "line 1: an escape such as .* half of a character"),
         (r'{"id": "\udc00", "report": "a"}', "line 1: an escape such as .* half of a character"),
         (f"{GOOD}\n\n{GOOD}", "1 ids occur more than once: 1 .the first on line 1 and line 3"),
@@ -51,6 +52,11 @@ def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str | bytes, error
     with pytest.raises(DataError, match=error) as told:
         read_reports(write(tmp_path, text))
     assert "\n" not in str(told.value)
+
+
+def test_a_list_of_one_text_is_that_text(tmp_path: Path) -> None:
+    """As in the documents that coco's scorers take."""
+    assert read_reports(write(tmp_path, '{"id": "1", "report": ["a"]}')) == {"1": "a"}
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import kia
-from kia.errors import DataError
+from kia.errors import DataError, UsageError
 
 KiaCommand = Callable[..., tuple[int, str, str]]
 
@@ -123,13 +123,13 @@ def test_systems_with_other_studies_are_refused_with_the_counts_of_each() -> Non
 @pytest.mark.parametrize(
     ("references", "predictions", "told"),
     [
-        (list(REFS.values()), {"x": []}, "predictions: there is no report"),
+        (list(REFS.values()), {"x": []}, "x: there is no report"),
         ([], {"x": OURS}, "references: there is no report"),
         ([["one", "two"]], {"x": ["one"]}, "references, 1: 2 texts; kia scores one report"),
         ({"a": ["one", "two"]}, {"x": {"a": "b"}}, "references, a: 2 texts; kia scores one"),
         ({"a": 5}, {"x": {"a": "b"}}, "references, a: the report must be a text, not int"),
-        (REFS, {"x": {"a": 1, "b": "", "c": ""}}, "predictions, a: the report must be a text"),
-        (REFS, {"x": ["one"]}, "predictions has no ids, and its 1 rows are not those of the 3"),
+        (REFS, {"x": {"a": 1, "b": "", "c": ""}}, "x, a: the report must be a text"),
+        (REFS, {"x": ["one"]}, "x has no ids, and its 1 rows are not those of the 3"),
     ],
 )
 def test_what_is_no_report_is_refused_in_memory_too(
@@ -137,6 +137,13 @@ def test_what_is_no_report_is_refused_in_memory_too(
 ) -> None:
     with pytest.raises(DataError, match=told):
         kia.evaluate(references, predictions)
+
+
+def test_a_text_that_names_a_file_is_no_report(tmp_path: Path) -> None:
+    file = tmp_path / "ours.jsonl"
+    file.write_text("")
+    with pytest.raises(UsageError, match="'ours': the file of a system is a Path"):
+        kia.evaluate(REFS, {"ours": str(file)})
 
 
 def test_lists_of_one_text_and_what_tables_leave_are_reports() -> None:

@@ -156,7 +156,11 @@ def test_ragged_rows_have_a_problem_unless_only_empty_cells_differ(tmp_path):
 
 def test_bad_json_lines_are_problems_of_their_rows(tmp_path):
     lines = ['{"ID": 1, "hyp": "x"}', "nonsense", "[1]", '{"id": 2}', '{"id": true, "report": ""}']
-    lines += [r'{"id": 3, "report": "half \ud83d"}', '{"id": "4", "report": ["x"]}', "9" * 5000]
+    lines += [
+        r'{"id": 3, "report": "half \ud83d"}',
+        '{"id": "4", "report": ["x", "y"]}',
+        "9" * 5000,
+    ]
     rows = list(open_table(table(tmp_path, "\n".join(lines), "t.jsonl"), ("id", "report")))
     assert rows[0].values == {"id": "1", "report": "x"}
     assert [row.problem for row in rows[:7]] == [
@@ -166,7 +170,7 @@ def test_bad_json_lines_are_problems_of_their_rows(tmp_path):
         "no report",
         "an id is a text or a whole number",
         r"an escape such as \ud83d is half of a character; write both",
-        "the report must be a text",
+        "the report must be a text, not a list of 2",
     ]
     assert rows[7].problem == "a whole number of more than 256 bits"
 

@@ -163,7 +163,7 @@ def score(setup: Setup) -> Outcome:
     if setup.systems:
         return _comparison(setup)
     systems, references, other = read_sides(setup)
-    board = _leaderboard(setup, references)
+    board = _leaderboard(setup, references, systems)
     found = _outcome(setup, systems, references, other)
     runs = {"": [system.name for system in systems]}
     return replace(
@@ -172,11 +172,21 @@ def score(setup: Setup) -> Outcome:
     )
 
 
-def _leaderboard(setup: Setup, references: References) -> Leaderboard | None:
+def _leaderboard(
+    setup: Setup, references: References, systems: Sequence[System]
+) -> Leaderboard | None:
     """The leaderboard, where it is asked for; refused before anything is scored."""
     if not setup.rexrank:
         return None
-    return leaderboard_for(references.reports.values(), references.origin)
+    board = leaderboard_for(references.reports.values(), references.origin)
+    if setup.settings.allow_missing:  # else they are refused with their ids
+        for system in systems:
+            if lacking := len(references.reports.keys() - system.reports.keys()):
+                raise UsageError(
+                    f"--rexrank: {system.name} has no report of {lacking} of the "
+                    f"{len(references.reports)} studies; the board's scores are of all"
+                )
+    return board
 
 
 def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
@@ -191,8 +201,9 @@ def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
     choice = replace(setup.choice, split=setup.split)
     if setup.references is not None or setup.data is not None:
         choice = replace(choice, reference_column=None)  # theirs, not that of the predictions
-    texts = [run for runs in setup.systems.values() for run in runs] or setup.predictions
-    given = [read_given(text, "predictions", choice) for text in texts]
+    runs = [(name, run) for name, runs in setup.systems.items() for run in runs]
+    runs = runs or [("predictions", text) for text in setup.predictions]
+    given = [read_given(text, "predictions", choice, name) for name, text in runs]
     truth, references, studies = _references(setup, given[0])
     table = None if setup.label_reports is None else read_given(setup.label_reports, "references")
     files = (setup.labels, setup.graphs, table)
@@ -257,7 +268,10 @@ def _outcome(
 def _comparison(setup: Setup) -> Outcome:
     """The scores of several systems; a file that they are compared with is one more."""
     if setup.labels is not None or setup.graphs is not None:
-        raise UsageError("labels and graphs from a file are those of one system, not of several")
+        raise UsageError(
+            "labels and graphs from a file are those of one system, not of several: name its "
+            "reports as PREDS, without --system"
+        )
     against = setup.against
     if against is not None and against not in list(setup.systems):
         named = isinstance(against, str | Path)
@@ -269,7 +283,7 @@ def _comparison(setup: Setup) -> Outcome:
             raise UsageError(f"a system is called {against!r}: name it as what to compare with")
         setup = replace(setup, systems={**setup.systems, against: [given]})
     everyone, references, _ = read_sides(setup)
-    board = _leaderboard(setup, references)
+    board = _leaderboard(setup, references, everyone)
     left = iter(everyone)
     systems = {name: [next(left) for _ in runs] for name, runs in setup.systems.items()}
     found = Comparison(systems, references, setup.settings, against)

@@ -43,7 +43,9 @@ class Given:
     image_gain: Mapping[str, Any] | None = None
 
 
-def read_given(texts: Texts, role: Role, choice: Choice | None = None) -> Given:
+def read_given(
+    texts: Texts, role: Role, choice: Choice | None = None, name: str | None = None
+) -> Given:
     """Reports from a file or from memory.
 
     Args:
@@ -51,14 +53,16 @@ def read_given(texts: Texts, role: Role, choice: Choice | None = None) -> Given:
             ids; the texts of a sequence are numbered from 1.
         role: For columns, and for what lies beside a file of predictions.
         choice: How a file is read.
+        name: What messages call reports from memory; the role by default.
     """
+    name = name or role
     if not isinstance(texts, str | Path):
         has_ids = isinstance(texts, Mapping)
         rows = texts.items() if isinstance(texts, Mapping) else enumerate(texts, 1)
-        reports = {str(id_): _report(text, f"{role}, {id_}") for id_, text in rows}
+        reports = {str(id_): _report(text, f"{name}, {id_}") for id_, text in rows}
         if not reports:
-            raise DataError(f"{role}: there is no report")
-        return Given(reports, role, has_ids)
+            raise DataError(f"{name}: there is no report")
+        return Given(reports, name, has_ids)
     path = Path(texts)
     read = read_report_file(path, role, choice)
     given = Given(read.reports, str(texts), read.has_ids, read.columns, read.references)
@@ -78,6 +82,7 @@ def named_systems(predictions: Any) -> dict[str, Sequence[Texts]]:
     reports = (Path, Mapping, list, tuple)
     named = [name for name, value in predictions.items() if isinstance(value, reports)]
     if not named:
+        _refuse_names_of_files(predictions)
         return {}
     if other := next((name for name in predictions if name not in named), None):
         raise UsageError(
@@ -85,6 +90,20 @@ def named_systems(predictions: Any) -> dict[str, Sequence[Texts]]:
             "list, a mapping of ids or a Path"
         )
     return {str(name): runs_of(value) for name, value in predictions.items()}
+
+
+def _refuse_names_of_files(texts: Mapping[Any, Any]) -> None:
+    """{"ours": "a.jsonl"} would be a report that says "a.jsonl"."""
+    if texts and all(map(_names_a_file, texts.values())):
+        name, text = next(iter(texts.items()))
+        raise UsageError(f"{str(name)!r}: the file of a system is a Path, Path({text!r})")
+
+
+def _names_a_file(text: Any) -> bool:
+    try:
+        return isinstance(text, str) and Path(text).is_file()
+    except OSError:  # too long for a name
+        return False
 
 
 def runs_of(predictions: Any) -> Sequence[Texts]:

@@ -112,6 +112,11 @@ class Plan:
 
 
 def _prose(value: Any) -> str:
+    """A report that is no text: a number, or [text], as coco's scorers take it."""
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise ValueError(f"the report must be a text, not a list of {len(value)}")
+        value = value[0]
     if isinstance(value, bool | list | tuple | dict):
         raise ValueError("the report must be a text")
     return text_of(value)

@@ -98,6 +98,16 @@ def test_every_table_of_latex_has_a_label_of_its_own(result: dict[str, Any]) -> 
     assert r"\textbf{1.0000*}" in text
 
 
+def test_tables_that_each_system_has_keep_their_labels_apart(tmp_path: Path) -> None:
+    file = tmp_path / "refs.csv"
+    rows = [f"{id_},{text},{'FM'[int(id_) % 2]}" for id_, text in REFS.items()]
+    file.write_text("\n".join(["id,report,sex", *rows]), encoding="utf-8")
+    result = kia.evaluate(file, {"a": REFS, "b": WORSE}, by=["sex"], resamples=100)
+    labels = re.findall(r"\\label\{(tab:.*)\}", latex(scoreboard_page(result)))
+    assert [label for label in labels if "sex" in label] == ["tab:by-sex", "tab:by-sex-2"]
+    assert len(labels) == len(set(labels))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(PDFLATEX is None, reason="needs LaTeX")
 @pytest.mark.parametrize("packages", ["booktabs", "booktabs,graphicx"])

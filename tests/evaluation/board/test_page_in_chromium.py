@@ -154,6 +154,11 @@ def test_the_page_is_no_wider_than_the_screen(
     browser.find_element("id", "unfold").click()
     width = browser.execute_script("return document.documentElement.scrollWidth")
     assert width <= size[0]
+    hidden = (  # labels that leave numbers no room, where these are scrolled
+        "[...document.querySelectorAll('.wide')].filter(box => box.scrollWidth > box.clientWidth "
+        "&& box.querySelector('td').offsetWidth > innerWidth / 2)"
+    )
+    assert browser.execute_script(f"return {hidden}.map(box => box.textContent)") == []
 
 
 def test_marks_say_who_agrees(page: Path) -> None:

@@ -92,7 +92,7 @@ Tools = Annotated[
     typer.Option("--with", metavar="TOOLS", help="also score by radgraph,chexbert,radeval"),
 ]
 AllowMissing = Annotated[
-    bool, typer.Option("--allow-missing", help="score the studies that both sides have")
+    bool, typer.Option("--allow-missing", help="score the studies that all sides have")
 ]
 Localisation = Annotated[
     str | None,
@@ -102,7 +102,8 @@ Localisation = Annotated[
     ),
 ]
 HtmlFile = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="write a page with the worst cases")
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="write a page: tables, and all studies to compare"),
 ]
 Resamples = Annotated[int, typer.Option(min=100, help="resamples of intervals and p-values")]
 Seed = Annotated[int, typer.Option(min=0, help="seed of intervals and p-values")]

@@ -17,6 +17,7 @@ from kia.evaluation.board.leaderboard_table import leaderboard_table
 from kia.evaluation.board.tables import (
     DASH,
     HEADERS,
+    HEADLINES,
     NEEDS_TRAINING,
     Row,
     ScoreTable,
@@ -44,19 +45,19 @@ SIGNIFICANT = 0.05
 MARK = "*"
 
 _AVERAGES = ("macro_14", "example_14", "micro_5", "macro_5", "example_5")  # F1 alone
-_HEADLINES = (
-    ("BLEU-4 (r2gen)", "protocols.r2gen.bleu_4"),
-    ("CIDEr (r2gen)", "protocols.r2gen.cider"),
-    ("BLEU-4 (r2gen-full)", "protocols.r2gen-full.bleu_4"),
-    ("METEOR (r2gen-full)", "protocols.r2gen-full.meteor"),
-    ("CIDEr (r2gen-full)", "protocols.r2gen-full.cider"),
-    ("BLEU-2 (rexrank)", "protocols.rexrank.bleu_2"),
-    ("micro-14 F1", "clinical.uncertain_negative.micro_14.f1"),
-    ("macro-14 F1", "clinical.uncertain_negative.macro_14.f1"),
-    ("errors a study, weighed", "clinical_errors.weight"),
-    ("graph-F1 by kia, complete", "graph_f1_kia.complete"),
-    ("RadGraph-F1 complete", "radgraph_f1.complete"),
-)
+_COMPARED = (
+    "protocols.r2gen.bleu_4",
+    "protocols.r2gen.cider",
+    "protocols.r2gen-full.bleu_4",
+    "protocols.r2gen-full.meteor",
+    "protocols.r2gen-full.cider",
+    "protocols.rexrank.bleu_2",
+    "clinical.uncertain_negative.micro_14.f1",
+    "clinical.uncertain_negative.macro_14.f1",
+    "clinical_errors.weight",
+    "graph_f1_kia.complete",
+    "radgraph_f1.complete",
+)  # of `HEADLINES`
 
 
 class Column(NamedTuple):
@@ -144,9 +145,10 @@ def _graphs(result: Values) -> list[ScoreTable]:
         Column(organ, ("clinical_errors", "organs", organ, "weight"))
         for organ in first["clinical_errors"]["organs"]
     ]
+    weights = f"Weight of the errors a study, by organ ({source})"
     tables = [
         _table(result, f"Errors a study, by {source}", "errors", errors, digits=3),
-        _table(result, "Weight of the errors a study, by organ", "errors-by-organ", organs, 3),
+        _table(result, weights, "errors-by-organ", organs, digits=3),
     ]
     silence = number(first["clinical_errors"]["silence"], 3)
     cells = [silence, *[""] * (len(errors) - 1)]
@@ -169,7 +171,7 @@ def _table(
     for name, found in result["systems"].items():
         rows.append(_system_row(result, name, found, columns, digits))
         if any(cell != DASH for cell in rows[-1].cells):
-            rows.append(_spread_row(found, columns))
+            rows.append(_spread_row(found, columns, digits))
     shown = ("systems", [column.header for column in columns])
     baselines = list(_baseline_rows(result, columns, digits))
     sections = [rows, baselines] if baselines else [rows]
@@ -194,11 +196,11 @@ def _system_row(
     return Row(label, cells, "system", frozenset(strong))
 
 
-def _spread_row(found: Values, columns: Sequence[Column]) -> Row:
+def _spread_row(found: Values, columns: Sequence[Column], digits: int) -> Row:
     """The intervals of a row, or its standard deviations over runs."""
     if "sd" in found:
         spread = [at_path(found["sd"], column.path) for column in columns]
-        cells = ["" if value is None else f"±{value:.4f}" for value in spread]
+        cells = ["" if value is None else f"±{value:.{digits}f}" for value in spread]
         return Row(f"  sd over {len(found['runs'])} runs", cells, "interval")
     paths = [baseline_path(column.path) for column in columns]
     ranges = [short_range(at_path(found["confidence"], path)) for path in paths]
@@ -233,14 +235,14 @@ def _notes(result: Values) -> list[str]:
 def _differences(result: Values) -> ScoreTable:
     rows = []
     for name, found in result["systems"].items():
-        for label, path in _HEADLINES:
+        for path in _COMPARED:
             one = at_path(found.get("against"), path.split("."))
             if one is None:
                 continue
             low, high = one["interval"]
             cells = [f"{one['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}"]
             cells += [f"{one['p_value']:.3f}", f"{one['p_holm']:.3f}"]
-            rows.append(Row(f"{name} · {label}", cells))
+            rows.append(Row(f"{name} · {HEADLINES[path]}", cells))
     resamples = result["settings"]["resamples"]
     notes = [
         f"Interval: paired bootstrap of the studies; p: approximate randomisation; {resamples:,} "

@@ -92,7 +92,8 @@ def _errors_by_organ(result: Values) -> ScoreTable:
         rows.append(Row(organ, [*cells, number(min(bars, default=None), 3)]))
     kinds = [kind.replace("_", " ") for kind in KINDS]
     columns = ["organ", "weight", spread_name(result), "errors", *kinds, "best baseline weight"]
-    return ScoreTable("Errors a study, by organ", columns, [rows], key="errors-by-organ")
+    title = f"Errors a study, by organ ({result['graph_sources']['clinical_errors']})"
+    return ScoreTable(title, columns, [rows], key="errors-by-organ")
 
 
 def _at_paths(found: Values, paths: Iterable[str]) -> list[str]:

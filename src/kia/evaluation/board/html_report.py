@@ -12,9 +12,9 @@ from typing import Any
 
 from kia.evaluation.board.comparison_tables import scoreboard_tables
 from kia.evaluation.board.observation_table import observation_table
-from kia.evaluation.board.page import image, page
+from kia.evaluation.board.page import page
 from kia.evaluation.board.studies import JudgedStudy
-from kia.evaluation.board.study_html import Images, studies_section
+from kia.evaluation.board.study_html import Images, images_of, studies_section
 from kia.evaluation.board.summary import note_lines, summary_lines, warning_lines
 from kia.evaluation.board.tables import TEXT_COLUMNS, Row, ScoreTable
 from kia.evaluation.cases import Case
@@ -186,19 +186,10 @@ def _case(case: Case, images: Images | None) -> str:
     ]
     return (
         f'<div class="case"><div class="id">{escape(case.id)} · {scores}</div>{"".join(badges)}'
-        f"{_images(case.id, images)}"
+        f"{images_of(case.id, images)}"
         f'<div class="reports"><div><h4>reference</h4>{_sentences(matched.ref)}</div>'
         f"<div><h4>generated</h4>{_sentences(matched.hyp)}</div></div></div>"
     )
-
-
-def _images(study: str, images: Images | None) -> str:
-    if images is None:
-        return ""
-    tags = (
-        image(png, f"view {number} of study {study}") for number, png in enumerate(images(study), 1)
-    )
-    return f'<div class="images">{"".join(tags)}</div>'
 
 
 def _sentences(sentences: Sequence[tuple[str, int | None]]) -> str:

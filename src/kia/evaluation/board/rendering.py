@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,11 +157,11 @@ def latex(page: Page) -> str:
     parts = [rf"% kia {page.version}; \usepackage{{booktabs,graphicx}}", _FIT]
     beside = (*page.warnings, *page.summary, *page.notes)
     parts += [f"% {_tex(line)}" for line in beside]
-    parts += [_tex_table(table) for table in page.tables]
+    parts += [_tex_table(*pair) for pair in zip(page.tables, _labels(page.tables), strict=True)]
     return "\n\n".join(parts) + "\n"
 
 
-def _tex_table(table: ScoreTable) -> str:
+def _tex_table(table: ScoreTable, label: str) -> str:
     sides = "l" + "".join("l" if name in TEXT_COLUMNS else "r" for name in table.columns[1:])
     small = [r"\footnotesize", r"\setlength{\tabcolsep}{3pt}"]
     lines = [
@@ -177,8 +177,18 @@ def _tex_table(table: ScoreTable) -> str:
         lines += [r"\midrule", *(_tex_row([row.label.strip(), *row.cells], row) for row in section)]
     caption = " ".join([f"{table.title}.", *table.notes])
     lines += [r"\bottomrule", r"\end{tabular}}", rf"\caption{{{_tex(caption)}}}"]
-    lines += [rf"\label{{tab:{_tex_key(table)}}}", r"\end{table}"]
+    lines += [rf"\label{{{label}}}", r"\end{table}"]
     return "\n".join(lines)
+
+
+def _labels(tables: Sequence[ScoreTable]) -> list[str]:
+    """What LaTeX calls each table; the second of one key, such as another system's, ends in 2."""
+    keys = [_tex_key(table) for table in tables]
+    before = [keys[:place].count(key) for place, key in enumerate(keys)]
+    return [
+        f"tab:{key}-{count + 1}" if count else f"tab:{key}"
+        for key, count in zip(keys, before, strict=True)
+    ]
 
 
 def _tex_key(table: ScoreTable) -> str:

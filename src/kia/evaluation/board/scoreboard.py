@@ -52,8 +52,9 @@ class Evaluation:
     ) -> None:
         settings = settings or Settings()
         everyone = [*systems, *([against] if against else [])]
-        if len({system.name for system in everyone}) < len(everyone):
-            raise UsageError("the same file of predictions is named twice")
+        names = [system.name for system in everyone]
+        if doubled := next((name for name in names if names.count(name) > 1), None):
+            raise UsageError(f"{doubled}: the same file or system of predictions is named twice")
         coverage = covered(
             {system.name: system.reports for system in everyone},
             references.reports,

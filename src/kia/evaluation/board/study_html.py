@@ -99,7 +99,7 @@ def _study(study: JudgedStudy, images: Images | None) -> str:
     return (
         f'<details class="study" data-w="{weights}" data-named="{_numbers(study.named)}" '
         f'data-wrong="{_numbers(study.wrong)}"><summary><b>{escape(study.id)}</b> {chips}</summary>'
-        f"{_images(study.id, images)}{_claims(study)}"
+        f"{images_of(study.id, images)}{_claims(study)}"
         f'<div class="reports">{_reference(study)}{_reports(study.reports)}</div></details>'
     )
 
@@ -112,7 +112,8 @@ def _numbers(names: frozenset[str]) -> str:
     return " ".join(str(place) for place, name in enumerate(OBSERVATIONS) if name in names)
 
 
-def _images(study: str, images: Images | None) -> str:
+def images_of(study: str, images: Images | None) -> str:
+    """The images of a study, one beside the other; "" without a source of them."""
     if images is None:
         return ""
     tags = (
