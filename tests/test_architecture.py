@@ -28,7 +28,7 @@ ORDER = [
     {"candidates"},
     {"predictions"},
     {"explain", "hub", "training"},
-    {"ablations"},
+    {"ablations", "reporting"},
     {"bench", "serving"},
     {"cli"},
     {"__main__"},

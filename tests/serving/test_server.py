@@ -236,12 +236,12 @@ def test_readyz_says_when_the_model_hangs(live, png, monkeypatch):
 
 HANGING = """
 import sys, time
-import kia.serving.service as service
+import kia.reporting.model as reporting
 from kia.serving.app import create_app
 from kia.serving.server import listen, run
 from kia.serving.settings import Settings
 
-describe, asked = service.describe, []
+describe, asked = reporting.describe, []
 
 def hang(*given, **options):
     asked.append(1)
@@ -252,7 +252,7 @@ def hang(*given, **options):
         time.sleep(1000)
     return describe(*given, **options)
 
-service.describe = hang
+reporting.describe = hang
 settings = Settings(model=sys.argv[1], timeout=3, decoders=2)
 with listen("127.0.0.1", 0, settings) as listening:
     where = f"http://127.0.0.1:{listening.getsockname()[1]}/docs"

@@ -51,8 +51,9 @@ def describe(
 
         - `report`: for people (`kia.readable`); `raw`: as the decoder wrote it, for scoring.
         - `match`: matching degree, 0 to 1; None of a model without image-report matching.
-        - `candidates`: `report`, `raw`, `match` and `log_probability` (natural logarithm, of the
-          whole report) of each, the chosen one first; empty where there was one alone.
+        - `candidates`: `report`, `raw`, `match`, `log_probability` (natural logarithm, of the
+          whole report) and `score` (by `rerank`, None without) of each, the chosen one first;
+          empty where there was one alone.
         - `sentences`: `text` and `raw` of each; `probability`, the geometric mean of its word
           pieces; `finding_words`; `attention`, for each view rows of patches, with sum 1 over the
           views; `opinions` of the label task, each with `observation`, `said` (1 present, 0
@@ -88,18 +89,23 @@ def _report(own: list[Candidate], settings: GenerationConfig) -> dict[str, Any]:
         "report": readable(chosen.text),
         "raw": chosen.text,
         "match": chosen.match,
-        "candidates": [_candidate(one) for one in own] if settings.candidates > 1 else [],
+        "candidates": _candidates(own, settings) if settings.candidates > 1 else [],
         "notice": NOTICE,
     }
 
 
-def _candidate(one: Candidate) -> dict[str, Any]:
-    return {
-        "report": readable(one.text),
-        "raw": one.text,
-        "match": one.match,
-        "log_probability": one.log_probability,
-    }
+def _candidates(own: list[Candidate], settings: GenerationConfig) -> list[dict[str, Any]]:
+    chooses = settings.rerank != "none"
+    return [
+        {
+            "report": readable(one.text),
+            "raw": one.text,
+            "match": one.match,
+            "log_probability": one.log_probability,
+            "score": one.score(settings.rerank) if chooses else None,
+        }
+        for one in own
+    ]
 
 
 def _views(images: ImageFeatures, study: int, patches: int) -> list[bool]:

@@ -43,10 +43,15 @@ class Pictures:
         """Of the images."""
         return [image.path for image in self.images]
 
-    def shown(self) -> list[dict[str, Any]]:
-        """`facts` in JSON."""
+    def to_record(self) -> dict[str, Any]:
+        """`images`, `views`, `facts` and `flags` in JSON."""
         both = zip(self.images, self.facts, strict=True)
-        return [shown(image.path, image, facts) for image, facts in both]
+        return {
+            "images": self.names,
+            "views": list(self.views),
+            "facts": [shown(image.path, image, facts) for image, facts in both],
+            "flags": self.flags,
+        }
 
     @classmethod
     def of(

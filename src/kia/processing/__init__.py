@@ -2,6 +2,7 @@
 
 from kia.processing.folder import local_folder
 from kia.processing.processor import PROCESSOR_FILES, KIAProcessor
+from kia.processing.seen import Seen
 from kia.processing.tokenizer import (
     MOST_REPORTS,
     SPECIAL_TOKENS,
@@ -15,6 +16,7 @@ __all__ = [
     "SPECIAL_TOKENS",
     "EncodedReport",
     "KIAProcessor",
+    "Seen",
     "local_folder",
     "train_tokenizer",
 ]

@@ -27,12 +27,11 @@ def is_batch(images: Any) -> bool:
 
 
 def is_one_image(images: Any) -> bool:
-    """Whether this is an image and no list of images; a string names one, also where it is wrong."""
+    """Whether this is an image and no list of images; a string names one."""
     if isinstance(images, list | tuple):
         return is_rows(images)
-    return not isinstance(images, Sequence) or isinstance(
-        images, str | bytes | bytearray | memoryview
-    )
+    kinds = (str, bytes, bytearray, memoryview)
+    return not isinstance(images, Sequence) or isinstance(images, kinds)
 
 
 def given_study(images: Any, views: Sequence[str] | None) -> tuple[list[Any], OneStudy]:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from kia.models.tokenizer_file import read_tokenizer
 from kia.processing.folder import local_folder
 from kia.processing.given import given_study, is_batch, read_pictures
 from kia.processing.inputs import Inputs
+from kia.processing.seen import Seen
 from kia.processing.tokenizer import SPECIAL_TOKENS, EncodedReport
 from kia.spacing import closed_up
 from kia.studies import VIEWS, View
@@ -44,6 +45,7 @@ class KIAProcessor:
         channels: 1, or 3 for a pretrained ViT (the grey image three times).
         resize: "squash" or "pad", as the training data were prepared.
         reference: What the training images look like, for `checked`; None if it is not known.
+        seen: Which images and reports were in training; None if it is not known.
     """
 
     FILE = "processor_config.json"
@@ -56,6 +58,7 @@ class KIAProcessor:
         channels: int = 1,
         resize: Resize = "squash",
         reference: Reference | None = None,
+        seen: Seen | None = None,
     ) -> None:
         """Takes a tokenizer of `tokenizers` or of transformers; special tokens are added to it."""
         found = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
@@ -67,6 +70,7 @@ class KIAProcessor:
         self.channels = channels
         self.resize = resize
         self.reference = reference
+        self.seen = seen
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerFast":
@@ -121,34 +125,28 @@ class KIAProcessor:
             for each, text, one in zip(words, cut, encoded, strict=True)
         ]
 
-    @overload
-    def decode(
-        self, token_ids: Tensor, skip_special_tokens: bool = True, **_: Any
-    ) -> list[str]: ...
-
-    @overload
-    def decode(self, token_ids: Any, skip_special_tokens: bool = True, **_: Any) -> Any: ...
-
-    def decode(self, token_ids: Any, skip_special_tokens: bool = True, **_: Any) -> Any:
+    def batch_decode(self, token_ids: Any, skip_special_tokens: bool = True, **_: Any) -> list[str]:
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped.
 
         Args:
-            token_ids: A tensor, an array or lists; of a single row (T,) the text alone comes back.
+            token_ids: A tensor, an array or lists.
             skip_special_tokens: False leaves them in, and what follows [SEP].
             _: transformers' `clean_up_tokenization_spaces`: spaces are always closed up, as scores
                 want it.
         """
-        rows = token_ids.tolist() if hasattr(token_ids, "tolist") else list(token_ids)
-        if rows and not isinstance(rows[0], list | tuple | Tensor | np.ndarray):
-            return self.decode([rows], skip_special_tokens)[0]
-        rows = [row.tolist() if hasattr(row, "tolist") else list(row) for row in rows]
+        rows = [row.tolist() if hasattr(row, "tolist") else list(row) for row in token_ids]
         if not skip_special_tokens:
             return [text.strip() for text in self.word_pieces.decode_batch(rows, False)]
         end = self.token_id("[SEP]")
         rows = [row[: row.index(end)] if end in row else row for row in rows]
         return [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
 
-    batch_decode = decode  # transformers' name for it
+    def decode(self, token_ids: Any, **options: Any) -> Any:
+        """The same; of a single row (T,) its text alone."""
+        rows = token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids
+        single = len(rows) > 0 and isinstance(rows[0], int)
+        found = self.batch_decode([rows] if single else rows, **options)
+        return found[0] if single else found
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Grey values 0 to 255 (…, S, S) → (…, C, S, S) in −1 to 1."""
@@ -300,7 +298,7 @@ class KIAProcessor:
         return np.stack([resize_square(one.grey, size, mode, one.aspect) for _, one in pictures])
 
     def save_pretrained(self, folder: Path | str, **_: Any) -> None:
-        """Writes the tokenizer, processor_config.json and, if there is one, the reference.
+        """Writes the tokenizer, processor_config.json and what is known of the training images.
 
         Args:
             folder: Made if need be.
@@ -320,6 +318,8 @@ class KIAProcessor:
         _write_json(folder / self.FILE, settings)
         if self.reference:
             self.reference.save(folder)
+        if self.seen:
+            self.seen.save(folder)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, **options: Any) -> Self:
@@ -339,6 +339,7 @@ class KIAProcessor:
                 read_tokenizer(folder / "tokenizer.json"),
                 **settings.model_dump(),
                 reference=Reference.load(folder),
+                seen=Seen.load(folder),
             )
         except ModelError:
             raise
@@ -394,7 +395,7 @@ def _write_json(file: Path, content: dict[str, Any]) -> None:
 
 
 PROCESSOR_FILES = (
-    *(KIAProcessor.FILE, Reference.FILE, "tokenizer.json", "tokenizer_config.json"),
+    *(KIAProcessor.FILE, Reference.FILE, Seen.FILE, "tokenizer.json", "tokenizer_config.json"),
     "special_tokens_map.json",  # of older versions of transformers
 )
 """What `KIAProcessor.save_pretrained` writes."""

@@ -72,7 +72,8 @@ def with_page(app: FastAPI, service: Service) -> FastAPI:
             raise HTTPException(408, "the upload took too long") from None
         for flag in pictures.flags:
             service.metrics.flags.labels(flag["kind"]).inc()
-        events = study_events(service, pictures, deadline, form.candidates, similar)
+        options: dict[str, Any] = {"candidates": form.candidates, "anyway": form.anyway}
+        events = study_events(service, pictures, deadline, similar=similar, **options)
         return StreamingResponse(_lines(events), media_type="text/jsonl")
 
     @app.get("/page/phantoms/{number}", include_in_schema=False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kia.config import RunConfig
-from kia.data.reference import learn_reference
+from kia.data.reference import learn_reference, learn_seen
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import ConfigError, DataError
 from kia.imaging.resize import Resize
@@ -124,7 +124,7 @@ def build_processor(
         train_reports: Raw texts to train a tokenizer on.
         folder: Of the processor.
         resize: How the images of the data set became square.
-        dataset: Whose training images the processor will take for plausible.
+        dataset: Whose training images the processor will take for plausible, and know again.
 
     Raises:
         ConfigError: Label-MLM's label report is longer than the text tower's positions, or the
@@ -143,6 +143,7 @@ def build_processor(
         channels=config.model.image_encoder.channels,
         resize=resize,
         reference=learn_reference(dataset) if dataset else None,
+        seen=learn_seen(dataset) if dataset else None,
     )
     _check_label_report(config, processor)
     partial = folder.with_name(f".{folder.name}.partial")

@@ -1,0 +1,121 @@
+"""What a model has seen in training, as hashes: its images, and its ten most frequent reports.
+
+A report of a training image may be known by heart, and one that equals the most frequent training
+reports may say nothing of the picture: both are flagged. Hashes tell whoever has the image or the
+report that it was there, and nobody else anything.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from kia.errors import ModelError
+from kia.files.tensors import read_header
+from kia.imaging.plausibility import Flag
+
+FREQUENT = 10
+"""Reports that count as the most frequent ones."""
+FEWEST = 2
+"""Times that a report must have been there to be one of them."""
+_WORD = re.compile(r"[^\W_]+")
+
+
+class Seen:
+    """Hashes of what a model was trained on; a file of its folder.
+
+    Attributes:
+        images: Of the squares that it was shown.
+        reports: Of its most frequent reports.
+    """
+
+    FILE = "seen.safetensors"
+
+    def __init__(self, images: Iterable[int], reports: Iterable[int]) -> None:
+        """From hashes."""
+        self.images, self.reports = frozenset(images), frozenset(reports)
+
+    @classmethod
+    def learn(cls, squares: Iterable[npt.NDArray[np.uint8]], reports: Iterable[str]) -> Self:
+        """Of training studies.
+
+        Args:
+            squares: uint8 (S, S) each, as the model reads them, before augmentation.
+            reports: The target texts.
+        """
+        counted = Counter(map(_report_hash, reports)).most_common(FREQUENT)
+        return cls(map(_image_hash, squares), [one for one, n in counted if n >= FEWEST])
+
+    def flags(self, squares: npt.NDArray[np.uint8], raw: str | None = None) -> Iterator[Flag]:
+        """Of a study.
+
+        Args:
+            squares: uint8 (W, S, S).
+            raw: Its report, as the decoder wrote it; None if there is none.
+        """
+        for view, square in enumerate(squares):
+            if _image_hash(square) in self.images:
+                yield Flag(view=view, kind="training image", message=TRAINING_IMAGE)
+        if raw is not None and _report_hash(raw) in self.reports:
+            yield Flag(view=0, kind="frequent report", message=FREQUENT_REPORT)
+
+    def save(self, folder: Path) -> None:
+        """Writes seen.safetensors (8 bytes an image) into a model folder."""
+        tensors = {
+            name: np.array(sorted(values), np.int64)
+            for name, values in (("images", self.images), ("reports", self.reports))
+        }
+        save_file(tensors, folder / self.FILE, {"format": "kia-seen 1"})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """Reads what `save` wrote; None if the folder has no such file, as old models.
+
+        Raises:
+            ModelError: The file is damaged.
+        """
+        file = folder / cls.FILE
+        if not os.path.lexists(file):
+            return None
+        try:
+            header = read_header(file)
+            known = {name: (one.dtype, len(one.shape)) for name, one in header.items()}
+            if known != {"images": ("I64", 1), "reports": ("I64", 1)}:
+                raise ValueError("other names, shapes or types than kia writes")
+            found = load_file(file)
+        except (OSError, ValueError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"{file} is damaged ({reason}); remove it to go without this check"
+            ) from error
+        return cls(found["images"].tolist(), found["reports"].tolist())
+
+
+TRAINING_IMAGE = (
+    "This picture is a training image of this model, which may know its report by heart."
+)
+FREQUENT_REPORT = (
+    f"The report is, word for word, one of the {FREQUENT} most frequent of the training data: it "
+    "may say nothing of this picture."
+)
+
+
+def _image_hash(square: npt.NDArray[np.uint8]) -> int:
+    return _hash(np.ascontiguousarray(square).tobytes())
+
+
+def _report_hash(report: str) -> int:
+    """By its words alone: a decoder spaces and spells in its own way."""
+    return _hash(" ".join(_WORD.findall(report.lower())).encode())
+
+
+def _hash(content: bytes) -> int:
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big", signed=True)
