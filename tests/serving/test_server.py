@@ -220,7 +220,7 @@ def test_readyz_says_when_no_decoder_is_there_and_uploads_are_answered_all_the_s
 def test_readyz_says_when_the_model_hangs(live, png, monkeypatch):
     let_go = threading.Event()
     port = live(timeout=1)
-    monkeypatch.setattr("kia.serving.service.label_answers", lambda *_: let_go.wait())
+    monkeypatch.setattr("kia.reporting.model.label_answers", lambda *_: let_go.wait())
     try:
         assert ask(port, png())[0] == 504
         deadline = time.monotonic() + 10

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from kia.errors import ModelError
-from kia.installed import installed_models
+from kia.installed import installed_folder
+
+_ON_THE_HUB = re.compile(r"[\w.-]*\w/[\w.-]+")
 
 
 def local_folder(source: str | Path, files: Sequence[str], **options: Any) -> Path:
@@ -21,10 +23,9 @@ def local_folder(source: str | Path, files: Sequence[str], **options: Any) -> Pa
     Raises:
         ModelError: There is neither such a folder nor such a repository.
     """
-    if Path(source).exists():
-        return Path(source)
-    if isinstance(source, Path) or not re.fullmatch(r"[\w.-]*\w/[\w.-]+", source):
-        return installed_models().get(str(source), Path(source))
+    found = Path(installed_folder(source))
+    if found.exists() or isinstance(source, Path) or not _ON_THE_HUB.fullmatch(source):
+        return found
     from huggingface_hub import snapshot_download
 
     known = ("revision", "token", "cache_dir", "local_files_only", "force_download")

@@ -1,6 +1,7 @@
 """DICOM data sets in memory, as pydicom reads them or pynetdicom receives them."""
 
 import io
+from copy import copy
 from typing import Any
 
 import pydicom
@@ -23,7 +24,8 @@ def file_of(dataset: Any, name: str) -> bytes:
     Raises:
         ImageError: It cannot be written.
     """
-    whole = pydicom.Dataset(dataset)
+    # pydicom settles ambiguous types of elements in place while it writes
+    whole = pydicom.Dataset({tag: copy(dataset.get_item(tag)) for tag in dataset.keys()})  # noqa: SIM118
     meta = pydicom.dataset.FileMetaDataset(getattr(dataset, "file_meta", None) or {})
     if "TransferSyntaxUID" not in meta:
         implicit, little = dataset.original_encoding
