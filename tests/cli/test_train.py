@@ -135,3 +135,20 @@ def test_seeds_are_runs_of_their_own_with_mean_and_sd_and_the_test_split_untouch
 
 def test_seeds_do_not_go_into_a_run(finished, yaml_file, data, one_line):
     assert "another --out" in one_line(2, *words(yaml_file, data, finished, "--seeds", "2"))
+
+
+def test_without_a_configuration_a_model_goes_on_as_it_is(finished, data, tmp_path, kia_command):
+    run = tmp_path / "on"
+    epochs = ("--set", "train.joint.epochs=0", "--set", "train.generation.epochs=1")
+    words = ("train", "--from", str(finished), "--data", str(data), "--out", str(run), *epochs)
+    code, out, err = kia_command(*words)
+    assert code == 0, err
+    assert out.splitlines() == [f"best model: {run / 'model'}"]
+    assert f"started from {finished}: it knows" in err
+    kept = "model/tokenizer.json"
+    assert (run / kept).read_bytes() == (finished / kept).read_bytes()
+
+
+def test_neither_a_configuration_nor_a_model_is_wrong_usage(data, tmp_path, one_line):
+    line = one_line(2, "train", "--data", str(data), "--out", str(tmp_path / "run"))
+    assert "name a preset" in line and "--from" in line

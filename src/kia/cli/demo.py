@@ -39,7 +39,7 @@ def demo(
         "train.decay_per_epoch=0.92",
         "train.validate_every=3",
     ]
-    train("tiny", data=data, out=run, overrides=overrides, resume=False)
+    train(configuration="tiny", data=data, out=run, overrides=overrides, resume=False)
     _say(3, "write reports for the test studies and score them, beside the baselines")
     predictions = run / "predictions-test.jsonl"
     generate(str(run), data=data, split="test", out=predictions)
