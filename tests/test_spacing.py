@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 
 from kia.processing import KIAProcessor, train_tokenizer
-from kia.spacing import closed_up
+from kia.spacing import JOINED, SPACED, closed_up
 
 REPORTS = [
     "A 2.5 cm left-sided nodule, 1.5 x 2.0 cm.",
@@ -49,18 +49,66 @@ def test_a_report_comes_back_as_it_was_but_in_lower_case(make, report: str) -> N
     assert processor.decode(torch.tensor(ids)) == [report.lower()]
 
 
+OWN = [  # white space of IU X-Ray's kinds, that no rule can guess
+    "The heart is normal . The lungs are clear.",
+    "No effusion.Heart size is normal.",
+    "T11 vertebral body(lateral view). - 5 mm , old",
+    ". Left- sided , right -sided catheter.",
+    "No acute findings. .",
+]
+
+
+@pytest.mark.parametrize("make", [trained, of_bert])
+@pytest.mark.parametrize("report", OWN)
+def test_own_spaces_come_back_where_the_vocabulary_has_tokens_for_them(make, report: str) -> None:
+    tokenizer = make()
+    tokenizer.add_special_tokens([JOINED, SPACED])
+    processor = KIAProcessor(tokenizer, image_size=32)
+    (found,) = processor.encode_spans([report], max_words=99, max_tokens=200)
+    assert processor.decode(torch.tensor([found.ids])) == [report.lower()]
+    assert {JOINED, SPACED} & set(processor.spell(found.ids))
+    for token, (start, stop) in zip(processor.spell(found.ids), found.spans, strict=True):
+        mark = token in (JOINED, SPACED)
+        assert found.text[start:stop].lower() == ("" if mark else token.removeprefix("##"))
+
+
+def test_a_vocabulary_without_them_is_used_as_before() -> None:
+    tokenizer = of_bert()
+    processor = KIAProcessor(tokenizer, image_size=32)
+    for report in OWN:
+        (ids,) = processor.encode([report], max_words=99, max_tokens=200)
+        assert ids == tokenizer.encode(report, add_special_tokens=False).ids
+        assert processor.decode(torch.tensor([ids])) == [closed_up(tokenizer.decode(ids)).strip()]
+
+
+def test_marks_anywhere_are_no_error() -> None:
+    """A model may write any row; a mark that says nothing new changes nothing."""
+    processor = KIAProcessor(trained(), image_size=32)
+    rows = torch.randint(0, processor.vocab_size, (300, 20), generator=torch.manual_seed(0))
+    marks = torch.tensor([processor.token_id(JOINED), processor.token_id(SPACED)])
+    rows[:, ::3] = marks[torch.arange(7) % 2]
+    for text in processor.decode(rows):
+        assert text == " ".join(text.split())
+    words = processor.encode(["the lungs are clear."], max_words=9, max_tokens=9)[0]
+    (stop,) = processor.encode(["."], max_words=1, max_tokens=1)[0]
+    spaced = [n for word in words for n in ((int(marks[1]), word) if word == stop else (word,))]
+    assert processor.decode(torch.tensor([spaced])) == ["the lungs are clear ."]
+    assert processor.decode(torch.tensor([[*words, int(marks[0])]])) == ["the lungs are clear."]
+
+
 @pytest.mark.iu_xray
-def test_nearly_all_validation_reports_come_back_whole(iu_xray: Path) -> None:
-    """The rest has spaces of its own ("normal ."), or none ("effusion.heart")."""
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_all_validation_reports_come_back_whole(iu_xray: Path, pretrained: bool) -> None:
+    """ "normal ." and "effusion.heart" among them."""
     splits = json.loads((iu_xray / "annotation.json").read_text(encoding="utf-8"))
     reports = [study["report"] for study in splits["val"]]
-    processor = KIAProcessor(
-        train_tokenizer([study["report"] for study in splits["train"]], 2000), image_size=32
-    )
+    texts = [study["report"] for study in splits["train"]]
+    tokenizer = of_bert() if pretrained else train_tokenizer(texts, 2000)
+    tokenizer.add_special_tokens([JOINED, SPACED])
+    processor = KIAProcessor(tokenizer, image_size=32)
     ids = processor.encode(reports, max_words=999, max_tokens=999)
     found = [processor.decode(torch.tensor([row]))[0] for row in ids]
-    same = [a == " ".join(b.lower().split()) for a, b in zip(found, reports, strict=True)]
-    assert sum(same) / len(same) >= 0.98
+    assert found == [" ".join(report.lower().split()) for report in reports]
 
 
 def test_text_without_lost_spaces_stays_as_it_is() -> None:

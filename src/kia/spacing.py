@@ -1,10 +1,17 @@
 """Spaces of a report that word pieces lost: what stood together is put together again.
 
 BERT's tokenizers part words from every mark of punctuation and do not say which of them stood
-together; the ceiling of every score is what this gives back (docs/evaluation.md).
+together; the ceiling of every score is what this gives back (docs/evaluation.md). Where a report
+has spaces of its own ("normal .", "effusion.heart"), vocabularies with two further tokens say so
+(docs/decisions/0038-own-spaces.md).
 """
 
 import re
+from collections.abc import Mapping
+from itertools import accumulate, pairwise
+
+JOINED, SPACED = "[JOINED]", "[SPACED]"
+"""Tokens between two words: here is no space where there would be one, and the other way round."""
 
 # as transformers closes spaces up, in its order
 _SPACES = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
@@ -43,3 +50,38 @@ def closed_up(text: str) -> str:
     for pattern, kept in _TOGETHER:
         text = pattern.sub(kept, text)
     return text
+
+
+def own_spaces(written: str, usual: str) -> dict[int, str]:
+    """Where a text has other spaces than `closed_up` would give it.
+
+    Args:
+        written: The text, with single white space.
+        usual: The same letters as `closed_up` spaces them.
+
+    Returns:
+        Number of letters before the place → JOINED or SPACED, in order; nothing if the letters are
+        not the same (a word piece was unknown).
+    """
+    if written == usual or written.replace(" ", "") != usual.replace(" ", ""):
+        return {}
+    own, default = _spaces(written), _spaces(usual)
+    return {place: SPACED if place in own else JOINED for place in sorted(own ^ default)}
+
+
+def with_own_spaces(usual: str, marks: Mapping[int, str]) -> str:
+    """The text that `own_spaces` was given, of what it gave back.
+
+    A mark that says what is so already, or lies outside the text, changes nothing.
+    """
+    letters = usual.replace(" ", "")
+    spaces = _spaces(usual)
+    spaces |= {place for place, mark in marks.items() if mark == SPACED}
+    spaces -= {place for place, mark in marks.items() if mark == JOINED}
+    places = [0, *sorted(place for place in spaces if 0 < place < len(letters)), len(letters)]
+    return " ".join(letters[a:b] for a, b in pairwise(places))
+
+
+def _spaces(text: str) -> set[int]:
+    """How many letters stand before each space."""
+    return set(accumulate(len(word) for word in text.split(" ")[:-1]))

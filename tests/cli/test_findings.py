@@ -11,6 +11,7 @@ from kia.data.store.dataset import PreparedDataset
 from kia.explain.attention.weights import label_attention
 from kia.generation import dataset_inputs, load_model
 from kia.knowledge.chexpert import OBSERVATIONS
+from kia.processing import KIAProcessor
 
 
 def test_images_get_the_findings_of_the_data_set(model, data, pictures, tmp_path, kia_command):
@@ -146,3 +147,26 @@ def test_a_folder_a_pattern_and_a_list_name_the_same_images(
     (tmp_path / "empty").mkdir()
     assert "no image in this folder" in one_line(1, "generate", str(model), str(tmp_path / "empty"))
     assert "no image in this pattern" in one_line(1, "generate", str(model), str(folder / "*.gif"))
+
+
+def test_without_labels_the_probabilities_stand_unscored(model, pictures, tmp_path, kia_command):
+    """Reports in another language have no labels."""
+    rows = [
+        f"{n},{files[0]},Kein Erguss und keine Infiltrate beidseits.,{split}"
+        for n, (files, split) in enumerate(zip(pictures, ("train", "val"), strict=False))
+    ]
+    (tmp_path / "m.csv").write_text("id,image,report,split\n" + "\n".join(rows) + "\n")
+    data, table, scores = (tmp_path / name for name in ("data", "f.csv", "s.json"))
+    size = str(KIAProcessor.from_pretrained(model).image_size)
+    code, _, err = kia_command(
+        *("data", "manifest", str(tmp_path / "m.csv"), "--out", str(data), "--size", size)
+    )
+    assert code == 0, err
+    code, _, err = kia_command(
+        *("findings", str(model), "--data", str(data), "--split", "val"),
+        *("--out", str(table), "--json", str(scores), "--plot", str(tmp_path / "p.png")),
+    )
+    assert code == 0, err
+    assert f"no val study of {data} has labels" in " ".join(err.split())
+    assert len(table.read_text().splitlines()) == 2
+    assert json.loads(scores.read_text())["observations"]["Edema"]["studies"] == 0

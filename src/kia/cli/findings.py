@@ -96,6 +96,7 @@ def _data_set(
     from kia.data.store.dataset import PreparedDataset
     from kia.evaluation.clinical.probabilities import score_findings
     from kia.explain.findings import dataset_findings, draw_reliability
+    from kia.tables.notes import note
 
     dataset = PreparedDataset.open(data)
     numbers = split_studies(dataset, split)
@@ -106,6 +107,8 @@ def _data_set(
         )
     labels = [dataset.study(int(number)).labels for number in numbers]
     known = [row for row, label in enumerate(labels) if label is not None]
+    if not known:
+        note(f"no {split} study of {data} has labels: nothing to score them by")
     scores = score_findings(found[known], [labels[row] or {} for row in known])
     columns = ("studies", "present", "auroc", "average_precision", "calibration_error")
     rows = [[name, *map(one.get, columns)] for name, one in scores["observations"].items()]

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from kia.config import MOST_SIDE
@@ -29,11 +30,15 @@ from kia.processing.given import given_study, is_batch, read_pictures
 from kia.processing.inputs import Inputs
 from kia.processing.seen import Seen
 from kia.processing.tokenizer import SPECIAL_TOKENS, EncodedReport
-from kia.spacing import closed_up
+from kia.spacing import JOINED, SPACED, closed_up, own_spaces, with_own_spaces
 from kia.studies import VIEWS, View
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+
+MOST_WORDS = 10**6
+"""Of a text that a caller gives; nothing is cut."""
 
 
 class KIAProcessor:
@@ -63,7 +68,8 @@ class KIAProcessor:
         """Takes a tokenizer of `tokenizers` or of transformers; special tokens are added to it."""
         found = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
         self.word_pieces: Tokenizer = found
-        found.add_special_tokens(list(SPECIAL_TOKENS))
+        marks = [mark for mark in (JOINED, SPACED) if found.token_to_id(mark) is not None]
+        found.add_special_tokens([*SPECIAL_TOKENS, *marks])
         found.no_padding()
         found.no_truncation()
         self.image_size = image_size
@@ -115,15 +121,41 @@ class KIAProcessor:
         if not cut:
             return []
         encoded = self.word_pieces.encode_batch(cut, add_special_tokens=False)
-        return [
-            EncodedReport(
-                text,
-                one.ids[:max_tokens],
-                one.offsets[:max_tokens],
-                whole=len(each) <= max_words and len(one.ids) <= max_tokens,
-            )
-            for each, text, one in zip(words, cut, encoded, strict=True)
-        ]
+        usual = self.word_pieces.decode_batch([one.ids for one in encoded])
+        found = []
+        for each, text, one, spaced in zip(words, cut, encoded, usual, strict=True):
+            ids, spans = self._with_marks(text, one, closed_up(spaced))
+            whole = len(each) <= max_words and len(ids) <= max_tokens
+            found.append(EncodedReport(text, ids[:max_tokens], spans[:max_tokens], whole=whole))
+        return found
+
+    def _with_marks(
+        self, text: str, encoded: Encoding, usual: str
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """A report's pieces and their places, with the vocabulary's tokens for its own spaces."""
+        ids, spans = encoded.ids, encoded.offsets
+        if not self._marks or usual == text:
+            return ids, spans
+        written = " ".join(self.word_pieces.normalizer.normalize_str(text).split())
+        marks = own_spaces(written, usual.strip())
+        for piece, place in reversed(list(enumerate(self._letters_before(ids)))):
+            if place in marks:
+                ids.insert(piece, self.token_id(marks[place]))
+                spans.insert(piece, (spans[piece][0], spans[piece][0]))
+        return ids, spans
+
+    @cached_property
+    def _marks(self) -> dict[int, str]:
+        """The numbers of JOINED and SPACED; models of before 0.2 have none."""
+        numbers = {self.word_pieces.token_to_id(mark): mark for mark in (JOINED, SPACED)}
+        return {number: mark for number, mark in numbers.items() if number is not None}
+
+    def _letters_before(self, ids: Sequence[int]) -> list[int]:
+        """(T,) how many letters stand before each piece; special tokens have none."""
+        special = {self.token_id(token) for token in SPECIAL_TOKENS} | self._marks.keys()
+        pieces = ["" if n in special else s for n, s in zip(ids, self.spell(ids), strict=True)]
+        lengths = [len(piece.removeprefix("##")) for piece in pieces]
+        return list(accumulate(lengths, initial=0))[:-1]
 
     def batch_decode(self, token_ids: Any, skip_special_tokens: bool = True, **_: Any) -> list[str]:
         """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped.
@@ -139,7 +171,16 @@ class KIAProcessor:
             return [text.strip() for text in self.word_pieces.decode_batch(rows, False)]
         end = self.token_id("[SEP]")
         rows = [row[: row.index(end)] if end in row else row for row in rows]
-        return [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
+        texts = [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
+        return [
+            self._own_spaces(row, text) if self._marks.keys() & set(row) else text
+            for row, text in zip(rows, texts, strict=True)
+        ]
+
+    def _own_spaces(self, row: Sequence[int], usual: str) -> str:
+        """A report with the spaces that its tokens for spaces ask for."""
+        places = zip(row, self._letters_before(row), strict=True)
+        return with_own_spaces(usual, {at: self._marks[n] for n, at in places if n in self._marks})
 
     def decode(self, token_ids: Any, **options: Any) -> Any:
         """The same; of a single row (T,) its text alone."""
@@ -203,8 +244,8 @@ class KIAProcessor:
     def _encoded(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Reports between [CLS] and [SEP], padded."""
         first, last, empty = (self.token_id(token) for token in ("[CLS]", "[SEP]", "[PAD]"))
-        encoded = self.word_pieces.encode_batch(list(texts), add_special_tokens=False)
-        rows = [torch.tensor([first, *one.ids, last]) for one in encoded]
+        encoded = self.encode(texts, max_words=MOST_WORDS, max_tokens=MOST_WORDS)
+        rows = [torch.tensor([first, *ids, last]) for ids in encoded]
         ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=empty)
         lengths = torch.tensor([len(row) for row in rows])
         return {

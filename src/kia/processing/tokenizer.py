@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from kia.errors import ConfigError
 from kia.knowledge.chexpert import label_report
+from kia.spacing import JOINED, SPACED
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[MATCH]", "[START]")
 MOST_REPORTS = 30_000
@@ -36,7 +37,7 @@ def train_tokenizer(reports: Sequence[str], vocab_size: int) -> Tokenizer:
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
-        special_tokens=[*SPECIAL_TOKENS, *inside],
+        special_tokens=[*SPECIAL_TOKENS, JOINED, SPACED, *inside],
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -45,7 +46,7 @@ def train_tokenizer(reports: Sequence[str], vocab_size: int) -> Tokenizer:
     missing = [word for word, _ in split(label_report({}) + " present") if word not in learnt]
     missing = list(dict.fromkeys(missing))
     room = vocab_size - len(missing)
-    needed = len(SPECIAL_TOKENS) + len(inside) + len(letters)
+    needed = len(SPECIAL_TOKENS) + 2 + len(inside) + len(letters)
     if room < needed:
         raise ConfigError(
             f"a vocabulary of {vocab_size} word pieces is too small: set model.text_encoder."

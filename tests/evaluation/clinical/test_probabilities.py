@@ -78,5 +78,6 @@ def test_uncertain_labels_are_left_out_and_unmentioned_ones_are_absent():
 
 def test_no_study_with_a_known_label_gives_no_numbers():
     found = score_findings(np.full((1, 14), 0.5), [dict.fromkeys(OBSERVATIONS, -1)])
+    assert repr(found) == repr(score_findings(np.empty((0, 14)), []))  # nan is no nan
     assert found["macro"]["auroc"] is None
     assert found["observations"]["Edema"]["mean_probability"] is None

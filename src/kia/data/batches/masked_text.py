@@ -15,6 +15,7 @@ from kia.knowledge.chexpert import OBSERVATIONS, label_report
 from kia.knowledge.masks.text import general_text_mask, graph_text_mask, piece_sides
 from kia.knowledge.radgraph import ReportGraph
 from kia.processing import SPECIAL_TOKENS, EncodedReport, KIAProcessor
+from kia.spacing import JOINED, SPACED
 from kia.studies import Study
 
 
@@ -40,7 +41,9 @@ class TextMasker:
 
     def __init__(self, processor: KIAProcessor, config: MaskedLanguageConfig, seed: int) -> None:
         self.processor, self.config, self.seed = processor, config, seed
-        self.special = np.array([processor.token_id(t) for t in SPECIAL_TOKENS], np.int64)
+        self.special = np.array(
+            [processor.token_id(t) for t in (*SPECIAL_TOKENS, JOINED, SPACED)], np.int64
+        )
         every = np.arange(processor.vocab_size, dtype=np.int64)
         self.ordinary = every[~np.isin(every, self.special)]
         self.mask_id = processor.token_id("[MASK]")

@@ -109,8 +109,9 @@ def score_findings(
         studies, "reliability": over all observations}. A score without both kinds is None; a
         reliability is {"studies", "predicted", "observed"} by bin, see `Reliability`.
     """
-    known = np.array([[row.get(name) != -1 for name in OBSERVATIONS] for row in labels])
-    truth = np.array([[row.get(name) == 1 for name in OBSERVATIONS] for row in labels])
+    values = [[row.get(name) for name in OBSERVATIONS] for row in labels]
+    table = np.array(values, object).reshape(-1, len(OBSERVATIONS))  # also without a study
+    known, truth = table != -1, table == 1
     each = {
         name: _one(probabilities[known[:, i], i], truth[known[:, i], i])
         for i, name in enumerate(OBSERVATIONS)
