@@ -79,6 +79,7 @@ STEPS = [
     Step("knowledge label in/headless.csv --out out/no.csv", {}, {}, 1, QUICK),
     Step("knowledge label in/ids.csv --out out/no.csv", {ID: NAMED}, {}, 1),
     Step("knowledge graph in/reports.csv --out out/g.json", {}, {ID: ASKED, REPORT: ASKED}),
+    Step("knowledge structure in/reports.csv --out out/s.json", {}, {ID: ASKED, REPORT: ASKED}),
     Step("knowledge atlas --boxes in/reports.csv --out out/no.npz", {}, {}, 1, QUICK),
     # a model of these reports, and what its run says
     Step(f"{TRAIN} --set train.tensorboard=true", {}, {ID: "TensorBoard names what it shows"}),

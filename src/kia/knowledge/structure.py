@@ -6,7 +6,7 @@ abnormal; of devices, abnormal means that there is one.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypedDict, get_args
@@ -14,6 +14,7 @@ from typing import Final, Literal, TypedDict, get_args
 from kia.knowledge.labels.lexicon import sentences_of
 from kia.knowledge.labels.rules import OTHER as OTHER_ABNORMALITY
 from kia.knowledge.organs import (
+    DEVICES,
     HEART,
     LUNGS,
     OBSERVATION_ORGANS,
@@ -42,7 +43,6 @@ _NORMAL, _NEUTRAL, _VAGUE, _SOMETHING = (
         "acute disease process abnormality abnormalities abnormal change",
     )
 )
-_DEVICES = "Support Devices"
 _WORD = re.compile(r"\w+")
 _WHOLE: Mapping[str, tuple[str, ...]] = {
     "cardiopulmonary": (LUNGS, HEART),
@@ -98,12 +98,13 @@ def structure_sentences(sentences: Sequence[str]) -> dict[str, OrganState]:
 @lru_cache(maxsize=20_000)  # reports repeat their sentences
 def organs_of(sentence: str) -> Mapping[str, State]:
     """The organs that a sentence speaks of, and what it says of each; {} if of none."""
-    said = [one for one in statements(sentence) if not one.implied and not _is_vague(one)]
-    if any(_observation(one) == _DEVICES for one in said):  # where it lies is no finding
-        said = [one for one in said if _observation(one) in OBSERVATION_ORGANS]
+    told = [one for one in statements(sentence) if not one.implied and not _is_vague(one)]
+    said = [(one, _organs(one, sentence)) for one in told]
+    if any(DEVICES in organs for _, organs in said):  # where it lies is no finding
+        said = [(one, o) for one, o in said if DEVICES in o or one.topic in OBSERVATION_ORGANS]
     votes: dict[str, list[State]] = {}
-    for one in said:
-        for organ in _organs(one, sentence):
+    for one, organs in said:
+        for organ in organs:
             votes.setdefault(organ, []).append(_state(one))
     return {organ: _together(states) for organ, states in votes.items()}
 
@@ -142,13 +143,21 @@ def _organs(one: Statement, sentence: str) -> set[str]:
     if one.topic == CLEAR_LUNGS:
         return {LUNGS}
     found = {OBSERVATION_ORGANS[observation]} if observation in OBSERVATION_ORGANS else set()
-    # "heart, mediastinum and vessels are normal", "lungs and pleura without abnormality"
-    if _state(one) == "normal" and (words & _NORMAL or (words & _SOMETHING and not found)):
-        found |= {organ for name in one.anatomies if (organ := organ_of_anatomy(name))}
+    if _state(one) == "normal" and words & _NORMAL:  # "heart, mediastinum and vessels are normal"
+        found |= _organs_named(one.anatomies)
+    if observation == OTHER_ABNORMALITY and words <= _SOMETHING | words & _WHOLE.keys():
+        found |= _organs_named(_WORD.findall(sentence))  # "lungs and pleura without abnormality"
     named = words.union(*(name.split() for name in one.anatomies))
     if not found or observation == OTHER_ABNORMALITY:
         found |= {organ for word in named & _WHOLE.keys() for organ in _WHOLE[word]}
-    if not found and (organ := known_organ(one.words, one.anatomies)):
-        found = {organ}
-    nearby = None if found else organ_of_anatomy(" ".join(_WORD.findall(sentence)))
-    return found or ({nearby} if nearby else {OTHER} if one.anatomies else set())
+    if found or words <= _SOMETHING:
+        return found
+    if organ := known_organ(one.words, one.anatomies):
+        return {organ}
+    nearby = organ_of_anatomy(" ".join(_WORD.findall(sentence)))
+    return {nearby} if nearby else {OTHER} if one.anatomies else set()
+
+
+def _organs_named(names: Iterable[str]) -> set[str]:
+    """The organs of some anatomies."""
+    return {organ for name in names if (organ := organ_of_anatomy(name))}

@@ -78,6 +78,7 @@ Tools = Annotated[
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="score the studies that both sides have")
 ]
+ByOrgan = Annotated[bool, typer.Option("--by-organ", help="score what is said of each organ, too")]
 Localisation = Annotated[
     str | None,
     typer.Option(
@@ -118,6 +119,7 @@ def evaluate(
             help="also score the references as the word pieces of this model give them back",
         ),
     ] = None,
+    by_organ: ByOrgan = False,
     allow_missing: AllowMissing = False,
     localisation: Localisation = None,
     json_file: JsonFile = None,
@@ -133,7 +135,14 @@ def evaluate(
         others = [references, train_references, against, labels, reference_labels, graphs]
         others += [reference_graphs, markdown_file, latex_file, html_file, label_reports, metadata]
         named = [id_column, report_column, reference_column]
-        if len(predictions) > 1 or allow_missing or by or with_ or any([*others, *named]):
+        if (
+            len(predictions) > 1
+            or allow_missing
+            or by
+            or by_organ
+            or with_
+            or any([*others, *named])
+        ):
             raise UsageError("--localisation takes one model, --data, --split and --json alone")
         _check_split(split)
         check_files(json=json_file)
@@ -168,7 +177,7 @@ def evaluate(
         metadata,
         Choice(id_column, report_column, reference_column),
         cast("DatasetStyle | None", dataset),
-        Settings(allow_missing=allow_missing, resamples=resamples, seed=seed),
+        Settings(allow_missing=allow_missing, resamples=resamples, seed=seed, by_organ=by_organ),
         usable_tools(_listed(with_)),
         _chexbert,
     )

@@ -19,6 +19,7 @@ from kia.evaluation.board.systems import (
 )
 from kia.evaluation.clinical.efficacy import Labels, clinical_measures
 from kia.evaluation.clinical.graphs import graph_measure
+from kia.evaluation.clinical.organs import organ_measure
 from kia.evaluation.coverage import first_ids
 from kia.evaluation.language.scores import PROTOCOLS, LanguageScorer, LanguageScores
 from kia.evaluation.statistics.intervals import RESAMPLES, Measure, language_measure
@@ -37,6 +38,7 @@ class Settings:
         allow_missing: Score the studies that have both sides, instead of refusing.
         resamples: Of intervals and p-values.
         seed: Of intervals and p-values.
+        by_organ: Score what is said of each organ, too.
     """
 
     labeler: Labeler | None = None
@@ -46,6 +48,7 @@ class Settings:
     allow_missing: bool = False
     resamples: int = RESAMPLES
     seed: int = 0
+    by_organ: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Scored:
     language: dict[str, LanguageScores]
     clinical: dict[str, Measure]
     graphs: Measure
+    organs: Measure | None = None
 
     def measures(self) -> dict[str, Measure]:
         """Path in the result, such as "clinical.uncertain_negative" → measure."""
@@ -64,7 +68,8 @@ class Scored:
             if scores.statistics
         }
         found |= {f"clinical.{policy}": measure for policy, measure in self.clinical.items()}
-        return found | {"radgraph_f1": self.graphs}
+        found["radgraph_f1"] = self.graphs
+        return found | ({} if self.organs is None else {"organs": self.organs})
 
 
 class Board:
@@ -109,8 +114,9 @@ class Board:
                 language[name],
                 clinical_measures(self.labels[name], self.ref_labels),
                 graph_measure(*annotations[name]),
+                organ_measure(hyps, self.refs) if self.settings.by_organ else None,
             )
-            for name in sets
+            for name, hyps in sets.items()
         }
 
     def _annotations(
