@@ -71,7 +71,8 @@ def study_flags(
             flags += [Flag(view=number, kind=k, message=f"This picture {t}.") for k, t in found]
     if set(looks) == {"lateral"}:
         flags = [flag for flag in flags if flag["kind"] != "lateral"]
-        message = "This picture is a lateral view, and the study has no frontal one."
+        read = "is read as" if set(views) == {"lateral"} else "seems to be"
+        message = f"This picture {read} a lateral view, and the study has no frontal one."
         flags.append(Flag(view=0, kind="lateral only", message=message))
     flags += [Flag(view=0, kind=LEFT_OUT, message=f"Not read: {n}: {w}.") for n, w in left_out]
     return sorted(flags, key=lambda flag: flag["view"])
