@@ -22,6 +22,7 @@ from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.organs import ORGANS
 from kia.processing import Seen
 from kia.reporting.model import ModelWarning, name_of
+from kia.reporting.pointing import NOT_MEASURED
 
 SIDE = 64
 
@@ -218,6 +219,16 @@ def test_a_folder_and_its_name(made: Any, tmp_path: Path, squares: Any) -> None:
     loaded = kia.KIA(folder, device="cpu", max_tokens=12)
     assert loaded(squares[0]).raw == model(squares[0]).raw
     assert loaded.writer.name == "run" and loaded.processor.seen.images
+    assert loaded.pointing == NOT_MEASURED
+    systems = {"attention": {"mean": {"pointing": 0.186}}, "random": {"mean": {"pointing": 0.05}}}
+    scores = folder / "localisation.json"
+    scores.write_text(json.dumps({"findings": 568, "systems": systems}))
+    told = kia.KIA(folder, device="cpu").pointing
+    assert "19% of 568 findings" in told and "by chance in 5%" in told
+    scores.write_text('{"findings": 0}')
+    with pytest.raises(ModelError, match="not what kia evaluate --localisation writes"):
+        kia.KIA(folder)
+    scores.unlink()
     (folder / "seen.safetensors").write_bytes(b"x")
     with pytest.raises(ModelError, match=r"seen.safetensors is damaged .*; remove it"):
         kia.KIA(folder)

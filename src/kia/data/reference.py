@@ -34,7 +34,8 @@ def learn_seen(dataset: PreparedDataset) -> Seen:
     """Hashes of the training images and of the most frequent training reports."""
     studies = dataset.indices("train").tolist()
     squares = (square for study in studies for square in dataset.pixels(study))
-    return Seen.learn(squares, dataset.reports("train"))
+    phantoms = str(dataset.info["source"]).startswith("phantom")
+    return Seen.learn(squares, dataset.reports("train"), phantoms)
 
 
 def add_reference(data: str | Path, folder: str | Path) -> None:

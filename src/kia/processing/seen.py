@@ -35,24 +35,35 @@ class Seen:
     Attributes:
         images: Of the squares that it was shown.
         reports: Of its most frequent reports.
+        phantoms: Whether its images were phantoms.
     """
 
     FILE = "seen.safetensors"
 
-    def __init__(self, images: Iterable[int], reports: Iterable[int]) -> None:
+    def __init__(
+        self, images: Iterable[int], reports: Iterable[int], phantoms: bool = False
+    ) -> None:
         """From hashes."""
         self.images, self.reports = frozenset(images), frozenset(reports)
+        self.phantoms = phantoms
 
     @classmethod
-    def learn(cls, squares: Iterable[npt.NDArray[np.uint8]], reports: Iterable[str]) -> Self:
+    def learn(
+        cls,
+        squares: Iterable[npt.NDArray[np.uint8]],
+        reports: Iterable[str],
+        phantoms: bool = False,
+    ) -> Self:
         """Of training studies.
 
         Args:
             squares: uint8 (S, S) each, as the model reads them, before augmentation.
             reports: The target texts.
+            phantoms: Whether the images are phantoms.
         """
         counted = Counter(map(_report_hash, reports)).most_common(FREQUENT)
-        return cls(map(_image_hash, squares), [one for one, n in counted if n >= FEWEST])
+        frequent = [one for one, n in counted if n >= FEWEST]
+        return cls(map(_image_hash, squares), frequent, phantoms)
 
     def flags(self, squares: npt.NDArray[np.uint8], raw: str | None = None) -> Iterator[Flag]:
         """Of a study.
@@ -72,7 +83,7 @@ class Seen:
         tensors = {
             name: np.array(sorted(values), np.int64)
             for name, values in (("images", self.images), ("reports", self.reports))
-        }
+        } | {"phantoms": np.array([self.phantoms], np.int64)}
         save_file(tensors, folder / self.FILE, {"format": "kia-seen 1"})
 
     @classmethod
@@ -88,7 +99,7 @@ class Seen:
         try:
             header = read_header(file)
             known = {name: (one.dtype, len(one.shape)) for name, one in header.items()}
-            if known != {"images": ("I64", 1), "reports": ("I64", 1)}:
+            if known != dict.fromkeys(("images", "phantoms", "reports"), ("I64", 1)):
                 raise ValueError("other names, shapes or types than kia writes")
             found = load_file(file)
         except (OSError, ValueError, SafetensorError) as error:
@@ -96,7 +107,8 @@ class Seen:
             raise ModelError(
                 f"{file} is damaged ({reason}); remove it to go without this check"
             ) from error
-        return cls(found["images"].tolist(), found["reports"].tolist())
+        phantoms = bool(found["phantoms"].any())
+        return cls(found["images"].tolist(), found["reports"].tolist(), phantoms)
 
 
 TRAINING_IMAGE = (

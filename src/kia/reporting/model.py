@@ -29,6 +29,7 @@ from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor, Seen
 from kia.processing.given import is_batch
 from kia.reporting.content import Organ, Writer
+from kia.reporting.pointing import pointing_rate
 from kia.reporting.reading import read_all
 from kia.reporting.report import Report, Unreadable, read_of
 from kia.studies import Study
@@ -56,6 +57,7 @@ class KIA:
         processor: Of the same model.
         settings: How reports are written.
         writer: What stands in each `Report` as its model.
+        pointing: A sentence on how often heat maps point at findings.
     """
 
     def __init__(self, source: str | Path, *, device: str | None = None, **decoding: Any) -> None:
@@ -71,9 +73,11 @@ class KIA:
             ModelError: There is no such model, or it is damaged.
             UsageError: A setting is out of range, or there is no such device.
         """
-        model, processor = load_model(model_folder(source))
+        folder = model_folder(source)
+        model, processor = load_model(folder)
         model.to(chosen_device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
-        self._begin(model, processor, generation_settings(model, **decoding), name_of(source))
+        settings = generation_settings(model, **decoding)
+        self._begin(model, processor, settings, name_of(source), folder)
 
     @classmethod
     def of(
@@ -82,6 +86,7 @@ class KIA:
         processor: KIAProcessor,
         settings: GenerationConfig | None = None,
         name: str = "",
+        folder: Path | None = None,
     ) -> Self:
         """Of a model that is loaded already.
 
@@ -90,16 +95,23 @@ class KIA:
             processor: Of the same model.
             settings: How reports are written; the model's defaults.
             name: What it is called in reports (`name_of`).
+            folder: Its own, with what was measured of it.
         """
         self = cls.__new__(cls)
-        self._begin(model, processor, settings or generation_settings(model), name)
+        self._begin(model, processor, settings or generation_settings(model), name, folder)
         return self
 
     def _begin(
-        self, model: KIAModel, processor: KIAProcessor, settings: GenerationConfig, name: str
+        self,
+        model: KIAModel,
+        processor: KIAProcessor,
+        settings: GenerationConfig,
+        name: str,
+        folder: Path | None,
     ) -> None:
         self.model, self.processor, self.settings = model.eval(), processor, settings
         self.writer = Writer(name, kia.__version__)
+        self.pointing = pointing_rate(folder)
         if processor.seen is None:
             warnings.warn(UNKNOWN_TRAINING, ModelWarning, stacklevel=3)
 

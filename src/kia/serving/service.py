@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError, ImageError, ModelError
-from kia.generation import check_image_size, load_model
+from kia.generation import check_image_size, load_model, model_folder
 from kia.imaging.facts import UNKNOWN
 from kia.imaging.one_study import one_study
 from kia.imaging.pictures import Pictures
@@ -79,9 +80,10 @@ class Service:
         processor: KIAProcessor,
         settings: Settings | None = None,
         dataset: PreparedDataset | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.settings = settings = settings or Settings()
-        self.kia = KIA.of(model, processor, name=name_of(settings.model) if settings.model else "")
+        self.kia = KIA.of(model, processor, name=name_of(settings.model), folder=folder)
         self.model, self.processor, self.dataset = model, processor, dataset
         self.decoding = self.kia.settings
         self._decoder = Decoder(
@@ -107,12 +109,13 @@ class Service:
             DataError: The data set cannot be used.
             ModelError: The model cannot be used, or reads images of another size.
         """
-        model, processor = load_model(settings.model)
+        folder = model_folder(settings.model)
+        model, processor = load_model(folder)
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         dataset = PreparedDataset.open(settings.data) if settings.data else None
         if dataset:
             check_image_size(dataset, processor)
-        return cls(model, processor, settings, dataset)
+        return cls(model, processor, settings, dataset, folder)
 
     def start(self) -> None:
         """Starts the threads and processes, and writes one report, so that the first is quick.

@@ -108,7 +108,7 @@ def generate(
     _check_text(data, json_lines, form, show_candidates)
     if anyway and data:
         raise UsageError("--anyway goes with images; those of a data set are not looked at")
-    from kia.generation import load_model
+    from kia.generation import load_model, model_folder
 
     console.quiet_libraries()
     loaded, processor = load_model(model)
@@ -139,7 +139,7 @@ def generate(
     from kia.cli.generate.images import Asked, write_image_reports, write_report_lines
     from kia.reporting.model import KIA, name_of
 
-    kia = KIA.of(loaded, processor, settings, name_of(model))
+    kia = KIA.of(loaded, processor, settings, name_of(model), model_folder(model))
     asked = Asked(form, evidence, show_candidates, seed, anyway)
     if json_lines:
         write_report_lines(kia, studies, asked, json_lines)

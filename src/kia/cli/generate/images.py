@@ -60,6 +60,8 @@ def write_image_reports(
         _print(report, asked, named=len(reports) > 1)
     if any(one["agrees"] is False for report in reports for one in report.evidence):
         console.err.print("[disputed]: the model's own label task says otherwise")
+    if asked.evidence:
+        console.err.print(kia.pointing, soft_wrap=True)
     if any(report.report is None for report in reports):
         console.err.print("no report: probably no chest X-ray; --anyway writes one all the same")
     console.err.print(NOTICE)
