@@ -24,7 +24,7 @@ ORDER = [
     {"tasks"},
     {"evaluation"},
     {"ceilings", "generation", "readable"},
-    {"agreement", "matching"},
+    {"agreement", "matching", "wording"},
     {"candidates"},
     {"predictions"},
     {"explain", "hub", "training"},

@@ -41,6 +41,7 @@ def write_predictions(
     settings: GenerationConfig,
     *,
     seed: int = 0,
+    whole_sentences: bool = False,
     track: Track = untracked,
 ) -> None:
     """Writes a line `{"id", "report"}` a study, and image features of these and of training.
@@ -56,6 +57,7 @@ def write_predictions(
         out: JSON Lines; `NAME.embeddings.npy` and the training features lie beside it.
         settings: Decoding settings and batch size.
         seed: Of the candidates that are drawn.
+        whole_sentences: As of `kia.candidates.chosen_reports`.
         track: Shows progress.
 
     Raises:
@@ -66,7 +68,7 @@ def write_predictions(
     mine = ranks.share(studies)
     written = write_dataset_reports(
         *(model, processor, dataset, mine, settings, track("reports", len(mine))),
-        partial(chosen_reports, seed=seed),
+        partial(chosen_reports, seed=seed, whole_sentences=whole_sentences),
     )
     lines = [json.dumps({"id": id, "report": r}, ensure_ascii=False) for id, r in written]
     lines = ranks.gathered_texts(lines)

@@ -20,7 +20,7 @@ from kia.generation import (
     study_inputs,
 )
 from kia.imaging.pictures import Pictures
-from kia.imaging.plausibility import NO_CHEST
+from kia.imaging.plausibility import NO_CHEST, Flag
 from kia.installed import installed_models
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.structure import structure_sentences
@@ -33,11 +33,15 @@ from kia.reporting.pointing import pointing_rate
 from kia.reporting.reading import read_all
 from kia.reporting.report import Report, Unreadable, read_of
 from kia.studies import Study
+from kia.wording import has_sound
 
 UNKNOWN_TRAINING = (
     f"this model is of an earlier kia, its folder has no {Seen.FILE}: training images and the most "
     "frequent training reports are not marked"
 )
+
+
+NO_SOUND = "No sentence of this report is worded as the training reports are."
 
 
 class ModelWarning(UserWarning):
@@ -58,15 +62,25 @@ class KIA:
         settings: How reports are written.
         writer: What stands in each `Report` as its model.
         pointing: A sentence on how often heat maps point at findings.
+        whole_sentences: Whether reports are mended by the sentence.
     """
 
-    def __init__(self, source: str | Path, *, device: str | None = None, **decoding: Any) -> None:
+    def __init__(
+        self,
+        source: str | Path,
+        *,
+        device: str | None = None,
+        whole_sentences: bool = True,
+        **decoding: Any,
+    ) -> None:
         """Loads a model.
 
         Args:
             source: An installed model, a run folder, a model folder, or a name on the hub. An
                 installed one needs no network.
             device: "cpu", "cuda", "mps" …; the GPU if there is one.
+            whole_sentences: Mend reports by the sentence (`kia.wording`); else they are as the
+                decoder wrote them.
             decoding: Fields of `kia.config.GenerationConfig`, over the model's defaults.
 
         Raises:
@@ -78,6 +92,7 @@ class KIA:
         model.to(chosen_device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
         settings = generation_settings(model, **decoding)
         self._begin(model, processor, settings, name_of(source), folder)
+        self.whole_sentences = whole_sentences
 
     @classmethod
     def of(
@@ -87,6 +102,7 @@ class KIA:
         settings: GenerationConfig | None = None,
         name: str = "",
         folder: Path | None = None,
+        whole_sentences: bool = True,
     ) -> Self:
         """Of a model that is loaded already.
 
@@ -96,9 +112,11 @@ class KIA:
             settings: How reports are written; the model's defaults.
             name: What it is called in reports (`name_of`).
             folder: Its own, with what was measured of it.
+            whole_sentences: As of the constructor.
         """
         self = cls.__new__(cls)
         self._begin(model, processor, settings or generation_settings(model), name, folder)
+        self.whole_sentences = whole_sentences
         return self
 
     def _begin(
@@ -212,6 +230,7 @@ class KIA:
                 candidates=candidates,
                 seed=seed,
                 streamer=streamer,
+                whole_sentences=self.whole_sentences,
             )
             if chosen
             else ()
@@ -240,6 +259,8 @@ class KIA:
         known = read_of(pictures)
         if seen := self.processor.seen:
             known["flags"] = [*known["flags"], *seen.flags(pictures.squares, told["raw"])]
+            if told["report"] and seen.phrases and not has_sound(told["raw"], seen):
+                known["flags"].append(Flag(view=0, kind="wording", message=NO_SOUND))
         return Report(
             report=told["report"],
             raw=told["raw"],

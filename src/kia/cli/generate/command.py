@@ -55,6 +55,14 @@ NoRepeatNgram = Annotated[
 ShowCandidates = Annotated[
     bool, typer.Option("--show-candidates", help="print the reports of which one was chosen, too")
 ]
+WholeSentences = Annotated[
+    bool | None,
+    typer.Option(
+        "--whole-sentences/--as-decoded",
+        help="keep sentences that are worded as training reports word them; by default of images, "
+        "but not with --data",
+    ),
+]
 FormOf = Annotated[
     str,
     typer.Option("--form", metavar="prose|structured", help="of the text; structured: by organ"),
@@ -90,6 +98,7 @@ def generate(
     evidence: Evidence = False,
     show_candidates: ShowCandidates = False,
     anyway: Anyway = False,
+    whole_sentences: WholeSentences = None,
     beams: Beams = None,
     max_tokens: MaxTokens = None,
     length_penalty: LengthPenalty = None,
@@ -131,15 +140,23 @@ def generate(
         dataset = PreparedDataset.open(data)
         numbers = split_studies(dataset, split)
         with console.tracked() as track:
+            options: dict[str, Any] = {"whole_sentences": bool(whole_sentences), "track": track}
             write_predictions(
-                loaded, processor, dataset, numbers, out, settings, seed=seed, track=track
+                loaded, processor, dataset, numbers, out, settings, seed=seed, **options
             )
         console.out.print(f"{len(numbers)} reports: {out}", soft_wrap=True)
         return
     from kia.cli.generate.images import Asked, write_image_reports, write_report_lines
     from kia.reporting.model import KIA, name_of
 
-    kia = KIA.of(loaded, processor, settings, name_of(model), model_folder(model))
+    kia = KIA.of(
+        loaded,
+        processor,
+        settings,
+        name_of(model),
+        model_folder(model),
+        whole_sentences=whole_sentences is not False,
+    )
     asked = Asked(form, evidence, show_candidates, seed, anyway)
     if json_lines:
         write_report_lines(kia, studies, asked, json_lines)
