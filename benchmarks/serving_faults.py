@@ -8,9 +8,12 @@ seconds decoders are killed (SIGKILL) or stopped (SIGSTOP): one of them, or all.
 comes while everybody still asks. Without images those shipped with the page are sent, and some of
 IU X-Ray where KIA_IU_XRAY names its folder.
 
-Wanted: every good request answered 200, the server's memory within 5 % after the first minute, its
-file descriptors constant, SIGTERM answers what was accepted and ends the server in time. The last
-lines say so; the exit code is 1 if something was missed.
+Every minute the good clients hold their breath until all of them are answered: what memory and
+descriptors the server has then is its own, not that of requests under way.
+
+Wanted: every good request answered 200, the server's memory at rest within 5 % after the first
+minute, its file descriptors constant, SIGTERM answers what was accepted and ends the server in
+time. The last lines say so; the exit code is 1 if something was missed.
 """
 
 import argparse
@@ -59,6 +62,9 @@ class Crowd:
         self.damaged = [form(image[: len(image) // 3], candidates) for image in images]
         self.next = itertools.count()
         self.stop = threading.Event()
+        self.go = threading.Event()  # while it is not set, good clients hold their breath
+        self.go.set()
+        self.under_way: set[int] = set()
         self.ended = float("inf")  # when SIGTERM was sent
         self.found: dict[str, collections.Counter[str]] = collections.defaultdict(
             collections.Counter
@@ -79,6 +85,8 @@ class Crowd:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
         while not self.stop.is_set():
+            self.go.wait()
+            self.under_way.add(threading.get_ident())
             since = time.monotonic()
             try:
                 body = bodies[next(self.next) % len(bodies)]
@@ -89,6 +97,7 @@ class Crowd:
             except (OSError, http.client.HTTPException) as error:
                 outcome = type(error).__name__
                 connection.close()
+            self.under_way.discard(threading.get_ident())
             if since > self.ended - GRACE:
                 self.found[f"{kind}, at SIGTERM or later"][outcome] += 1
                 return
@@ -139,21 +148,25 @@ class Crowd:
 class Watch:
     """Looks at the server, and harms its decoders."""
 
-    def __init__(self, server: psutil.Process, port: int, timeout: float) -> None:
-        self.server, self.port, self.timeout = server, port, timeout
+    def __init__(self, server: psutil.Process, crowd: Crowd, timeout: float) -> None:
+        self.server, self.crowd, self.port, self.timeout = server, crowd, crowd.port, timeout
         self.began = time.monotonic()
         self.samples: list[dict[str, Any]] = []
+        self.quiet: list[dict[str, Any]] = []
         self.harm: collections.Counter[str] = collections.Counter()
 
-    def run(self, seconds: float, every: float) -> None:
+    def run(self, seconds: float, every: float, window: float) -> None:
         kinds = itertools.cycle(
             (number, many) for many in (1, None) for number in (signal.SIGKILL, signal.SIGSTOP)
         )
-        harmed = self.began
+        harmed = breath = self.began
         while (now := time.monotonic()) < self.began + seconds:
             if now - harmed >= every:
                 harmed = now
                 self._harm(*next(kinds))
+            elif now - breath >= window:
+                self.quiet.append(self._at_rest())
+                breath = time.monotonic()
             self.samples.append(self._look())
             time.sleep(SAMPLE)
 
@@ -186,17 +199,21 @@ class Watch:
             "descriptors": open_files - len(clients),
         }
 
-    def windows(self, first: float, length: float) -> list[dict[str, Any]]:
-        """Memory and descriptors of each `length` seconds after the `first` ones."""
-        found = []
-        for start in range(int(first), int(self.samples[-1]["seconds"]), int(length)):
-            some = [s for s in self.samples if start <= s["seconds"] < start + length]
-            if len(some) >= length / SAMPLE / 2:
-                memory = statistics.median(one["memory"] for one in some)
-                # the least: one of a client that came between two looks counts as the server's
-                descriptors = min(one["descriptors"] for one in some)
-                found.append({"memory": memory, "descriptors": descriptors})
-        return found
+    def _at_rest(self) -> dict[str, Any]:
+        """A look while no good client asks: what is there then is the server's own."""
+        self.crowd.go.clear()
+        until = time.monotonic() + self.timeout
+        while self.crowd.under_way and time.monotonic() < until:
+            time.sleep(0.2)
+        time.sleep(SAMPLE)
+        looks = [self._look()]
+        while looks[-1]["ready"] != "200" and time.monotonic() < until + self.timeout:
+            time.sleep(0.5)
+            looks.append(self._look())
+        # a client that comes between counting files and connections counts as the server's
+        looks[-1]["descriptors"] = min(self._look()["descriptors"] for _ in range(5))
+        self.crowd.go.set()
+        return looks[-1]
 
 
 def images(given: list[Path]) -> list[bytes]:
@@ -215,7 +232,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--every", type=float, default=20, help="seconds between harms")
     parser.add_argument("--warm-up", type=float, default=60, help="seconds before memory counts")
-    parser.add_argument("--window", type=float, default=60, help="seconds of a median of memory")
+    parser.add_argument("--window", type=float, default=60, help="seconds between rests")
     parser.add_argument("--candidates", type=int, help="of each request; the model's if absent")
     parser.add_argument("--timeout", type=float, default=60, help="of a request, as of kia serve")
     parser.add_argument("--json", type=Path, help="write what was found")
@@ -245,9 +262,9 @@ def measure(
     server: "subprocess.Popen[str]", port: int, given: argparse.Namespace
 ) -> dict[str, Any]:
     crowd = Crowd(port, images(given.images), given.candidates)
-    watch = Watch(psutil.Process(server.pid), port, given.timeout)
+    watch = Watch(psutil.Process(server.pid), crowd, given.timeout)
     crowd.start(given.clients)
-    watch.run(given.seconds, given.every)
+    watch.run(given.seconds, given.every, given.window)
     family = watch.server.children(recursive=True)
     crowd.ended = since = time.monotonic()
     server.send_signal(signal.SIGTERM)
@@ -267,7 +284,8 @@ def measure(
         "answers": {kind: dict(outcomes) for kind, outcomes in crowd.found.items()},
         "harm": dict(watch.harm),
         "ready": dict(collections.Counter(one["ready"] for one in watch.samples)),
-        "windows": watch.windows(given.warm_up, given.window),
+        "rests": [one for one in watch.quiet if one["seconds"] >= given.warm_up],
+        "peak": max(one["memory"] for one in watch.samples),
         "median_seconds": statistics.median(crowd.seconds),
         "seconds_95": statistics.quantiles(crowd.seconds, n=20)[18],
         "end": {"code": code, "seconds": took, "processes_left": left},
@@ -281,11 +299,12 @@ def show(found: dict[str, Any], given: argparse.Namespace) -> list[str]:
         print(f"  {kind}: {outcomes}")
     print(f"  /readyz: {found['ready']}")
     print(f"good answers took {found['median_seconds']:.1f} s, 95 % {found['seconds_95']:.1f} s")
-    memory = [one["memory"] for one in found["windows"]]
+    memory = [one["memory"] for one in found["rests"]]
     spread = max(memory) / min(memory) - 1
-    open_files = [one["descriptors"] for one in found["windows"]]
-    print(f"server, each {given.window:.0f} s after the first {given.warm_up:.0f}:")
-    print(f"  memory {[round(one) for one in memory]} MiB, {100 * spread:.1f} % apart")
+    open_files = [one["descriptors"] for one in found["rests"]]
+    print(f"server at rest, each {given.window:.0f} s after the first {given.warm_up:.0f}:")
+    print(f"  memory {[round(one) for one in memory]} MiB, {spread:.1%} apart; ", end="")
+    print(f"under load {found['peak']:.0f} MiB at most")
     print(f"  descriptors besides clients' {[round(one) for one in open_files]}")
     end = found["end"]
     print(f"SIGTERM under load: exit code {end['code']} after {end['seconds']:.1f} s")

@@ -28,6 +28,11 @@ IU = {REPORT: "the data set holds the reports"}
 TRAIN = "train in/tiny.yaml --data out/data --out out/run"
 RETRIEVE = "retrieve out/run --data out/data --split train"
 EVALUATE = "evaluate out/predictions.jsonl --data out/data --resamples 100"
+SYSTEMS = (
+    "evaluate --system a=out/predictions.jsonl --system b=out/predictions.jsonl "
+    "--data out/data --resamples 100"
+)
+REXRANK = "rexrank out/run --input_json_file in/rexrank.json --save_json_file out/rexrank"
 COMPARE = "explain compare a=out/predictions.jsonl --data out/data"
 REPORTED = f"heart size is normal. {REPORT}. no pleural effusion or pneumothorax."
 
@@ -66,6 +71,9 @@ STEPS = [
     Step("data iu-xray --images in/iu --annotation in/iu/a.json --out out/iu --incomplete", {}, IU),
     Step("data iu-xray --images in/files --annotation in/iu/a.json --out out/no", {}, {}, 1),
     Step("data mimic-cxr in/files --out out/no", {}, {}, 1),
+    Step("data nih --images in/files --labels in/reports.csv --out out/no", {}, {}, 1),
+    Step("data mix out/data out/files --out out/mixed", {}, {}, 1),
+    Step("data chexpert in/files --out out/no", {}, {}, 1),
     Step("data phantom --studies 12 --size 64 --out out/phantom"),
     Step("data check out/data --json out/check.json", {ID: ASKED}, {ID: ASKED}, 0, QUICK),
     Step("data check out/no", {}, {}, 1),
@@ -125,6 +133,10 @@ STEPS = [
     Step("evaluate in/other.jsonl --data out/data", {ID: NAMED}, {}, 1),
     Step(f"{EVALUATE} --html out/e.html --json out/e.json", {}, SHOWN),
     Step("evaluate in/broken.jsonl --data out/data", {}, {}, 1, QUICK),
+    Step(f"{SYSTEMS} --against b --html out/s.html --json out/s.json --latex out/s.tex"),
+    Step(f"{SYSTEMS} --rexrank", {}, {}, 2),
+    Step(f"{REXRANK} --img_root_dir in/files", {}, {**SHOWN, FILE: NAMED}, 0, QUICK),
+    Step(f"{REXRANK}.json --img_root_dir in/iu", {ID: NAMED, FILE: NAMED}, {}, 1, QUICK),
     Step("serve in/files --data out/data --port 0", {}, {}, 1, QUICK),
     Step("config list"),
     Step("config show in/bad.yaml", {}, {}, 2),
@@ -189,6 +201,8 @@ def write_tables(folder: Path) -> None:
     (folder / "headless.csv").write_text(f"{REPORTED}\n{REPORTED}\n")
     lines = [{"id": f"other-{n}", "report": REPORTED} for n in range(3)]
     (folder / "other.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    study = {"image_path": ["zqxfile-3.png"], "section_findings": REPORTED}
+    (folder / "rexrank.json").write_text(json.dumps({f"{ID}-0": study}))
     (folder / "broken.jsonl").write_text(json.dumps(lines[0])[:-9])
     (folder / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
     (folder / "bad.yaml").write_text(yaml.safe_dump({**CONFIG, "note": REPORTED}))

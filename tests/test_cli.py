@@ -23,8 +23,8 @@ from kia.errors import ConfigError, DataError, KIAError
 
 # The contract; later commands join in this order.
 COMMANDS = [
-    *("demo", "generate", "data", "knowledge", "train", "evaluate", "ablate", "runs", "findings"),
-    *("retrieve", "explain", "serve", "hub", "bench", "info", "config"),
+    *("demo", "generate", "data", "knowledge", "train", "evaluate", "rexrank", "ablate", "runs"),
+    *("findings", "retrieve", "explain", "serve", "hub", "bench", "info", "config"),
 ]
 
 

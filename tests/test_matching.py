@@ -33,7 +33,9 @@ def test_it_is_the_probability_that_irm_trains(made):
     batch = builder.build(studies, 0, augment=False)
     images = model.encode_images(batch.pixel_values, batch.view_ids, batch.view_mask)
     wrong = torch.tensor([1, 2, 3, 0])
-    drawn = Negatives(wrong, wrong, torch.ones(4, dtype=torch.bool), 0, 4)
+    drawn = Negatives(
+        wrong, wrong, torch.ones(4, dtype=torch.bool), 0, 4, torch.ones(4, dtype=torch.bool)
+    )
     features = encode_rows(model, images, matching_rows(model, batch, drawn))
     reports = [dataset.study(study).report for study in range(4)]
     reports = [" ".join(report.split()[: config.data.max_words]) for report in reports]

@@ -38,10 +38,12 @@ class Study:
         id: Unique within a data set.
         split: The part of the data set it belongs to.
         images: In the order the model reads them (frontal first).
-        report: The target text, raw (cleaning belongs to a protocol, not to the data).
+        report: The target text, raw (cleaning belongs to a protocol, not to the data); empty if
+            there is none.
         sections: Named parts of the full report ("findings", "impression", "indication" …).
-        labels: 14 CheXpert observations → 1 present, 0 absent, −1 uncertain, None unmentioned;
-            None if the study was not labelled.
+        labels: 14 CheXpert observations → 1 present, 0 absent, −1 uncertain, None unmentioned in
+            the report or, of a study without one, not annotated; None if the study was not
+            labelled.
         graph: RadGraph record of the report; None if it has none.
         landmarks: Names of the landmarks that the report mentions; None if not looked for.
         patient: Whose examination it is; None if the collection does not say.
@@ -58,6 +60,11 @@ class Study:
     landmarks: tuple[str, ...] | None = None
     patient: str | None = None
     left_out: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_report(self) -> bool:
+        """Whether there is a text to write; a study may have labels alone."""
+        return bool(self.report.strip())
 
     def to_record(self) -> dict[str, Any]:
         """This study as JSON has it."""

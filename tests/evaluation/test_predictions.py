@@ -28,8 +28,8 @@ def test_other_keys_empty_lines_number_ids_and_a_byte_order_mark_are_fine(tmp_pa
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", "preds.jsonl: has no row"),
-        ("\n \n", "preds.jsonl: has no row"),
+        ("", "preds.jsonl: is empty"),
+        ("\n \n", "preds.jsonl: is empty"),
         (f"{GOOD}\nnonsense", r"line 2: not JSON \(Expecting value\)"),
         (f"{GOOD}\n[1]", "line 2: not a JSON object"),
         (

@@ -21,10 +21,10 @@ RESULTS: dict[str, Any] = {
         "coco": {"bleu_4": 0.11, "cider": 0.45},
     },
     "clinical": {"uncertain_negative": {"micro_14": {"f1": 0.61}, "macro_14": {"f1": 0.22}}},
-    "radgraph_f1": {"simple": 0.3, "partial": 0.25},
+    "graph_f1_kia": {"simple": 0.3, "partial": 0.25},
     "diversity": {"unique_reports": 15},
     "baselines": {"best_constant": {"r2gen": {"cider": 0.49}}},
-    "confidence": {"r2gen": {"cider": [0.41, 0.5912]}, "radgraph_f1": {"partial": [0.2, 0.3]}},
+    "confidence": {"r2gen": {"cider": [0.41, 0.5912]}, "graph_f1_kia": {"partial": [0.2, 0.3]}},
     "dataset": {"hash": "1f" * 32, "split": "test", "source": "IU X-Ray, annotation.json"},
     "notes": {"baselines.constant": REPORT},
     "name": "/secret-hospital/preds.jsonl",
@@ -68,7 +68,7 @@ def test_scores_come_with_intervals_and_a_baseline(run: Path) -> None:
     assert "| BLEU-4 (`r2gen`) | 0.123 | – | – |" in card
     assert "| METEOR (`r2gen`) | – | – | – |" in card
     assert "| F1 of 14 observations, micro | 0.610 | – | – |" in card
-    assert "| RadGraph-F1, partial | 0.250 | 0.200 – 0.300 | – |" in card
+    assert "| Graph-F1 by kia's extractor, partial | 0.250 | 0.200 – 0.300 | – |" in card
     assert "590 studies of IU X-Ray, split test" in card
     assert "15 different reports for 590 studies." in card
     assert "CC BY-NC-ND 4.0" in card

@@ -2,16 +2,18 @@
 
 import sys
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from kia.errors import ModelError
 from kia.models.efficientnet import PACKAGE, EfficientNetStem, load_published_weights
 from kia.models.feature_memo import FeatureMemo
-from kia.models.pretrained import load_pretrained_towers
+from kia.models.pretrained import load_pretrained_towers, load_stem, stem_weights
 
 LITE = {"stem": "efficientnet-lite0", "patch_size": 32}
 
@@ -155,3 +157,26 @@ def test_whole_features_drop_out_in_training_alone() -> None:
     assert torch.equal(dropped, torch.where(gone[:, None], 0, 2 * kept))
     alive = (kept > 0).any(1)
     assert 0.4 < gone[alive].float().mean() < 0.6
+
+
+def test_towers_start_with_the_weights_of_a_file(build: Any, settings: Any, tmp_path: Path) -> None:
+    """As experiments/eyes.py writes them: all but the projection, which is the tower's own."""
+    torch.manual_seed(3)
+    trained, file = EfficientNetStem(99), tmp_path / "stem.safetensors"
+    save_file(stem_weights(trained), file)
+    parts = {"image": LITE | {"pretrained": str(file)}, "image_size": 64}
+    model = build(**parts, share_parameters=False)
+    load_pretrained_towers(model, settings(**parts, share_parameters=False))
+    for tower in (model.image_encoder, model.image_cross_encoder):
+        assert torch.equal(tower.stem.features(grey()), trained.features(grey()))
+
+
+@pytest.mark.parametrize("what", ["missing", "text", "other"])
+def test_a_file_that_holds_no_stem_is_refused(what: str, tmp_path: Path) -> None:
+    file = tmp_path / "stem.safetensors"
+    if what == "text":
+        file.write_text("weights")
+    if what == "other":
+        save_file({"first.weight": torch.zeros(32, 3, 3, 3)}, file)
+    with pytest.raises(ModelError, match=r"stem\.safetensors: no weights of an efficientnet-lite0"):
+        load_stem(EfficientNetStem(8), str(file))

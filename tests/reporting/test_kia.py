@@ -31,7 +31,7 @@ SIDE = 64
 def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A model of random weights with what its training has seen, and its data set."""
     config, dataset, processor, model = random_model(
-        tmp_path_factory.mktemp("reporting"), positions=160
+        tmp_path_factory.mktemp("reporting"), positions=240
     )
     processor.seen = learn_seen(dataset)
     model.config.generation_defaults = config.generation.model_dump() | {"max_tokens": 12}

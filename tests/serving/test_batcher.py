@@ -125,3 +125,20 @@ def test_batches_are_counted(make):
     batcher.submit(Recorder(), 1).result(10)
     batcher.close()
     assert counted == [1]
+
+
+def test_rest_is_told_once_and_not_while_there_is_work(make, monkeypatch):
+    monkeypatch.setattr("kia.serving.batcher.REST", 0.3)
+    rests: list[float] = []
+    recorder = Recorder()
+    batcher = make(on_rest=lambda: rests.append(time.monotonic()))
+    for number in range(5):
+        batcher.submit(recorder, number).result(5)
+        time.sleep(0.02)
+    last = time.monotonic()
+    assert not rests
+    time.sleep(1.2)
+    assert len(rests) == 1 and rests[0] - last > 0.2
+    batcher.submit(recorder, 7).result(5)
+    time.sleep(1.2)
+    assert len(rests) == 2

@@ -189,7 +189,7 @@ def test_bad_json_lines_are_problems_of_their_rows(tmp_path):
             "not readable as text",
         ),
         ("t.csv.gz", b"\x1f\x8bnonsense", "not readable as text"),
-        ("t.jsonl", b"", "has no row"),
+        ("t.jsonl", b"", "is empty"),
         ("t.jsonl", b"[1]\n", "line 1: not a JSON object"),
         ("t.jsonl", b"{", "line 1: not JSON"),
         ("t.jsonl", b"[" * 100_000, "line 1: deeper than 64 levels"),

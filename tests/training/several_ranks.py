@@ -1,4 +1,4 @@
-"""What each process of the tests of several ranks runs: several_ranks.py DATA CONFIG OUT."""
+"""What each process of the tests of several ranks runs: … DATA CONFIG OUT [updates]."""
 
 import json
 import sys
@@ -108,11 +108,14 @@ def threads() -> list[str]:
     return [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
 
 
-def main(data: Path, settings: Path, out: Path) -> None:
+def main(data: Path, settings: Path, out: Path, only: Path | None = None) -> None:
     join()
     config = RunConfig.model_validate(json.loads(settings.read_text()))
     objective, builder = parts(config, PreparedDataset.open(data), out / "processor")
     save_file(updates(config, builder, objective), out / f"updates-{ranks.own()}")
+    if only is not None:
+        leave()
+        return
     found = validation(config, builder, objective.model)
     (out / f"validation-{ranks.own()}.json").write_text(json.dumps(found))
 

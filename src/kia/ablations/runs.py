@@ -225,7 +225,8 @@ def _train_and_generate(run: PlannedRun, target: Target, watcher: Watcher) -> No
     dataset, predictions = PreparedDataset.open(target.data), _predictions(run, target)
     studies = dataset.indices(target.split)  # type: ignore[arg-type]
     with watcher.writing() as track:
-        write_predictions(model, processor, dataset, studies, predictions, settings, track=track)
+        how: Any = {"source": run.folder, "resume": True, "track": track}
+        write_predictions(model, processor, dataset, studies, predictions, settings, **how)
 
 
 def _predictions(run: PlannedRun, target: Target) -> Path:
@@ -271,7 +272,7 @@ def _scores_of(run: PlannedRun, target: Target) -> "ScoredRun":
 
 
 def _score(runs: Sequence[PlannedRun], target: Target) -> None:
-    """All at once: METEOR starts once, and the constant baselines are scored once."""
+    """All at once: METEOR scores them together, and the constant baselines are scored once."""
     from kia.evaluation.board.entries import Settings
     from kia.evaluation.board.scoreboard import Evaluation
     from kia.evaluation.evaluate import Setup, read_sides

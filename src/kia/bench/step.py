@@ -94,17 +94,9 @@ def bench(config: RunConfig, *, longer: int = 1) -> Iterator[Bench]:
     """Builds the model of a configuration with random weights, and a batch for it.
 
     Args:
-        config: All five tasks.
+        config: Any; `bench_step` counts operations, for which it asks for more.
         longer: How many times each report is repeated, to make it so much longer.
-
-    Raises:
-        ConfigError: The configuration lacks one of the five tasks.
     """
-    missing = [task for task in TASKS if task not in active_tasks(config.tasks)]
-    if missing:
-        raise ConfigError(f"kia bench step needs all five tasks; here {missing[0]} has weight 0")
-    if config.model.image_encoder.stem == "efficientnet-lite0":  # frozen in part, or in memory
-        raise ConfigError("kia bench step counts no operations of the stem efficientnet-lite0")
     device, studies = join(), config.train.batch_size
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
@@ -152,7 +144,11 @@ def bench_step(
 
     Returns:
         What `kia bench step --json` writes; see docs/performance.md for the keys.
+
+    Raises:
+        ConfigError: The configuration lacks one of the five tasks, or its stem is not counted.
     """
+    _check_counted(config)
     memory = {kind: peak_memory(config, kind=kind) for kind in ("ours", "plain")}
     keep_freed_memory()  # as training does; plain's steps, in the same process, gain by it too
     with bench(config) as made:
@@ -187,6 +183,14 @@ def bench_step(
             "time_by_part": parts,
             "time_by_task": _time_by_task(mine, parts),
         }
+
+
+def _check_counted(config: RunConfig) -> None:
+    missing = [task for task in TASKS if task not in active_tasks(config.tasks)]
+    if missing:
+        raise ConfigError(f"kia bench step needs all five tasks; here {missing[0]} has weight 0")
+    if config.model.image_encoder.stem == "efficientnet-lite0":  # frozen in part, or in memory
+        raise ConfigError("kia bench step counts no operations of the stem efficientnet-lite0")
 
 
 def _speeds(

@@ -31,8 +31,9 @@ COMMANDS = {
     "data": "Prepare and inspect data sets.",
     "knowledge": "Labels, graphs, landmarks and masks: what a radiologist knows.",
     "train": "Train a model: all tasks together, then report generation alone.",
-    "evaluate": "Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, "
+    "evaluate": "Score reports: four protocols, clinical efficacy, errors, graphs, baselines, "
     "intervals.",
+    "rexrank": "Write reports for the leaderboard ReXrank, from its input file into its form.",
     "ablate": "Train, score and compare the settings of a table of the paper; "
     "give it again to continue.",
     "runs": "List, show and compare training runs by their logs.",

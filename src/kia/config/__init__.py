@@ -9,6 +9,7 @@ from kia.config.files import changed, fields, load_config, preset_names, preset_
 from kia.config.model import (
     MOST_PIECES,
     MOST_SIDE,
+    STEM_FILE,
     ImageEncoderConfig,
     ModelConfig,
     Part,
@@ -35,6 +36,7 @@ __all__ = [
     "MOST_PIECES",
     "MOST_SIDE",
     "MOST_THREADS",
+    "STEM_FILE",
     "ContrastiveConfig",
     "DataConfig",
     "FrozenPart",

@@ -13,6 +13,8 @@ MOST_DEPTH = 64
 MOST_PIECES = 1 << 17
 """Word pieces of a vocabulary; that of BERT in 104 languages has 119,547."""
 MOST_POSITIONS = 8192
+STEM_FILE = ".safetensors"
+"""How the name of a file of a stem's weights ends."""
 MOST_SIDE = 4096
 """Pixels of an image."""
 
@@ -56,7 +58,7 @@ class ImageEncoderConfig(Part):
     pretrained: str | None = Field(
         None,
         description="ViT checkpoint: a hub name or a folder; of the stem efficientnet-lite0 its "
-        "own name: the weights trained on ImageNet",
+        "own name: the weights trained on ImageNet, or a .safetensors file of its weights",
     )
 
 
@@ -127,9 +129,12 @@ class ModelConfig(Part):
             raise ValueError(
                 f"the {stem} stem makes patches of {side} pixels; set patch_size: {side}"
             )
-        if stem == "efficientnet-lite0" and self.image_encoder.pretrained not in (None, stem):
+        source = self.image_encoder.pretrained
+        if stem == "efficientnet-lite0" and source not in (None, stem):
+            if source and source.endswith(STEM_FILE):
+                return self
             raise ValueError(
                 f"the {stem} stem takes no ViT's weights; set image_encoder.pretrained: {stem}, "
-                "or null to start from random weights"
+                f"a {STEM_FILE} file of such a stem, or null to start from random weights"
             )
         return self

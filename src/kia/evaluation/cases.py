@@ -20,7 +20,7 @@ class Case:
         ref: The raw reference.
         missed: Observations of the reference that the generated report lacks.
         invented: Observations that it adds.
-        radgraph: RadGraph-F1, complete, of this study.
+        graph_f1: Of kia's extractor's graphs, complete, of this study.
         cider: CIDEr of this study.
     """
 
@@ -29,7 +29,7 @@ class Case:
     ref: str
     missed: tuple[str, ...]
     invented: tuple[str, ...]
-    radgraph: float
+    graph_f1: float
     cider: float | None
 
 
@@ -41,7 +41,7 @@ def worst_cases(
     scored: Scored,
     most: int = 12,
 ) -> list[Case]:
-    """The studies with the most wrong observations; of equal ones the lowest RadGraph-F1 first.
+    """The studies with the most wrong observations; of equal ones the lowest graph-F1 first.
 
     Args:
         ids: Of the studies.
@@ -54,10 +54,10 @@ def worst_cases(
     said, true = (positives(side, "uncertain_negative") for side in labels)
     findings = [index for index, name in enumerate(OBSERVATIONS) if name != "No Finding"]
     wrong = (said != true)[:, findings].sum(axis=1)
-    radgraph = scored.graphs.statistics[:, 2]
+    graph_f1 = scored.graphs.statistics[:, 2]
     language = scored.language.get("r2gen") or scored.language.get("r2gen-full")
     cider = language.statistics.get("cider") if language else None
-    order = np.lexsort((np.arange(len(ids)), radgraph, -wrong))[:most]
+    order = np.lexsort((np.arange(len(ids)), graph_f1, -wrong))[:most]
     return [
         Case(
             ids[i],
@@ -65,7 +65,7 @@ def worst_cases(
             refs[i],
             _names(true[i] & ~said[i]),
             _names(said[i] & ~true[i]),
-            float(radgraph[i]),
+            float(graph_f1[i]),
             None if cider is None else float(cider[i, 0]),
         )
         for i in map(int, order)

@@ -61,14 +61,21 @@ def covered(
         raise DataError(f"{where} has no studies" if split else "there are no references")
     missing: dict[str, None] = {}
     unknown: dict[str, None] = {}
+    problems: list[str] = []
+    hints: list[str] = []
     for name, predictions in systems.items():
         lacking = [id_ for id_ in references if id_ not in predictions]
         extra = [id_ for id_ in predictions if id_ not in references]
-        if (lacking or extra) and not allow_missing:
-            _refuse(name if len(systems) > 1 else "", predictions, references, lacking, extra,
-                    where, other_splits or {})  # fmt: skip
+        if lacking or extra:
+            named = f"{name}: " if len(systems) > 1 else ""
+            problems.append(named + _problem(predictions, references, lacking, extra, where))
+            hints.append(_hint(lacking, extra, other_splits or {}))
         missing |= dict.fromkeys(lacking)
         unknown |= dict.fromkeys(extra)
+    if problems and not allow_missing:
+        common = "what both have" if len(systems) == 1 else _all_have(len(references), len(missing))
+        hint = next(filter(None, hints), f"--allow-missing scores {common}")
+        raise DataError(f"{'; '.join(problems)} ({hint})")
     first = next(iter(systems.values()))
     ids = [id_ for id_ in first if id_ in references and id_ not in missing]
     if not ids:
@@ -78,16 +85,14 @@ def covered(
     return Coverage(ids, list(missing), list(unknown))
 
 
-def _refuse(
-    name: str,
+def _problem(
     predictions: Mapping[str, str],
     references: Mapping[str, str],
     lacking: list[str],
     extra: list[str],
     where: str,
-    other_splits: Mapping[str, Iterable[str]],
-) -> None:
-    """DataError about the ids of one system that do not fit."""
+) -> str:
+    """How the ids of a system do not fit: counts, and the first of them."""
     problems = []
     if lacking:
         problems.append(
@@ -99,13 +104,21 @@ def _refuse(
             f"{len(extra)} of {len(predictions)} predictions are for studies not in {where}: "
             f"{first_ids(extra)}"
         )
-    hint = "--allow-missing scores what both have"
-    if lacking and extra and (option := hint_for(lacking, extra)):
-        hint = option
+    return "; ".join(problems)
+
+
+def _hint(lacking: list[str], extra: list[str], other_splits: Mapping[str, Iterable[str]]) -> str:
+    """The option that would help; "" if none is known."""
     for split, ids in other_splits.items():
         if extra and set(extra) <= set(ids):
-            hint = f"these are of split {split}: use --split {split}"
-    raise DataError(f"{f'{name}: ' if name else ''}{'; '.join(problems)} ({hint})")
+            return f"these are of split {split}: use --split {split}"
+    return hint_for(lacking, extra) if lacking and extra else ""
+
+
+def _all_have(references: int, missing: int) -> str:
+    if references == missing:
+        return "the studies that all systems have, but there is none"
+    return f"the {references - missing} studies that all systems have"
 
 
 def first_ids(ids: Iterable[str]) -> str:

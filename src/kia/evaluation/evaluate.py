@@ -6,12 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from kia.errors import UsageError
+from kia.evaluation.board.comparison import Comparison
 from kia.evaluation.board.entries import Settings
+from kia.evaluation.board.leaderboard_result import leaderboard_result
 from kia.evaluation.board.scoreboard import Evaluation
 from kia.evaluation.board.systems import Labeler, References, System
-from kia.evaluation.inputs import Given, Texts, given_references, read_given
+from kia.evaluation.cases import Case
+from kia.evaluation.inputs import (
+    Given,
+    Texts,
+    given_references,
+    named_systems,
+    read_given,
+    runs_of,
+)
 from kia.evaluation.joining import annotations_of, system_on_references
 from kia.evaluation.language.protocols import DatasetStyle
+from kia.evaluation.leaderboard import Leaderboard, leaderboard_for
 from kia.evaluation.prepared import dataset_references, phantom_findings, studies_of_images
 from kia.evaluation.reports.columns import Choice, are_headed
 from kia.evaluation.statistics.intervals import RESAMPLES
@@ -25,16 +36,18 @@ class Setup:
     """What is scored against what, and how. Files are in any of the field's forms.
 
     Attributes:
-        predictions: Generated reports; several are runs of one system.
+        predictions: Generated reports; several are runs of one system. None with `systems`.
         references: References, unless `data` or the file of predictions has them.
         data: A prepared data set with the references.
         split: Of the data set, or of R2Gen's annotation.json.
         train: Training reports, to go with `references`.
-        against: Reports of another system: paired differences, p-values.
+        against: Reports of another system, or the name of one of `systems`: paired differences,
+            p-values.
         by: Columns that split the results.
         labels: File of labels of the reports, instead of kia's labeler.
         reference_labels: File of labels of the references.
-        graphs: File of graphs of the reports, instead of kia's extractor.
+        graphs: File of RadGraph's graphs of the reports, for RadGraph-F1; not without
+            `reference_graphs`.
         reference_graphs: File of graphs of the references.
         label_reports: The table that `labels` or `graphs` without ids were made from; by default
             the reports themselves. Those of the references are in the order of the references.
@@ -45,9 +58,11 @@ class Setup:
         settings: Resamples, seed …
         tools: Of others, that score too (`kia.evaluation.tools.usable_tools`).
         chexbert: Loads CheXbert's labeler, for the tool of that name.
+        systems: Name → reports, several of which are its runs: one table for all.
+        rexrank: Put the rows of the leaderboard ReXrank beside ours.
     """
 
-    predictions: Sequence[Texts]
+    predictions: Sequence[Texts] = ()
     references: Texts | None = None
     data: str | Path | None = None
     split: Split = "test"
@@ -65,6 +80,8 @@ class Setup:
     settings: Settings = field(default_factory=Settings)
     tools: Sequence[str] = ()
     chexbert: Callable[[], Labeler] | None = None
+    systems: Mapping[str, Sequence[Texts]] = field(default_factory=dict)
+    rexrank: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,16 +90,18 @@ class Outcome:
 
     Attributes:
         result: What `kia evaluate --json` writes; see docs/evaluation.md.
-        evaluation: The scores of each system, to be resampled, and its worst cases.
+        evaluation: The scores of each run of each system, to be resampled, and its worst cases.
+        runs: With several systems, system → names of its runs in `evaluation`.
     """
 
     result: dict[str, Any]
     evaluation: Evaluation
+    runs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def evaluate(
     references: Texts | None,
-    predictions: Texts | Sequence[Path],
+    predictions: Texts | Sequence[Path] | Mapping[str, Texts | Sequence[Texts]],
     *,
     train: Texts | None = None,
     data: str | Path | None = None,
@@ -96,16 +115,18 @@ def evaluate(
     by_organ: bool = False,
     **files: Any,
 ) -> dict[str, Any]:
-    """Scores reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals.
+    """Scores reports: four protocols, clinical efficacy, errors, graphs, baselines, intervals.
 
     Args:
         references: A list of texts, a mapping of ids to texts, or the path of a file; None if
             `data`, or the file of predictions, has them.
-        predictions: Likewise; a list of Paths are runs of one system.
+        predictions: Likewise; a list of Paths are runs of one system. Several systems are a mapping
+            of their names to reports, none of which is a plain text: lists, mappings, Paths, or
+            lists of these, which are runs.
         train: Training reports; without them the protocol r2gen and some baselines are None.
         data: A prepared data set with references and training reports.
         split: Of the data set, or of R2Gen's annotation.json.
-        against: Reports of another system.
+        against: Reports of another system, or the name of one of several.
         by: Columns that split the results.
         dataset: Cleaning, vocabulary and cut of "iu" or "mimic"; if absent those of the source
             that `data` records, else of "iu".
@@ -122,8 +143,9 @@ def evaluate(
         DataError: A file is malformed, or the two sides do not speak of the same studies.
         UsageError: There are no references, or references twice.
     """
+    systems = named_systems(predictions)
     setup = Setup(
-        _runs(predictions),
+        () if systems else runs_of(predictions),
         references,
         data,
         split,
@@ -134,6 +156,7 @@ def evaluate(
         settings=Settings(
             allow_missing=allow_missing, resamples=resamples, seed=seed, by_organ=by_organ
         ),
+        systems=systems,
         **files,
     )
     return score(setup).result
@@ -141,12 +164,30 @@ def evaluate(
 
 def score(setup: Setup) -> Outcome:
     """Scores what a set-up names; see `evaluate`."""
+    if setup.systems:
+        return _comparison(setup)
     systems, references, other = read_sides(setup)
-    return _outcome(setup, systems, references, other)
+    board = _leaderboard(setup, references)
+    found = _outcome(setup, systems, references, other)
+    runs = {"": [system.name for system in systems]}
+    return replace(
+        found,
+        result=found.result | leaderboard_result(board, found.evaluation, setup.settings, runs),
+    )
+
+
+def _leaderboard(setup: Setup, references: References) -> Leaderboard | None:
+    """The leaderboard, where it is asked for; refused before anything is scored."""
+    if not setup.rexrank:
+        return None
+    return leaderboard_for(references.reports.values(), references.origin)
 
 
 def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
-    """The systems of a set-up, on the ids of the references; the references; and `against`."""
+    """The systems of a set-up, on the ids of the references; the references; and `against`.
+
+    With `Setup.systems` these are all their runs, in order.
+    """
     if setup.references is not None and setup.data is not None:
         raise UsageError("give the references: either --data DIR or --references FILE")
     if setup.train is not None and setup.data is not None:
@@ -154,16 +195,19 @@ def read_sides(setup: Setup) -> tuple[list[System], References, System | None]:
     choice = replace(setup.choice, split=setup.split)
     if setup.references is not None or setup.data is not None:
         choice = replace(choice, reference_column=None)  # theirs, not that of the predictions
-    given = [read_given(texts, "predictions", choice) for texts in setup.predictions]
+    texts = [run for runs in setup.systems.values() for run in runs] or setup.predictions
+    given = [read_given(text, "predictions", choice) for text in texts]
     truth, references, studies = _references(setup, given[0])
     table = None if setup.label_reports is None else read_given(setup.label_reports, "references")
     files = (setup.labels, setup.graphs, table)
     systems = [system_on_references(one, truth, studies, *files) for one in given]
     labels, graphs = annotations_of(truth, studies, setup.reference_labels, setup.reference_graphs)
     other = None
-    if setup.against is not None:
+    if setup.against is not None and not setup.systems:
         theirs = read_given(setup.against, "predictions", choice)
         other = system_on_references(theirs, truth, studies)
+        if not isinstance(setup.against, str | Path):  # both sides are from memory
+            other = replace(other, name="against")
     return systems, replace(references, labels=labels, graphs=graphs), other
 
 
@@ -214,9 +258,53 @@ def _outcome(
     return Outcome(result, evaluation)
 
 
-def _runs(predictions: Texts | Sequence[Path]) -> Sequence[Texts]:
-    """One or several sets of reports: paths in a list are files, texts in a list are reports."""
-    if isinstance(predictions, str | Path | Mapping):
-        return [predictions]
-    paths = [item for item in predictions if isinstance(item, Path)]
-    return paths if paths and len(paths) == len(predictions) else [list(map(str, predictions))]
+def _comparison(setup: Setup) -> Outcome:
+    """The scores of several systems; a file that they are compared with is one more."""
+    if setup.labels is not None or setup.graphs is not None:
+        raise UsageError("labels and graphs from a file are those of one system, not of several")
+    against = setup.against
+    if against is not None and against not in list(setup.systems):
+        named = isinstance(against, str | Path)
+        if named and not Path(str(against)).exists():
+            known = ", ".join(setup.systems)
+            raise UsageError(f"--against {against}: neither a file nor a system ({known})")
+        given, against = against, str(against) if named else "against"
+        if against in setup.systems:
+            raise UsageError(f"a system is called {against!r}: name it as what to compare with")
+        setup = replace(setup, systems={**setup.systems, against: [given]})
+    everyone, references, _ = read_sides(setup)
+    board = _leaderboard(setup, references)
+    left = iter(everyone)
+    systems = {name: [next(left) for _ in runs] for name, runs in setup.systems.items()}
+    found = Comparison(systems, references, setup.settings, against)
+    for result in found.evaluation.results:
+        pairs = found.evaluation.pairs(result["name"])
+        result |= scores_by_tools(setup.tools, *pairs, setup.chexbert)
+        if findings := phantom_findings(setup.data, *pairs, found.evaluation.ids):
+            result["phantom_findings"] = findings
+    rows = leaderboard_result(board, found.evaluation, setup.settings, found.runs)
+    return Outcome(found.result() | rows, found.evaluation, found.runs)
+
+
+def comparison_page(
+    outcome: Outcome, images: Callable[[str], Sequence[bytes]] | None = None
+) -> str:
+    """What `kia evaluate --html` writes: tables and all studies, as one page.
+
+    Args:
+        outcome: From `score`.
+        images: Study id → its images as PNG files; those of the worst studies are shown.
+    """
+    from kia.evaluation.board.html_report import html_report
+    from kia.evaluation.board.studies import judged_studies
+
+    result, evaluation = outcome.result, outcome.evaluation
+    columns = {name: runs[0] for name, runs in outcome.runs.items()}
+    cases: Sequence[Case] = ()
+    if not columns and "runs" in result:
+        columns = {run["name"]: run["name"] for run in result["runs"]}
+    elif not columns:
+        columns, cases = {"model": result["name"]}, evaluation.worst_cases(result["name"])
+        if "against" in result:
+            columns[result["against"]["name"]] = result["against"]["name"]
+    return html_report(result, cases, images, judged_studies(evaluation, columns))

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from kia.errors import UsageError
+from kia.errors import DataError, UsageError
 from kia.evaluation.board.systems import References
 from kia.evaluation.groups import banded
 from kia.evaluation.language.protocols import DatasetStyle
 from kia.evaluation.predictions import read_embeddings, read_report_file
-from kia.evaluation.reports.columns import Choice, Role
+from kia.evaluation.reports.columns import Choice, Role, only_text
 from kia.files.plain import parse_json
 from kia.files.regular import MOST_TABLE, read_text
 
@@ -52,10 +52,13 @@ def read_given(texts: Texts, role: Role, choice: Choice | None = None) -> Given:
         role: For columns, and for what lies beside a file of predictions.
         choice: How a file is read.
     """
-    if isinstance(texts, Mapping):
-        return Given({str(id_): text for id_, text in texts.items()}, role)
     if not isinstance(texts, str | Path):
-        return Given({str(row): text for row, text in enumerate(texts, 1)}, role, has_ids=False)
+        has_ids = isinstance(texts, Mapping)
+        rows = texts.items() if isinstance(texts, Mapping) else enumerate(texts, 1)
+        reports = {str(id_): _report(text, f"{role}, {id_}") for id_, text in rows}
+        if not reports:
+            raise DataError(f"{role}: there is no report")
+        return Given(reports, role, has_ids)
     path = Path(texts)
     read = read_report_file(path, role, choice)
     given = Given(read.reports, str(texts), read.has_ids, read.columns, read.references)
@@ -63,6 +66,50 @@ def read_given(texts: Texts, role: Role, choice: Choice | None = None) -> Given:
         return given
     log = _image_gain(path.with_name("log.jsonl"))
     return replace(given, embeddings=read_embeddings(path), image_gain=log)
+
+
+def named_systems(predictions: Any) -> dict[str, Sequence[Texts]]:
+    """Name → runs of several systems; {} for the reports of one.
+
+    A mapping of texts is one system's reports by their ids.
+    """
+    if not isinstance(predictions, Mapping):
+        return {}
+    reports = (Path, Mapping, list, tuple)
+    named = [name for name, value in predictions.items() if isinstance(value, reports)]
+    if not named:
+        return {}
+    if other := next((name for name in predictions if name not in named), None):
+        raise UsageError(
+            f"{str(named[0])!r} is a system, {str(other)!r} a text: the reports of a system are a "
+            "list, a mapping of ids or a Path"
+        )
+    return {str(name): runs_of(value) for name, value in predictions.items()}
+
+
+def runs_of(predictions: Any) -> Sequence[Texts]:
+    """One or several sets of reports: what is in a list are runs, unless they are texts."""
+    if isinstance(predictions, str | Path | Mapping):
+        return [predictions]
+    items = list(predictions)
+    if items and all(isinstance(item, Path | Mapping | list | tuple) for item in items):
+        return items
+    return [items]
+
+
+def _report(text: Any, place: str) -> str:
+    """A report from memory, where a table may have left a None or a NaN; [text] is one, too.
+
+    Raises:
+        DataError: It is something else, or several texts.
+    """
+    if isinstance(text, list | tuple):
+        text = only_text(text, place)
+    if text is None or text != text:  # NaN
+        return ""
+    if not isinstance(text, str):
+        raise DataError(f"{place}: the report must be a text, not {type(text).__name__}")
+    return text
 
 
 def given_references(

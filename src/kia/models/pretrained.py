@@ -7,15 +7,18 @@ transformers is imported where there is one to read, because it takes seconds.
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from kia.config import ModelConfig
+from kia.config import STEM_FILE, ModelConfig
 from kia.errors import ConfigError, ModelError
-from kia.models.efficientnet import load_published_weights
+from kia.models.efficientnet import EfficientNetStem, load_published_weights
+from kia.models.folder import take_weights
 from kia.models.heads import WordPrediction
 from kia.models.image_encoder import PatchStem, resample_positions
 from kia.models.kia import KIAModel
@@ -42,7 +45,7 @@ def load_pretrained_towers(model: KIAModel, config: ModelConfig) -> None:
     if config.image_encoder.stem == "efficientnet-lite0":
         if config.image_encoder.pretrained:
             for tower in _distinct(towers["image"]):
-                load_published_weights(tower.stem)
+                load_stem(tower.stem, config.image_encoder.pretrained)
     elif config.image_encoder.pretrained:
         source = config.image_encoder.pretrained
         backbone = read_backbone(("ViTModel", "Dinov2Model"), source)
@@ -52,6 +55,35 @@ def load_pretrained_towers(model: KIAModel, config: ModelConfig) -> None:
         source = config.text_encoder.pretrained
         load_text_tower(towers["text"], read_backbone(("BertModel",), source), source)
         load_word_head(model.word_prediction, source)
+
+
+def stem_weights(stem: EfficientNetStem) -> dict[str, Tensor]:
+    """What a file of a stem's weights holds: all but the projection to a tower's width."""
+    return {name: w for name, w in stem.state_dict().items() if not name.startswith("to_width.")}
+
+
+def load_stem(stem: EfficientNetStem, source: str) -> None:
+    """Loads the published weights of a network, or those of a file (`stem_weights`).
+
+    Args:
+        stem: Changed in place; its projection stays.
+        source: "efficientnet-lite0", or the path of a .safetensors file.
+
+    Raises:
+        ModelError: There are none, or they are not of such a stem.
+    """
+    if not source.endswith(STEM_FILE):
+        load_published_weights(stem)
+        return
+    try:
+        take_weights(stem_weights(stem), Path(source))
+    except (OSError, ValueError, MemoryError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{source}: no weights of an efficientnet-lite0 stem ({reason}); set "
+            "model.image_encoder.pretrained to efficientnet-lite0 or to a file that "
+            "experiments/eyes.py wrote"
+        ) from error
 
 
 def read_backbone(kinds: tuple[str, ...], source: str) -> nn.Module:

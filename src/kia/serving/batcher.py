@@ -11,6 +11,8 @@ from typing import Any
 from kia.errors import KIAError
 
 _STOPPING = "the server is stopping"
+REST = 1.0
+"""Seconds without an item, after which there is time for other things."""
 
 Work = Callable[[list[Any]], Sequence[Any]]
 """Turns items into as many results. Items of equal works are taken together."""
@@ -35,6 +37,7 @@ class Batcher:
         wait: Seconds that the first of them waits for others.
         queue: Items that may wait.
         on_batch: Told the number of items and the seconds of each batch.
+        on_rest: Called once when nothing has come for a second after a batch.
     """
 
     def __init__(
@@ -44,9 +47,10 @@ class Batcher:
         wait: float,
         queue: int,
         on_batch: Callable[[int, float], None] = lambda items, seconds: None,
+        on_rest: Callable[[], None] = lambda: None,
     ) -> None:
         self._most, self._wait, self._queue = most, wait, queue
-        self._on_batch = on_batch
+        self._on_batch, self._on_rest = on_batch, on_rest
         self._jobs: list[_Job] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -127,7 +131,11 @@ class Batcher:
     def _next(self) -> list[_Job] | None:
         """The next batch, or None once the batcher is closed and nothing waits."""
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closed)
+            came = self._changed.wait_for(self._may_go_on, REST)
+        if not came:  # the lock is free meanwhile: who hands in does not wait
+            self._on_rest()
+        with self._changed:
+            self._changed.wait_for(self._may_go_on)
             if not self._jobs:
                 return None
             work, until = self._jobs[0].work, time.monotonic() + self._wait
@@ -138,6 +146,9 @@ class Batcher:
                 self._changed.wait(left)
             self._jobs = [job for job in self._jobs if job not in batch]
             return batch
+
+    def _may_go_on(self) -> bool:
+        return bool(self._jobs) or self._closed
 
     def _of(self, work: Work) -> list[_Job]:
         return [job for job in self._jobs if job.work == work][: self._most]

@@ -97,6 +97,7 @@ class Service:
             wait=settings.wait_ms / 1000,
             queue=settings.queue,
             on_batch=self._after_batch,
+            on_rest=give_back,
         )
         self.metrics = Metrics(self._batcher.__len__)
         self._gave_back = 0.0

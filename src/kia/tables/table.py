@@ -145,7 +145,10 @@ class Table:
             count += 1
             yield row
         if not count:
-            raise DataError(f"{self.path}: has no row below its header")
+            header = self._source.header is not None
+            raise DataError(
+                f"{self.path}: {'has no row below its header' if header else 'is empty'}"
+            )
         self._say(passed)
 
     def _rows(self) -> Iterator[Row]:

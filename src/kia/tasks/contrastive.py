@@ -49,7 +49,8 @@ class ContrastiveTask(nn.Module):
         Filled queue slots are candidates; empty ones are not. A report that equals the own one (and
         so every older copy of the same study) is never a negative: with `same_report_is_positive`
         the target is spread over all of them, without it they are no candidates and the target is
-        one-hot, as in Eq. 6. `soft_targets` mixes in the momentum similarities.
+        one-hot, as in Eq. 6. `soft_targets` mixes in the momentum similarities. Studies without a
+        report (number −1) have no loss and are no candidates.
         """
         assert shared.image_embeds is not None and shared.text_embeds is not None
         assert shared.momentum_image_embeds is not None
@@ -58,6 +59,8 @@ class ContrastiveTask(nn.Module):
         reports = torch.cat([shared.momentum_text_embeds, queue.reports])
         report_ids = torch.cat([shared.report_ids, queue.report_ids])
         own = torch.arange(len(batch.report_ids), device=report_ids.device) + shared.first
+        reported = batch.report_ids >= 0
+        own = own[reported]
         tau = self.temperature
         out, targets = self._out_and_targets(own, report_ids)
         total = shared.image_embeds.new_zeros(())
@@ -65,7 +68,7 @@ class ContrastiveTask(nn.Module):
             (shared.image_embeds, shared.momentum_image_embeds, reports),
             (shared.text_embeds, shared.momentum_text_embeds, images),
         ):
-            scores = (ours @ candidates.T / tau).masked_fill(out, -torch.inf)
+            scores = (ours[reported] @ candidates.T / tau).masked_fill(out, -torch.inf)
             wanted = targets
             if self.config.soft_targets:
                 with torch.no_grad():
@@ -74,7 +77,7 @@ class ContrastiveTask(nn.Module):
                     wanted = torch.lerp(targets, soft, self.config.soft_targets)
             log_p = scores.log_softmax(1).masked_fill(out, 0.0)
             total = total - 0.5 * (wanted * log_p).sum()
-        return Loss(total, total.new_tensor(float(len(batch.report_ids))))
+        return Loss(total, total.new_tensor(float(len(own))))
 
     def _out_and_targets(self, own: Tensor, report_ids: Tensor) -> tuple[Tensor, Tensor]:
         """(B, K) each, from the places (B,) of the own studies: True on no candidates; targets."""

@@ -116,7 +116,7 @@ class JointObjective(nn.Module):
             assert batch.masked_targets is not None
             found["mlm"] = float(len(batch.masked_targets))
         if "irc" in tasks:
-            found["irc"] = float(len(batch.report_ids))
+            found["irc"] = float((batch.report_ids >= 0).sum())
         if "irm" in tasks:
             found["irm"] = matching_count(batch.report_ids, ranks.gathered(batch.report_ids))
         return found
@@ -163,6 +163,9 @@ class JointObjective(nn.Module):
     def _remember(self, shared: SharedFeatures) -> None:
         assert shared.momentum_image_embeds is not None
         assert shared.momentum_text_embeds is not None
+        reported = shared.report_ids >= 0
         self.momentum.queue.push(
-            shared.momentum_image_embeds, shared.momentum_text_embeds, shared.report_ids
+            shared.momentum_image_embeds[reported],
+            shared.momentum_text_embeds[reported],
+            shared.report_ids[reported],
         )

@@ -26,6 +26,7 @@ class Negatives:
         exist: (G,), False where every report of the batch equals report g.
         first: This rank's first study.
         studies: How many this rank has, B.
+        reported: (B,), False for this rank's studies without a report.
     """
 
     reports: Tensor
@@ -33,6 +34,7 @@ class Negatives:
     exist: Tensor
     first: int
     studies: int
+    reported: Tensor
 
     @property
     def own(self) -> slice:
@@ -52,10 +54,11 @@ def draw_negatives(batch: Batch, shared: SharedFeatures, temperature: Tensor | N
     """Draws wrong pairs in proportion to their contrastive similarity (ALBEF's hard negatives).
 
     As in ALBEF, similarities are of a study's own feature and the others' momentum features. A pair
-    with a word-for-word equal report is never drawn. Without IRC all wrong pairs are equally
-    likely. Several ranks draw from the studies of all of them, and rank 0's draw counts.
+    with a word-for-word equal report is never drawn, nor one of a study without a report. Without
+    IRC all wrong pairs are equally likely. Several ranks draw from the studies of all of them, and
+    rank 0's draw counts.
     """
-    allowed = shared.report_ids[:, None] != shared.report_ids[None]
+    allowed = wrong_pairs(shared.report_ids, shared.report_ids)
     exist = allowed.any(1)
     to_report = to_image = torch.zeros(allowed.shape, device=allowed.device)
     if shared.image_embeds is not None and shared.text_embeds is not None:
@@ -72,7 +75,13 @@ def draw_negatives(batch: Batch, shared: SharedFeatures, temperature: Tensor | N
         return torch.multinomial(scores.softmax(1).nan_to_num(1.0), 1)[:, 0]
 
     drawn = ranks.from_first(torch.stack([draw(to_report), draw(to_image)]))
-    return Negatives(drawn[0], drawn[1], exist, shared.first, len(batch.report_ids))
+    reported = batch.report_ids >= 0
+    return Negatives(drawn[0], drawn[1], exist, shared.first, len(reported), reported)
+
+
+def wrong_pairs(own: Tensor, others: Tensor) -> Tensor:
+    """(n, m) True where two report numbers are of different reports; −1 is of none."""
+    return (own[:, None] != others[None]) & (own[:, None] >= 0) & (others[None] >= 0)
 
 
 def matching_rows(model: KIAModel, batch: Batch, negatives: Negatives) -> dict[str, TextRows]:
@@ -100,8 +109,8 @@ def matching_count(own: Tensor, everyone: Tensor) -> float:
         own: (B,) report numbers.
         everyone: (G,) report numbers of all ranks.
     """
-    exist = (own[:, None] != everyone[None]).any(1)
-    return len(own) + 2.0 * int(exist.sum())
+    exist = wrong_pairs(own, everyone).any(1)
+    return float((own >= 0).sum()) + 2.0 * int(exist.sum())
 
 
 def matching_loss(model: KIAModel, features: dict[str, Tensor], negatives: Negatives) -> Loss:
@@ -117,7 +126,8 @@ def matching_loss(model: KIAModel, features: dict[str, Tensor], negatives: Negat
     exist = negatives.exist
     target = torch.zeros(len(first), dtype=torch.long, device=first.device)
     target[: negatives.studies] = 1
-    counted = torch.ones_like(exist[negatives.own])
-    weight = torch.cat([counted, exist[negatives.own], exist[negatives.met_here()]]).float()
+    weight = torch.cat(
+        [negatives.reported, exist[negatives.own], exist[negatives.met_here()]]
+    ).float()
     each = cross_entropy(model.match_prediction(first).float(), target, reduction="none")
     return Loss((each * weight).sum(), weight.sum())

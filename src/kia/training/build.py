@@ -18,6 +18,7 @@ from kia.models.feature_memo import FeatureMemo
 from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer
 from kia.processing import KIAProcessor, train_tokenizer
 from kia.spacing import JOINED, SPACED
+from kia.studies import Split
 from kia.tasks.joint import active_tasks
 from kia.training.frozen import freeze
 
@@ -39,6 +40,13 @@ def check_fit(config: RunConfig, dataset: PreparedDataset) -> None:
     studies = len(dataset.indices("train"))
     if not studies:
         raise DataError(f"{dataset.path} has no training studies")
+    needed: tuple[tuple[Split, str], ...] = (("train", "training"), ("val", "validation"))
+    for split, what in needed:
+        if len(dataset.indices(split)) and not len(dataset.reported(split)):
+            raise DataError(
+                f"{dataset.path} has no {what} study with a report: kia data mix puts it beside a "
+                "data set that has some"
+            )
     if not len(dataset.indices("val")):
         raise DataError(f"{dataset.path} has no validation studies to select the model on")
     words, positions = config.data.max_words, config.model.text_encoder.max_positions
@@ -97,15 +105,16 @@ def knowledge_shares(config: RunConfig, dataset: PreparedDataset) -> dict[str, f
 def label_shares(config: RunConfig, dataset: PreparedDataset) -> list[float] | None:
     """(14,) shares of the training reports that have each observation; None without Label-MLM.
 
-    Uncertain counts as the label report words it. One report with it and one without are added, so
-    that no share is 0 or 1.
+    Studies without a report do not count: which of them a source has is somebody's choice, and
+    says nothing of what reports say. Uncertain counts as the label report words it. One report with
+    it and one without are added, so that no share is 0 or 1.
     """
     mlm = config.tasks.mlm
     if not mlm.weight or "label" not in mlm.masking:
         return None
     states = (1,) if mlm.uncertain_as == "absent" else (1, -1)
     total, present = 0, [0] * len(OBSERVATIONS)
-    for labels, studies in dataset.label_sets("train"):
+    for labels, studies in dataset.label_sets("train", reported=True):
         total += studies
         for place, name in enumerate(OBSERVATIONS):
             present[place] += studies * (labels.get(name) in states)

@@ -142,7 +142,7 @@ class Trainer:
         keep_freed_memory()
         self.device = join()
         self.precision = Precision(config.train.precision, self.device)
-        self.train_reports = dataset.reports("train")
+        self.train_reports = dataset.reports("train", written=True)
         resize = dataset.info.get("resize", "squash")
         processor = partial(
             build_processor,
@@ -256,18 +256,20 @@ class Trainer:
         """The rest of an epoch, then its validation and checkpoint."""
         progress = self.progress
         size = self.config.train.batch_size
-        studies = self.dataset.indices("train")
+        joint = progress.stage == "joint"  # stage 2 learns from reports alone
+        studies = self.dataset.indices("train") if joint else self.dataset.reported("train")
         order = EpochBatches(
             self.builder,
             studies,
             batch_size=size,
             epoch=progress.epoch,
             first=progress.batch,
-            joint=progress.stage == "joint",
+            joint=joint,
             rehearse_every=self.config.train.rehearse_every,
         )
         what = f"{progress.stage} {progress.stage_epoch + 1}/{stage.epochs}"
-        self.reporter.begin(what, len(studies), min(progress.batch * size, len(studies)))
+        done = progress.batch * size
+        self.reporter.begin(what, done + sum(map(len, order.batches)), done)
         self.objective.train()
         last = progress.batch + len(order)
         self.window = LossWindow(self.device, progress.window)
@@ -356,7 +358,7 @@ class Trainer:
         self.window = LossWindow(self.device)
 
     def _validate(self) -> None:
-        studies = self.dataset.indices("val")[: self.config.train.validation_studies]
+        studies = self.dataset.reported("val")[: self.config.train.validation_studies]
         if not len(studies):
             raise RunError("the data set has no validation studies to select the model on")
         self.reporter.begin("validation", len(ranks.share(studies)), 0)

@@ -45,6 +45,14 @@ def build_optimizer(
     )
 
 
+FOLDED = {"first": 2.4, "expand": 0.02, "depthwise": 0.4, "project": 0.25, "last": 0.07}
+"""Sizes of the published weights of efficientnet-lite0 by layer, root mean square: where batch norm
+is folded into a convolution, its weights have whatever size undoes that of its input."""
+FOLDED_BIAS = 0.2
+"""A tenth of that of the biases."""
+FOLDED_SHARE = 0.25
+"""At the rate 1e-3 of a new network: larger steps lose what the published weights know."""
+_FOLDED = re.compile(rf"\.stem\.(?:blocks\.\d+\.)?({'|'.join(FOLDED)})\.(weight|bias)$")
 _LAYER = re.compile(r"(\w+_tower)\.(?:stack\.blocks\.(\d+)\.)?(?!final_norm)")
 
 
@@ -56,6 +64,10 @@ def rate_factors(names: Sequence[str], layer_decay: float) -> dict[str, float]:
     cross-attention and the mask token, which no published checkpoint holds. Source: BEiT (Bao et
     al. 2022) and MAE (He et al. 2022, App. A.1), whose layer 0 is the embedding and layer L + 1
     the head: the factor of layer l is layer_decay^(L + 1 − l).
+
+    The stem efficientnet-lite0 learns at rates relative to the size of its weights (`FOLDED`):
+    Adam's steps are of one size for all weights, and its expanding layers are a hundred times
+    smaller than its first one (docs/decisions/0036).
 
     Args:
         names: Of parameters.
@@ -72,6 +84,9 @@ def rate_factors(names: Sequence[str], layer_decay: float) -> dict[str, float]:
             depth = depths.get(found[1], 0)
             layer = int(found[2]) + 1 if found[2] else 0
             factors[name] = layer_decay ** (depth + 1 - layer)
+        if folded := _FOLDED.search(name):
+            size = FOLDED[folded[1]] if folded[2] == "weight" else FOLDED_BIAS
+            factors[name] *= FOLDED_SHARE * size
     return factors
 
 

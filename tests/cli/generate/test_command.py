@@ -51,7 +51,8 @@ def test_a_data_set_leaves_predictions_and_embeddings_and_nothing_else(
     out = tmp_path / "predictions.jsonl"
     assert kia_command("generate", str(model), "--data", str(data), "--out", str(out))[0] == 0
     assert listing(tmp_path) == {
-        *("predictions.jsonl", "predictions.embeddings.npy", "train-embeddings.npy")
+        *("predictions.jsonl", "predictions.embeddings.npy", "train-embeddings.npy"),
+        "predictions.jsonl.run.json",
     }
     assert len(np.load(tmp_path / "predictions.embeddings.npy")) == len(read(out))
     dataset = PreparedDataset.open(data)
@@ -345,7 +346,10 @@ def test_a_full_disk_leaves_the_predictions_before(
     with monkeypatch.context() as patch:
         patch.setattr(np, "save", full)
         assert "no space left" in one_line(1, *words, "--max-tokens", "2")
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    there = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert there == before
+    assert kia_command(*words, "--max-tokens", "2", "--resume")[0] == 0
+    assert out.read_bytes() != before[out] and not list(tmp_path.glob("*.part"))
 
 
 def test_a_picture_of_another_shape_and_depth_is_read(model, tmp_path, kia_command):

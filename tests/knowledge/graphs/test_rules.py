@@ -232,6 +232,12 @@ CASES = [
         ("lungs", "Clear", "", ""),
         "Clear located_at lungs",
     ),
+    # but what a heading names is what the statement is about
+    (
+        "FINDINGS: HEART: Mildly enlarged. Bones: Osteopenic.",
+        ("HEART | Bones", "Mildly | enlarged | Osteopenic", "", ""),
+        "Mildly modify enlarged | enlarged located_at HEART | Osteopenic located_at Bones",
+    ),
 ]
 
 

@@ -1,8 +1,6 @@
 """A real Chromium, and a server whose report is written beforehand."""
 
 import json
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import uvicorn
+from tests.chromium import chromium as chromium_browser
 
 from kia.readable import NOTICE
 from kia.serving.app import api
@@ -94,24 +93,11 @@ def guarded(loaded) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """selenium's driver; every test gets a new page from `page`."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    binary = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if not (binary and driver):
-        pytest.skip("needs a browser: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    arguments = ["--headless=new", "--disable-dev-shm-usage", "--disable-background-networking"]
     # names of other sites, which are this machine too; certificates made for the test
-    arguments += ["--host-resolver-rules=MAP *.test 127.0.0.1", "--ignore-certificate-errors"]
-    if os.geteuid() == 0:
-        arguments.append("--no-sandbox")  # Chromium refuses to run as root with it
-    for argument in arguments:
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
+    with chromium_browser(
+        ["--host-resolver-rules=MAP *.test 127.0.0.1", "--ignore-certificate-errors"]
+    ) as browser:
+        yield browser
 
 
 class Page:

@@ -8,6 +8,7 @@ import typer
 
 from kia.cli.data.check import print_check
 from kia.cli.data.iu_xray import iu_xray
+from kia.cli.data.labelled import chexpert, nih
 from kia.cli.data.manifest import manifest
 from kia.cli.data.mimic_cxr import mimic_cxr
 from kia.cli.data.options import Out, Overwrite, Size, Workers, print_counts
@@ -42,6 +43,8 @@ def phantom(
 
 app.command("iu-xray")(iu_xray)
 app.command("mimic-cxr")(mimic_cxr)
+app.command()(nih)
+app.command()(chexpert)
 app.command()(manifest)
 
 
@@ -94,6 +97,30 @@ def merge(
     dataset, is_new = merge_parts(parts, out, overwrite=overwrite)
     if not is_new:
         console.print(f"{out} holds these parts already")
+    print_counts(dataset)
+
+
+@app.command()
+def mix(
+    sources: Annotated[list[Path], typer.Argument(metavar="DIR...", help="prepared data sets")],
+    out: Out,
+    ratio: Annotated[
+        str | None,
+        typer.Option("--ratio", metavar="N:N", help="studies of each in a batch, as in 2:1"),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make one data set of several, such as reports of one hospital and labels of another."""
+    from kia.cli.console import out as console
+    from kia.data.store.mix import mix_datasets, parse_ratio
+
+    shares = None if ratio is None else parse_ratio(ratio)
+    dataset = mix_datasets(sources, out, ratio=shares, overwrite=overwrite)
+    for source in dataset.info["settings"]["mix"]:
+        console.print(
+            f"{source['name']}: {source['studies']:,} studies, {source['share']} parts of a batch "
+            f"(content hash {source['content_hash'][:12]}…)"
+        )
     print_counts(dataset)
 
 

@@ -34,12 +34,24 @@ Cleaning = Annotated[
 
 
 Predictions = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Argument(
-        metavar="PREDS...",
+        metavar="[PREDS]...",
         help="reports to score: JSON lines, .json, .csv, .xlsx or .txt; several files are runs of "
         "one system; with --localisation a run or model folder",
     ),
+]
+Systems = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--system",
+        metavar="NAME=FILE[,FILE]...",
+        help="a system and its reports, instead of PREDS; several systems are rows of one table, "
+        "several files the runs of a system",
+    ),
+]
+Rexrank = Annotated[
+    bool, typer.Option("--rexrank", help="the rows of the leaderboard ReXrank beside these")
 ]
 ReferenceData = Annotated[Path | None, typer.Option(help="prepared data set with the references")]
 ReferenceFile = Annotated[Path | None, typer.Option(help="file of references, instead of --data")]
@@ -47,7 +59,11 @@ TrainReferences = Annotated[
     Path | None, typer.Option(help="file of training reports, to go with --references")
 ]
 Against = Annotated[
-    Path | None, typer.Option(help="reports of another system: paired differences, p-values")
+    str | None,
+    typer.Option(
+        metavar="FILE|NAME",
+        help="reports of another system, or one of --system: paired differences, p-values",
+    ),
 ]
 Columns = Annotated[
     str | None, typer.Option(metavar="COLUMNS", help="split the results: view,sex,age")
@@ -56,10 +72,10 @@ Labels = Annotated[
     Path | None, typer.Option(help="CSV of labels of the reports, instead of the labeler")
 ]
 ReferenceLabels = Annotated[Path | None, typer.Option(help="CSV of labels of the references")]
-Graphs = Annotated[
-    Path | None, typer.Option(help="RadGraph JSON of the reports, instead of the extractor")
+Graphs = Annotated[Path | None, typer.Option(help="RadGraph's JSON of the reports: RadGraph-F1")]
+ReferenceGraphs = Annotated[
+    Path | None, typer.Option(help="RadGraph's JSON of the references, with --graphs")
 ]
-ReferenceGraphs = Annotated[Path | None, typer.Option(help="RadGraph JSON of the references")]
 LabelReports = Annotated[
     Path | None,
     typer.Option(
@@ -94,7 +110,8 @@ Seed = Annotated[int, typer.Option(min=0, help="seed of intervals and p-values")
 
 
 def evaluate(
-    predictions: Predictions,
+    predictions: Predictions = None,
+    system: Systems = None,
     data: ReferenceData = None,
     split: Annotated[str, typer.Option(help="split of the data set")] = "test",
     references: ReferenceFile = None,
@@ -111,12 +128,14 @@ def evaluate(
     report_column: ReportColumn = None,
     reference_column: ReferenceColumn = None,
     with_: Tools = None,
+    rexrank: Rexrank = False,
     tokenizer: Annotated[
         str | None,
         typer.Option(
             "--tokenizer",
-            metavar="MODEL",
-            help="also score the references as the word pieces of this model give them back",
+            metavar="MODEL|record",
+            help="also score the references as the word pieces of this model give them back; "
+            "record: of the model in PREDS.run.json",
         ),
     ] = None,
     by_organ: ByOrgan = False,
@@ -130,25 +149,21 @@ def evaluate(
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Score reports: three protocols, clinical efficacy, RadGraph-F1, baselines, intervals."""
+    """Score reports: four protocols, clinical efficacy, errors, graphs, baselines, intervals."""
+    systems = _systems(system or [])
+    reports = _predictions(predictions or [], systems)
     if localisation is not None:
         others = [references, train_references, against, labels, reference_labels, graphs]
         others += [reference_graphs, markdown_file, latex_file, html_file, label_reports, metadata]
-        named = [id_column, report_column, reference_column]
-        if (
-            len(predictions) > 1
-            or allow_missing
-            or by
-            or by_organ
-            or with_
-            or any([*others, *named])
-        ):
+        others += [by, with_, id_column, report_column, reference_column]
+        flags = allow_missing or rexrank or by_organ
+        if len(reports) != 1 or flags or any(others):
             raise UsageError("--localisation takes one model, --data, --split and --json alone")
         _check_split(split)
         check_files(json=json_file)
         from kia.cli.evaluate.localisation import evaluate_localisation as evaluate_it
 
-        model = str(predictions[0])
+        model = str(reports[0])
         evaluate_it(model, localisation, data, split, json_file, resamples=resamples, seed=seed)
         return
     from kia.cli.console import err, out
@@ -160,9 +175,9 @@ def evaluate(
 
     _check_options(data, split, references, train_references, dataset)
     check_files(json=json_file, markdown=markdown_file, latex=latex_file, html=html_file)
-    _check_one_system(predictions, labels=labels, graphs=graphs)
+    _check_one_system(reports, labels=labels, graphs=graphs)
     setup = Setup(
-        predictions,
+        reports,
         references,
         data,
         cast("Split", split),
@@ -180,8 +195,10 @@ def evaluate(
         Settings(allow_missing=allow_missing, resamples=resamples, seed=seed, by_organ=by_organ),
         usable_tools(_listed(with_)),
         _chexbert,
+        systems,
+        rexrank,
     )
-    processor = None if tokenizer is None else _processor(tokenizer)
+    processor = None if tokenizer is None else _processor(tokenizer, reports)
     with err.status("Scoring reports…"):
         outcome = score(setup)
         if processor is not None:
@@ -197,10 +214,15 @@ def evaluate(
         _print_findings(outcome.result["phantom_findings"])
 
 
-def _processor(model: str) -> "KIAProcessor":
+def _processor(model: str, reports: Sequence[Path]) -> "KIAProcessor":
     from kia.generation import model_folder
+    from kia.predictions import recorded_model
     from kia.processing import KIAProcessor
 
+    if model == "record":
+        if len(reports) != 1:
+            raise UsageError("--tokenizer record reads the record of one file of predictions")
+        model = recorded_model(reports[0])
     return KIAProcessor.from_pretrained(model_folder(model))
 
 
@@ -223,6 +245,31 @@ def _print_ceilings(found: dict[str, Any]) -> None:
     ]
     names = [name.replace("_", "-").upper() for name in METRICS]
     table(["references", "protocol", *names], rows, title="the most that scores can reach")
+
+
+def _predictions(predictions: Sequence[Path], systems: dict[str, list[Path]]) -> Sequence[Path]:
+    if predictions and systems:
+        raise UsageError("name the reports as PREDS or by --system NAME=FILE, not both")
+    if not predictions and not systems:
+        raise UsageError("name the reports: PREDS, or --system NAME=FILE for each system")
+    return predictions
+
+
+def _systems(words: Sequence[str]) -> dict[str, list[Path]]:
+    """NAME=FILE[,FILE] → name → files, which are its runs."""
+    systems: dict[str, list[Path]] = {}
+    for word in words:
+        name, equals, files = word.partition("=")
+        name = " ".join(name.split())
+        named = [files] if Path(files).is_file() else [file.strip() for file in files.split(",")]
+        if not (equals and name and all(named)):
+            raise UsageError(f"--system {word}: write NAME=FILE, or NAME=FILE,FILE for its runs")
+        if name in systems:
+            raise UsageError(f"--system {name} is named twice; its runs are NAME=FILE,FILE")
+        if len(set(named)) < len(named):
+            raise UsageError(f"--system {name}: the same file of predictions is named twice")
+        systems[name] = [Path(file) for file in named]
+    return systems
 
 
 def _listed(names: str | None) -> list[str]:
@@ -307,15 +354,11 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_html(path: Path, outcome: "Outcome", data: Path | None) -> None:
-    from kia.evaluation.board.html_report import html_report
+    from kia.evaluation.evaluate import comparison_page
     from kia.evaluation.prepared import study_images
 
-    if "runs" in outcome.result:
-        _write_text(path, html_report(outcome.result))
-        return
     images = None if data is None else study_images(data)
-    cases = outcome.evaluation.worst_cases(outcome.result["name"])
-    _write_text(path, html_report(outcome.result, cases, images))
+    _write_text(path, comparison_page(outcome, images))
 
 
 def _print_findings(findings: dict[str, dict[str, float]]) -> None:

@@ -82,6 +82,10 @@ Choice = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="of the candidates that are drawn")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="studies decoded together")]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="go on with --out where a run that did not end has stopped"),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps …; the best there is")]
 
 
@@ -109,6 +113,7 @@ def generate(
     seed: Seed = 0,
     batch_size: BatchSize = None,
     device: Device = None,
+    resume: Resume = False,
 ) -> None:
     """Write reports for chest X-rays. Research only; not for clinical use."""
     studies = given_studies(images, study)
@@ -117,6 +122,8 @@ def generate(
     _check_text(data, json_lines, form, show_candidates)
     if anyway and data:
         raise UsageError("--anyway goes with images; those of a data set are not looked at")
+    if resume and not out:
+        raise UsageError("--resume goes with --data and --out: images are written at once")
     from kia.generation import load_model, model_folder
 
     console.quiet_libraries()
@@ -140,11 +147,13 @@ def generate(
         dataset = PreparedDataset.open(data)
         numbers = split_studies(dataset, split)
         with console.tracked() as track:
-            options: dict[str, Any] = {"whole_sentences": bool(whole_sentences), "track": track}
-            write_predictions(
-                loaded, processor, dataset, numbers, out, settings, seed=seed, **options
+            options: Any = {"seed": seed, "source": model, "resume": resume, "track": track}
+            options["whole_sentences"] = bool(whole_sentences)
+            before = write_predictions(
+                loaded, processor, dataset, numbers, out, settings, **options
             )
-        console.out.print(f"{len(numbers)} reports: {out}", soft_wrap=True)
+        resumed = f", {before} of them from before" if before else ""
+        console.out.print(f"{len(numbers)} reports: {out}{resumed}", soft_wrap=True)
         return
     from kia.cli.generate.images import Asked, write_image_reports, write_report_lines
     from kia.reporting.model import KIA, name_of

@@ -4,7 +4,7 @@ Shape letters: B studies, W views, N patches of a view, S side, T tokens.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -19,6 +19,8 @@ from kia.config import DataConfig, TasksConfig
 from kia.data.batches.masked_text import TextMasker, token_rows
 from kia.data.counted import uniforms
 from kia.data.store.dataset import PreparedDataset
+from kia.data.store.mix import source_shares
+from kia.errors import ConfigError
 from kia.knowledge.masks.image import (
     anatomy_image_mask,
     general_image_mask,
@@ -42,7 +44,8 @@ class Batch:
         next_positions: (M,) flat positions in (B, T) from which RG predicts the next token, [SEP]
             too unless the report is cut at the length limit.
         next_targets: (M,) the next tokens.
-        report_ids: (B,) numbers that are equal for word-for-word equal reports.
+        report_ids: (B,) numbers that are equal for word-for-word equal reports; −1 for studies
+            without one, which IRC, [MATCH] and RG skip.
         image_mask: (B, W, N), True where MIM hides a patch; None without MIM.
         hidden_patches: (M,) flat positions of those patches in (B, W, N).
         masked_input_ids: (B, T') for MLM, the report or the label report; None without MLM.
@@ -203,6 +206,7 @@ class BatchBuilder:
         follows = real[:, 1:].copy()
         cut = np.array([not report.whole for report in encoded])
         follows[cut, real[cut].sum(1) - 2] = False  # no [SEP] where a report does not end
+        follows[[not study.has_report for study in studies]] = False
         ahead = np.pad(follows, ((0, 0), (0, 1)))
         text: dict[str, Any] = {
             "input_ids": torch.from_numpy(ids),
@@ -248,7 +252,7 @@ class EpochBatches(Dataset[Batch]):
 
         Args:
             builder: Of the data set.
-            studies: (n,) numbers in the data set.
+            studies: (n,) numbers in the data set, ascending.
             batch_size: Studies a batch; the last may be smaller.
             epoch: Decides order, masks and augmentation.
             first: Batches to leave out at the start (already trained on before a restart).
@@ -259,7 +263,10 @@ class EpochBatches(Dataset[Batch]):
         """
         self.builder, self.epoch, self.train = builder, epoch, train
         self.joint, self.first, self.rehearse_every = joint, first, rehearse_every
-        if train:
+        shares = source_shares(builder.dataset, studies) if train else []
+        if train and shares:
+            batches = mixed_batches(shares, builder.lengths, batch_size, (builder.seed, epoch))
+        elif train:
             batches = shuffled_batches(
                 studies, builder.lengths(studies), batch_size, (builder.seed, epoch)
             )
@@ -308,6 +315,71 @@ def shuffled_batches(
     return [batches[i] for i in random.permutation(len(batches))]
 
 
+def mixed_batches(
+    sources: Sequence[tuple[NDArray[np.int64], int]],
+    lengths: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    size: int,
+    seed: tuple[int, int],
+) -> list[NDArray[np.int64]]:
+    """Batches that hold studies of several sources in the ratio of their shares.
+
+    An epoch goes once through the first source that has studies. Of the others it takes as many
+    as the ratio says, in an order of their own: a source with fewer begins again, and one with
+    more goes on in the next epoch, where it stopped.
+
+    Args:
+        sources: Studies of each, and its share.
+        lengths: Words of the reports of studies.
+        size: Studies a batch; the last may have fewer, in the same ratio.
+        seed: Of the run, and the epoch.
+
+    Returns:
+        Studies of the first source come first in each batch, then those of the others.
+    """
+    present = [(studies, share) for studies, share in sources if len(studies)]
+    quotas = _quotas([share for _, share in present], size)
+    if 0 in quotas:
+        raise ConfigError(
+            f"a batch of {size} studies has no place for each of {len(quotas)} sources in their "
+            "ratio: make train.batch_size larger, or mix them anew with --ratio"
+        )
+    first = shuffled_batches(present[0][0], lengths(present[0][0]), quotas[0], seed)
+    batches = [[batch] for batch in first]
+    for place, ((studies, _), quota) in enumerate(
+        zip(present[1:], quotas[1:], strict=True), start=1
+    ):
+        need = [round(quota * len(batch) / quotas[0]) for batch in first]
+        taken = _endless(studies, sum(need), (*seed, place))
+        for batch, part in zip(batches, np.split(taken, np.cumsum(need)[:-1]), strict=True):
+            batch.append(part)
+    return [np.concatenate(batch) for batch in batches]
+
+
+def _quotas(shares: Sequence[int], size: int) -> list[int]:
+    """Whole numbers in the ratio of shares that sum to size, by largest remainders."""
+    exact = [size * share / sum(shares) for share in shares]
+    quotas = [int(one) for one in exact]
+    by_rest = sorted(range(len(shares)), key=lambda n: (quotas[n] - exact[n], n))
+    for number in by_rest[: size - sum(quotas)]:
+        quotas[number] += 1
+    return quotas
+
+
+def _endless(
+    studies: NDArray[np.int64], count: int, seed: tuple[int, int, int]
+) -> NDArray[np.int64]:
+    """The studies that a source gives in an epoch, of its rounds one after another."""
+    run, epoch, place = seed
+    start = epoch * count
+    rounds = range(start // len(studies), (start + count - 1) // len(studies) + 1)
+    order = [
+        studies[np.random.default_rng((run, place, number)).permutation(len(studies))]
+        for number in rounds
+    ]
+    begin = start - rounds.start * len(studies)
+    return np.concatenate([*order, studies[:0]])[begin : begin + count]
+
+
 def load_images(
     dataset: PreparedDataset, studies: NDArray[np.int64], width: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -332,9 +404,11 @@ def load_images(
 
 
 def report_numbers(reports: Sequence[str]) -> NDArray[np.int64]:
-    """A 63-bit number for each report, equal for equal words whatever the spacing and case."""
-    digests = (
-        hashlib.blake2b(" ".join(report.lower().split()).encode(), digest_size=8).digest()
-        for report in reports
-    )
-    return np.array([int.from_bytes(d, "little") >> 1 for d in digests], np.int64)
+    """A 63-bit number for each report, equal for equal words whatever the spacing and case.
+
+    −1 for an empty one: no report is not equal to no report.
+    """
+    texts = [" ".join(report.lower().split()) for report in reports]
+    digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    numbers = [int.from_bytes(d, "little") >> 1 for d in digests]
+    return np.array([n if text else -1 for n, text in zip(numbers, texts, strict=True)], np.int64)

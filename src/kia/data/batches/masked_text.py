@@ -83,12 +83,27 @@ class TextMasker:
         masked, chosen = self._mask_reports(ids, report, studies, numbers, encoded, epoch)
         states = maskable & labelled[:, None] & np.isin(ids, self.states)
         masked = np.where(states, self.mask_id, masked)
-        if self.config.uncertain_as == "skip":
+        skipped = self._skipped(studies)
+        if skipped.any():
             order = np.cumsum(states, axis=1) - 1  # the k-th state is that of observation k
-            labels = [[(s.labels or {}).get(name) for name in OBSERVATIONS] for s in studies]
-            uncertain = np.array(labels, object) == -1
-            states &= ~np.take_along_axis(uncertain, order.clip(0, len(OBSERVATIONS) - 1), axis=1)
+            states &= ~np.take_along_axis(skipped, order.clip(0, len(OBSERVATIONS) - 1), axis=1)
         return MaskedRows(masked, real, chosen | states, ids)
+
+    def _skipped(self, studies: Sequence[Study]) -> NDArray[np.bool_]:
+        """(B, 14) True where the label report's word is not asked for, though it is hidden.
+
+        What a report does not mention is absent; what nobody annotated is not.
+        """
+        unsure = -1 if self.config.uncertain_as == "skip" else None
+        return np.array(
+            [
+                [
+                    state == unsure if state is not None else not study.has_report
+                    for state in map((study.labels or {}).get, OBSERVATIONS)
+                ]
+                for study in studies
+            ]
+        )
 
     def _reads_labels(
         self, studies: Sequence[Study], numbers: NDArray[np.int64], epoch: int
@@ -99,7 +114,8 @@ class TextMasker:
             return known
         if self.config.masking == "graph+label":
             coin = uniforms(self.seed, epoch, numbers, "graph or label", 1)[:, 0]
-            return known & (coin < 0.5)
+            bare = np.array([not study.has_report for study in studies])
+            return known & ((coin < 0.5) | bare)
         return np.zeros(len(studies), bool)
 
     def _mask_reports(

@@ -91,6 +91,12 @@ class PreparedDataset:
             self._indices[split] = np.flatnonzero(chosen)
         return self._indices[split]
 
+    def reported(self, split: Split) -> npt.NDArray[np.int64]:
+        """Those of `indices` whose studies have a report, not labels alone."""
+        indices = self.indices(split)
+        texts = self._table.column("report").take(pa.array(indices))
+        return indices[pc.not_equal(pc.utf8_trim_whitespace(texts), "").to_numpy()]
+
     def study(self, index: int) -> Study:
         """The study at an index, without its pixels; DataError if a row is none."""
         try:
@@ -132,21 +138,38 @@ class PreparedDataset:
         """Views of the images of a study, in their order."""
         return tuple(self.row(index, ("views",))["views"])
 
-    def reports(self, split: Split | None = None) -> "StoredTexts":
-        """Raw reports of a split, in the order of `indices`, or of all studies."""
-        indices = np.arange(len(self)) if split is None else self.indices(split)
+    def reports(self, split: Split | None = None, *, written: bool = False) -> "StoredTexts":
+        """Raw reports of a split, in the order of `indices`, or of all studies.
+
+        Args:
+            split: None for all.
+            written: Leave out the empty ones of studies that have none (in a split).
+        """
+        if split is None:
+            return StoredTexts(self._table, "report", np.arange(len(self)))
+        indices = self.reported(split) if written else self.indices(split)
         return StoredTexts(self._table, "report", indices)
 
     def ids(self, split: Split) -> list[str]:
         """Study ids of a split, in the order of `indices`."""
         return list(StoredTexts(self._table, "id", self.indices(split)))
 
-    def label_sets(self, split: Split) -> Iterator[tuple[dict[str, int | None], int]]:
+    def label_sets(
+        self, split: Split, *, reported: bool | None = None
+    ) -> Iterator[tuple[dict[str, int | None], int]]:
         """The different sets of labels in a split, and how many studies have each.
 
         A study without labels is not counted.
+
+        Args:
+            split: Which.
+            reported: Count studies with a report alone, or those without one; None counts both.
         """
-        column = self._table.column("labels").take(pa.array(self.indices(split))).drop_null()
+        indices = self.indices(split)
+        if reported is not None:
+            among = np.isin(indices, self.reported(split))
+            indices = indices[among if reported else ~among]
+        column = self._table.column("labels").take(pa.array(indices)).drop_null()
         for found in column.value_counts():
             try:
                 yield stored_labels(found["values"].as_py()), found["counts"].as_py()

@@ -56,7 +56,7 @@ def merge_parts(
         work = WorkFolder(out)
         work.begin(about, resumable=False, overwrite=overwrite)
         try:
-            assemble(work.dataset, about, _linked(parts, work.dataset))
+            assemble(work.dataset, about, linked(parts, work.dataset))
             work.publish(overwrite=overwrite)
         finally:
             work.discard()
@@ -101,10 +101,10 @@ def _content_hash(parts: Sequence[PreparedDataset]) -> str:
     )
 
 
-def _linked(parts: Sequence[PreparedDataset], folder: Path) -> Iterator[Chunk]:
-    """The shards of the parts, their images now also in `folder`."""
+def linked(parts: Sequence[PreparedDataset], folder: Path, first: int = 0) -> Iterator[Chunk]:
+    """The shards of the parts, their images now also in `folder`, counted from `first`."""
     nothing = pa.RecordBatch.from_pylist([], schema=SCHEMA)
-    count = 0
+    count = first
     for part in parts:
         rejects = [Reject(**reject) for reject in part.rejects()]
         yield Chunk("", nothing, Tally.from_record(part.info), rejects)

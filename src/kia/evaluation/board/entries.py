@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,13 +17,17 @@ from kia.evaluation.board.systems import (
     built_in_extractor,
     built_in_labeler,
 )
+from kia.evaluation.clinical.claims import Reading, read_claims
 from kia.evaluation.clinical.efficacy import Labels, clinical_measures
+from kia.evaluation.clinical.errors import error_measure
 from kia.evaluation.clinical.graphs import graph_measure
 from kia.evaluation.clinical.organs import organ_measure
 from kia.evaluation.coverage import first_ids
 from kia.evaluation.language.scores import PROTOCOLS, LanguageScorer, LanguageScores
 from kia.evaluation.statistics.intervals import RESAMPLES, Measure, language_measure
 from kia.knowledge.radgraph import ReportGraph
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,21 @@ class Settings:
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one set of reports, ready to be resampled."""
+    """The scores of one set of reports, ready to be resampled.
+
+    Attributes:
+        language: By protocol.
+        clinical: By policy of `kia.evaluation.clinical.efficacy`.
+        graphs: F1 of the extractor's graphs.
+        errors: By kind and organ, of the extractor's graphs.
+        radgraph: F1 of graphs that were given for both sides; else None.
+    """
 
     language: dict[str, LanguageScores]
     clinical: dict[str, Measure]
     graphs: Measure
+    errors: Measure
+    radgraph: Measure | None
     organs: Measure | None = None
 
     def measures(self) -> dict[str, Measure]:
@@ -68,8 +82,9 @@ class Scored:
             if scores.statistics
         }
         found |= {f"clinical.{policy}": measure for policy, measure in self.clinical.items()}
-        found["radgraph_f1"] = self.graphs
-        return found | ({} if self.organs is None else {"organs": self.organs})
+        found |= {"graph_f1_kia": self.graphs, "clinical_errors": self.errors}
+        found |= {} if self.organs is None else {"organs": self.organs}
+        return found if self.radgraph is None else found | {"radgraph_f1": self.radgraph}
 
 
 class Board:
@@ -92,6 +107,7 @@ class Board:
         self.constants: dict[str, ChosenReport] = {}
         self.labels: dict[str, list[Labels]] = {}
         self.ref_labels: list[Labels] = []
+        self.readings: dict[str, Reading] = {}
 
     def score(self) -> dict[str, Scored]:
         """Scores of every system by name, and of every baseline by `baseline_key`."""
@@ -106,48 +122,59 @@ class Board:
                 if refs.train and (rows := _rows(system, self.ids)) is not None:
                     near = nearest_reports(refs.train, *rows, studies=len(self.refs))
                     sets[baseline_key("nearest", name)] = near
-            # METEOR loads its tables meanwhile
-            annotations = self._annotations(sets)
+            graphs = self._annotations(sets)
+            self.readings = {text: read_claims(graph) for text, graph in graphs.items()}
             language = scorer.score_sets(sets, protocols)
         return {
             name: Scored(
                 language[name],
                 clinical_measures(self.labels[name], self.ref_labels),
-                graph_measure(*annotations[name]),
+                graph_measure(
+                    [graphs[text] for text in hyps], [graphs[text] for text in self.refs]
+                ),
+                error_measure(self.read(hyps), self.read(self.refs)),
+                self._radgraph(name),
                 organ_measure(hyps, self.refs) if self.settings.by_organ else None,
             )
             for name, hyps in sets.items()
         }
 
-    def _annotations(
-        self, sets: Mapping[str, Sequence[str]]
-    ) -> dict[str, tuple[list[ReportGraph], list[ReportGraph]]]:
-        """Sets the labels of all reports; returns the graphs of each set and of the references."""
+    def read(self, texts: Sequence[str]) -> list[Reading]:
+        """What reports say, of those that were scored."""
+        return [self.readings[text] for text in texts]
+
+    def _radgraph(self, name: str) -> Measure | None:
+        """F1 of graphs from files, where both sides have them."""
+        ours, theirs = self.systems.get(name, System({})).graphs, self.references.graphs
+        if ours is None or theirs is None:
+            return None
+        given = ((f"graphs of {name}", ours), ("graphs of the references", theirs))
+        return graph_measure(*(self._given(what, graphs) for what, graphs in given))
+
+    def _annotations(self, sets: Mapping[str, Sequence[str]]) -> dict[str, ReportGraph]:
+        """Sets the labels of all reports; returns the extractor's graph of each text."""
         refs = self.references
         texts = [text for hyps in (*sets.values(), self.refs) for text in hyps]
         labels = annotate(self.settings.labeler or built_in_labeler(), texts)
-        graphs = annotate(self.settings.extractor or built_in_extractor(), texts)
-        self.ref_labels = self._annotated(
-            "labels of the references", refs.labels, self.refs, labels
-        )
-        ref_graphs = self._annotated("graphs of the references", refs.graphs, self.refs, graphs)
-        found = {}
+        self.ref_labels = self._labelled("the references", refs.labels, self.refs, labels)
         for name, hyps in sets.items():
-            system = self.systems.get(name, System({}))
-            self.labels[name] = self._annotated(f"labels of {name}", system.labels, hyps, labels)
-            made = self._annotated(f"graphs of {name}", system.graphs, hyps, graphs)
-            found[name] = made, ref_graphs
-        return found
+            given = self.systems.get(name, System({})).labels
+            self.labels[name] = self._labelled(name, given, hyps, labels)
+        return annotate(self.settings.extractor or built_in_extractor(), texts)
 
-    def _annotated(
+    def _labelled(
         self,
-        what: str,
-        given: Mapping[str, Any] | None,
+        name: str,
+        given: Mapping[str, Labels] | None,
         texts: Sequence[str],
-        made: Mapping[str, Any],
-    ) -> list[Any]:
+        made: Mapping[str, Labels],
+    ) -> list[Labels]:
         if given is None:
             return [made[text] for text in texts]
+        return self._given(f"labels of {name}", given)
+
+    def _given(self, what: str, given: Mapping[str, T]) -> list[T]:
+        """Labels or graphs from a file, in the order of the studies."""
         if missing := [id_ for id_ in self.ids if id_ not in given]:
             raise DataError(
                 f"the file with the {what} lacks {len(missing)} of {len(self.ids)} studies: "

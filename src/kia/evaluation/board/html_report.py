@@ -1,69 +1,85 @@
-"""The scoreboard as one HTML file: tables, bars by observation, worst cases.
+"""The scoreboard as one HTML file: tables, bars by observation, worst cases, all studies.
 
-It opens without a server or network, runs no script and loads nothing; every text is escaped. It
+It opens without a server or network and loads nothing; every text is escaped. Its one script
+(`assets/report.js`) sorts, filters and searches what is there: all of it can be read without. It
 holds reports and images, so it is patient data wherever these are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from importlib import resources
 from typing import Any
 
+from kia.evaluation.board.comparison_tables import scoreboard_tables
+from kia.evaluation.board.observation_table import observation_table
 from kia.evaluation.board.page import image, page
+from kia.evaluation.board.studies import JudgedStudy
+from kia.evaluation.board.study_html import Images, studies_section
 from kia.evaluation.board.summary import note_lines, summary_lines, warning_lines
-from kia.evaluation.board.tables import (
-    TEXT_COLUMNS,
-    ScoreTable,
-    result_tables,
-)
+from kia.evaluation.board.tables import TEXT_COLUMNS, Row, ScoreTable
 from kia.evaluation.cases import Case
 from kia.evaluation.matching import match_sentences
 
-Images = Callable[[str], Sequence[bytes]]
-"""Study id → its images as PNG files, in the order of its views."""
-
 _COLOURS = ("#cfe8ff", "#d9f2d0", "#ffe3c2", "#eadcf8", "#fff3b0", "#ffd6dc", "#cdeeea", "#e6e2d3")
-
-_STYLE = """
-tr.model { font-weight: 650; } tr.interval { color: #57606a; } tr.published { color: #0a6640; }
-svg text { font: 13px system-ui, sans-serif; fill: #1b1f24; } svg .small { fill: #57606a; }
-.case { border-top: 1px solid #d0d7de; padding: 1rem 0; }
-.reports { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; }
-.reports h4 { margin: .3rem 0; font-size: .87rem; color: #57606a; }
-.pair { padding: .05rem .25rem; border-radius: .2rem; } sup { color: #57606a; padding-left: .1rem; }
-.badge { display: inline-block; border-radius: .6rem; padding: 0 .5rem; margin-right: .3rem;
-  font-size: .82rem; } .missed { background: #ffebe9; } .invented { background: #fff8c5; }
-@media (max-width: 700px) { .reports { grid-template-columns: 1fr; } }
-@media print { .case { break-inside: avoid; } }
-"""
 
 
 def html_report(
-    result: Mapping[str, Any], cases: Sequence[Case] = (), images: Images | None = None
+    result: Mapping[str, Any],
+    cases: Sequence[Case] = (),
+    images: Images | None = None,
+    studies: Sequence[JudgedStudy] = (),
 ) -> str:
     """The whole page.
 
     Args:
         result: From `kia.evaluation.board.scoreboard`.
         cases: From `kia.evaluation.board.scoreboard.Evaluation.worst_cases`.
-        images: Where the images of the cases come from; none are shown without.
+        images: Where the images of the cases, or without cases of the first studies, come from;
+            none are shown without.
+        studies: From `kia.evaluation.board.studies.judged_studies`.
     """
     title = f"Evaluation of {result['name']}"
     parts = [
         f"<h1>{escape(title)}</h1>",
+        _links(bool(studies)),
         '<p class="note">Research only; not for clinical use. '
         f"kia {escape(result['version'])}{_data_set(result)}</p>",
         *(f'<p class="warning">{escape(line)}</p>' for line in warning_lines(result)),
         *(f"<p>{escape(line)}</p>" for line in summary_lines(result)),
     ]
-    for table in result_tables(result):
+    for table in scoreboard_tables(result):
         parts.append(_table(table))
         if table.title.startswith("Observations"):
             parts.append(_bars(result))
+    if "systems" in result:
+        parts.append(_table(observation_table(result)))
     if cases:
         parts.append(_cases(cases, images))
-    parts.append("<h2>Notes</h2>")
+    if studies:
+        parts += studies_section(studies, None if cases else images, _whose(result))
+    parts.append('<h2 id="notes">Notes</h2>')
     parts += [f'<p class="note">{escape(line)}</p>' for line in note_lines(result["notes"])]
-    return page(title, parts, _STYLE)
+    return page(title, parts, _asset("report.css"), _asset("report.js"))
+
+
+def _asset(name: str) -> str:
+    file = resources.files("kia.evaluation.board") / "assets" / name
+    return file.read_text(encoding="utf-8")
+
+
+def _links(studies: bool) -> str:
+    names = ["studies", "notes"] if studies else ["notes"]
+    links = (f'<a href="#{name}">{name}</a>' for name in names)
+    return f"<nav>{''.join(links)}</nav>"
+
+
+def _whose(result: Mapping[str, Any]) -> str:
+    """Who read the claims of the studies."""
+    systems = result.get("systems", {})
+    first = next(iter(systems.values()), result)
+    several = any("runs" in found for found in systems.values())
+    runs = " Of a system with several runs the first is shown." if several else ""
+    return f"Findings as {first['graph_sources']['clinical_errors']} reads them.{runs}"
 
 
 def _data_set(result: Mapping[str, Any]) -> str:
@@ -80,21 +96,20 @@ def _table(table: ScoreTable) -> str:
     )
     bodies = []
     for section in table.sections:
-        rows = (
-            f'<tr class="{escape(row.kind)}">'
-            + "".join(
-                f"<td{side}>{escape(cell.strip())}</td>"
-                for side, cell in zip(sides, (row.label, *row.cells), strict=True)
-            )
-            + "</tr>"
-            for row in section
-        )
-        bodies.append(f"<tbody>{''.join(rows)}</tbody>")
+        bodies.append(f"<tbody>{''.join(_row(row, sides) for row in section)}</tbody>")
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
     return (
-        f'<h2>{escape(table.title)}</h2><div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"{''.join(bodies)}</table></div>{notes}"
+        f'<h2>{escape(table.title)}</h2><div class="wide"><table class="sortable"><thead>'
+        f"<tr>{head}</tr></thead>{''.join(bodies)}</table></div>{notes}"
     )
+
+
+def _row(row: Row, sides: Sequence[str]) -> str:
+    cells = [escape(cell.strip()) for cell in (row.label, *row.cells)]
+    for place in row.strong:
+        cells[place + 1] = f"<b>{cells[place + 1]}</b>"
+    shown = (f"<td{side}>{cell}</td>" for side, cell in zip(sides, cells, strict=True))
+    return f'<tr class="{escape(row.kind)}">{"".join(shown)}</tr>'
 
 
 _NAME_WIDTH, _BAR_WIDTH, _BAR_HEIGHT = 210, 620, 24
@@ -112,7 +127,7 @@ def _bars(result: Mapping[str, Any]) -> str:
     for tick in range(0, 11, 2):
         x = _x(tick / 10)
         parts.append(
-            f'<line x1="{x}" x2="{x}" y1="4" y2="{height - 24}" stroke="#eaeef2"/>'
+            f'<line x1="{x}" x2="{x}" y1="4" y2="{height - 24}" class="grid"/>'
             f'<text class="small" x="{x}" y="{height - 8}" text-anchor="middle">{tick / 10}</text>'
         )
     for index, (name, scores) in enumerate(rows):
@@ -136,9 +151,8 @@ def _bar(
     parts = [
         f'<text x="{_NAME_WIDTH - 10}" y="{middle + 5}" text-anchor="end">{escape(name)}</text>',
         f'<rect x="{_NAME_WIDTH}" y="{top}" width="{round(_BAR_WIDTH * scores["f1"], 1)}" '
-        'height="16" fill="#8fb8de"/>',
-        f'<circle cx="{_x(scores["precision"])}" cy="{middle}" r="4" fill="none" '
-        'stroke="#1b1f24"/>',
+        'height="16" class="bar"/>',
+        f'<circle cx="{_x(scores["precision"])}" cy="{middle}" r="4" fill="none" class="mark"/>',
         f'<text x="{_x(scores["recall"])}" y="{middle + 5}" text-anchor="middle">×</text>',
         f'<text class="small" x="{_x(1) + 14}" y="{middle + 5}">{scores["f1"]:.3f}, '
         f"support {scores['support']:g}</text>",
@@ -146,7 +160,7 @@ def _bar(
     if interval:
         low, high = map(_x, interval)
         parts.append(
-            f'<line x1="{low}" x2="{high}" y1="{middle}" y2="{middle}" stroke="#1d4f7c" '
+            f'<line x1="{low}" x2="{high}" y1="{middle}" y2="{middle}" class="interval" '
             'stroke-width="2"/>'
         )
     return "".join(parts)
@@ -154,8 +168,8 @@ def _bar(
 
 def _cases(cases: Sequence[Case], images: Images | None) -> str:
     intro = (
-        "Most wrong observations first (uncertain as absent), then lowest RadGraph-F1. Sentences "
-        "of one colour and number agree in most of their words and both deny, or neither."
+        "Most wrong observations first (uncertain as absent), then lowest graph-F1 by kia. "
+        "Sentences of one colour and number agree in most of their words and both deny, or neither."
     )
     shown = "".join(_case(case, images) for case in cases)
     return f'<h2>Worst cases</h2><p class="note">{intro}</p>{shown}'
@@ -163,7 +177,7 @@ def _cases(cases: Sequence[Case], images: Images | None) -> str:
 
 def _case(case: Case, images: Images | None) -> str:
     matched = match_sentences(case.hyp, case.ref)
-    scores = f"RadGraph-F1 {case.radgraph:.3f}"
+    scores = f"graph-F1 by kia {case.graph_f1:.3f}"
     if case.cider is not None:
         scores += f", CIDEr {case.cider:.3f}"
     badges = [f'<span class="badge missed">missed: {escape(name)}</span>' for name in case.missed]

@@ -10,7 +10,8 @@ from kia.evaluation.baselines import BASELINES, diversity
 from kia.evaluation.board.entries import Board, Scored, Settings, baseline_key
 from kia.evaluation.board.systems import References, System
 from kia.evaluation.cases import Case, worst_cases
-from kia.evaluation.clinical.efficacy import PUBLISHED_CELLS, clinical_grid, nested
+from kia.evaluation.clinical.claims import Reading
+from kia.evaluation.clinical.efficacy import PUBLISHED_CELLS, Labels, clinical_grid, nested
 from kia.evaluation.clinical.organs import organ_grid
 from kia.evaluation.coverage import Coverage, covered
 from kia.evaluation.language.scores import METRICS, NO_TRAINING_REPORTS, PROTOCOLS, LanguageScores
@@ -18,12 +19,18 @@ from kia.evaluation.priors import prior_rate
 from kia.evaluation.statistics.intervals import Measure
 from kia.evaluation.statistics.paired import paired_differences
 
+NO_RADGRAPH = (
+    "needs graphs of RadGraph's model, of both sides (--graphs, --reference-graphs; or "
+    "--with radgraph)"
+)
+"""Why there is no RadGraph-F1; what kia's own extractor gives is never called so."""
+
 
 class Evaluation:
     """Systems scored against the same references, beside the baselines.
 
     Args:
-        systems: At least one; several are scored with one METEOR process.
+        systems: At least one; several are scored together.
         references: What they are scored against.
         settings: Labeler, extractor, resamples …
         against: A system that each of them is compared with, study by study.
@@ -55,6 +62,7 @@ class Evaluation:
             other_splits=references.other_splits,
             allow_missing=settings.allow_missing,
         )
+        _check_graphs(systems, references)
         self._board = Board(everyone, references, settings, coverage.ids)
         self._scored = self._board.score()
         result = _Result(self._board, self._scored)
@@ -78,9 +86,30 @@ class Evaluation:
         """Generated reports of a system and references, in the order of `ids`."""
         return self._board.hyps[system], self._board.refs
 
+    def read(self, system: str) -> list[Reading]:
+        """What the reports of a system say, in the order of `ids`."""
+        return self._board.read(self._board.hyps[system])
+
+    def references_read(self) -> list[Reading]:
+        """What the references say, in the order of `ids`."""
+        return self._board.read(self._board.refs)
+
+    def labels(self, system: str) -> list[Labels]:
+        """Labels of a system's reports, in the order of `ids`."""
+        return self._board.labels[system]
+
+    def reference_labels(self) -> list[Labels]:
+        """Labels of the references, in the order of `ids`."""
+        return self._board.ref_labels
+
     def measures(self, system: str) -> dict[str, Measure]:
         """Path in the result, such as "protocols.r2gen" → a system's scores, to be resampled."""
         return self._scored[system].measures()
+
+    def baseline_measures(self, baseline: str, system: str = "") -> dict[str, Measure]:
+        """The same of a baseline, of one of a system's own with its name; {} if there is none."""
+        found = self._scored.get(baseline_key(baseline, system))
+        return {} if found is None else found.measures()
 
     def worst_cases(self, system: str, most: int = 12) -> list[Case]:
         """The studies at which a system does worst; see `kia.evaluation.cases`."""
@@ -91,7 +120,7 @@ class Evaluation:
 
     def _differences(self, ours: System, theirs: System) -> dict[str, Any]:
         settings = self._board.settings
-        left_out = tuple(key.removeprefix("against.") for key in _not_compared(ours, theirs))
+        left_out = tuple(f"{k.removeprefix('against.')}." for k in _not_compared(ours, theirs))
         measures = self._scored[ours.name].measures()
         others = self._scored[theirs.name].measures()
         return nested(
@@ -99,7 +128,7 @@ class Evaluation:
                 f"{path}.{name}": difference
                 for path, measure in measures.items()
                 if not path.startswith(left_out)
-                and path in others  # and METEOR did not stop between the two
+                and path in others
                 and others[path].statistics.shape == measure.statistics.shape
                 for name, difference in paired_differences(
                     measure, others[path], resamples=settings.resamples, seed=settings.seed
@@ -127,7 +156,7 @@ class _Result:
             "n": len(self.board.ids),
             "protocols": _language(model),
             "clinical": clinical_grid(model.clinical),
-            "radgraph_f1": model.graphs.values(),
+            "radgraph_f1": model.radgraph.values() if model.radgraph else None,
             **_organs(model),
             "diversity": diversity(hyps, refs.dataset, self.board.refs, refs.train),
             "baselines": {key: _baseline(found) for key, found in baselines.items()},
@@ -135,6 +164,7 @@ class _Result:
             "dataset": {"hash": None, "split": None, "source": None, **refs.origin},
             "version": _version(),
             "notes": self._notes(system, model),
+            **_of_graphs(model),
             "name": system.name,
             "coverage": coverage.as_dict(),
             "prior_comparisons": {
@@ -143,7 +173,11 @@ class _Result:
             },
             "image_gain": dict(system.image_gain) if system.image_gain else None,
             "labelers": _sources(system.labels, refs.labels, settings.labeler_name),
-            "graph_sources": _sources(system.graphs, refs.graphs, settings.extractor_name),
+            "graph_sources": {
+                "graph_f1_kia": settings.extractor_name,
+                "clinical_errors": settings.extractor_name,
+                "radgraph_f1": "file" if model.radgraph else None,
+            },
             "settings": {
                 "cleaning": refs.dataset,
                 "resamples": settings.resamples,
@@ -174,14 +208,13 @@ class _Result:
             notes["protocols.r2gen"] = NO_TRAINING_REPORTS
         if system.image_gain is None:
             notes["image_gain"] = "no log of the run beside the predictions"
-        for what, given, tool in (
-            ("clinical", system.labels, self.board.settings.labeler_name),
-            ("radgraph_f1", system.graphs, self.board.settings.extractor_name),
-        ):
-            if given is not None:
-                notes[f"baselines.*.{what}"] = (
-                    f"baselines are read by {tool}, this system by a file: they compare roughly"
-                )
+        if model.radgraph is None:
+            notes["radgraph_f1"] = NO_RADGRAPH
+        if system.labels is not None:
+            notes["baselines.*.clinical"] = (
+                f"baselines are read by {self.board.settings.labeler_name}, this system by a file: "
+                "they compare roughly"
+            )
         return notes | _reasons(model.language)
 
     def _confidence(self, measures: Mapping[str, Measure]) -> dict[str, Any]:
@@ -228,13 +261,31 @@ def _baseline(scored: Scored | None) -> dict[str, Any] | None:
     grid = clinical_grid(scored.clinical)
     for cells in grid.values():
         del cells["observations"]
-    found = {**_language(scored), "clinical": grid, "radgraph_f1": scored.graphs.values()}
+    found = {**_language(scored), "clinical": grid, **_of_graphs(scored)}
     return found | _organs(scored)
 
 
 def _organs(scored: Scored) -> dict[str, Any]:
     """What is said of each organ, if that was asked for."""
     return {} if scored.organs is None else {"organs": organ_grid(scored.organs)}
+
+
+def _of_graphs(scored: Scored) -> dict[str, Any]:
+    """What is read from the graphs of the extractor."""
+    return {
+        "clinical_errors": nested(scored.errors.values()),
+        "graph_f1_kia": scored.graphs.values(),
+    }
+
+
+def _check_graphs(systems: Sequence[System], references: References) -> None:
+    """Graphs of RadGraph's model and of kia's rules are never compared with each other."""
+    given = [system.graphs is not None for system in systems]
+    if any(given) != (references.graphs is not None):
+        raise UsageError(
+            "RadGraph-F1 compares graphs of one origin: give --graphs and --reference-graphs, "
+            "or none of them"
+        )
 
 
 def _sources(ours: object, theirs: object, tool: str) -> dict[str, str]:
@@ -246,12 +297,9 @@ def _sources(ours: object, theirs: object, tool: str) -> dict[str, str]:
 
 def _not_compared(ours: System, theirs: System) -> dict[str, str]:
     """What two systems cannot be compared on, and why: one was read by a tool, one by a file."""
-    notes = {}
-    if (ours.labels is None) != (theirs.labels is None):
-        notes["against.clinical"] = "labels of one system come from a file, of the other not"
-    if (ours.graphs is None) != (theirs.graphs is None):
-        notes["against.radgraph_f1"] = "graphs of one system come from a file, of the other not"
-    return notes
+    if (ours.labels is None) == (theirs.labels is None):
+        return {}
+    return {"against.clinical": "labels of one system come from a file, of the other not"}
 
 
 def _reasons(scores: Mapping[str, LanguageScores]) -> dict[str, str]:

@@ -17,7 +17,11 @@ def summary_lines(result: Values) -> list[str]:
     Args:
         result: From `kia.evaluation.board.scoreboard`, or read back from its JSON file.
     """
-    spread, split = result["diversity"], result["dataset"]["split"]
+    split = result["dataset"]["split"]
+    if "systems" in result:
+        beside = f" of split {split}" if split else ""
+        return [f"{result['n']} studies{beside}, {len(result['systems'])} systems."]
+    spread = result["diversity"]
     length = spread["length_ratio"]
     beside = "" if length is None else f" ({length:.2f} times the references)"
     lines = [
@@ -39,8 +43,12 @@ def summary_lines(result: Values) -> list[str]:
 
 def warning_lines(result: Values) -> list[str]:
     """What must not be overlooked: a collapsed model, studies that were not scored."""
-    runs = result.get("runs", [result])  # a mean over runs would hide the one that collapsed
-    lines = [line for run in runs if (line := _collapse(run, len(runs) > 1))]
+    several = result.get("systems")
+    found = [result] if several is None else list(several.values())
+    # a mean over runs would hide the one that collapsed
+    runs = [run for one in found for run in one.get("runs", [one])]
+    named = several is not None or len(runs) > 1
+    lines = [line for run in runs if (line := _collapse(run, named))]
     coverage = result["coverage"]
     if coverage["missing"] or coverage["unknown"]:
         lines.append(

@@ -29,7 +29,7 @@ class System:
         embeddings: Image embeddings (train (n, P), these studies (m, P) in the order of
             `reports`), for the nearest-neighbour baseline.
         labels: Id → labels from a file; None to label the reports.
-        graphs: Id → graph from a file; None to extract them.
+        graphs: Id → graph from a file, for RadGraph-F1.
         image_gain: What the run says about it: "value" in nats a token, "split", "epoch" ….
     """
 
@@ -53,7 +53,7 @@ class References:
         dataset: Cleaning, vocabulary and cut of "iu" or "mimic".
         origin: "hash", "split" and "source" of the data set, where there is one.
         labels: Id → labels from a file; None to label the references.
-        graphs: Id → graph from a file; None to extract them.
+        graphs: Id → graph from a file, for RadGraph-F1.
         groups: Column → id → value, by which results are split.
         other_splits: Split → its ids, to recognise predictions of another split.
     """

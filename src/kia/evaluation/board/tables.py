@@ -6,6 +6,7 @@ from typing import Any
 
 from kia.evaluation.baselines import BASELINES
 from kia.evaluation.clinical.efficacy import CELLS, POLICIES, PUBLISHED_CELLS, SCORES
+from kia.evaluation.clinical.errors import KINDS
 from kia.evaluation.clinical.graphs import LEVELS
 from kia.evaluation.clinical.organs import COLUMNS
 from kia.evaluation.language.protocols import MAX_REFERENCE_WORDS
@@ -25,45 +26,56 @@ TEXT_COLUMNS = ("printed by",)
 
 DASH = "–"
 
+NEEDS_TRAINING = "needs --train-references"
+"""What stands in a row of the protocol r2gen where there are no training reports."""
+
 
 @dataclass(frozen=True)
 class Row:
     """A row: its label, its cells as text, and what it is.
 
     Attributes:
-        kind: "model", "interval", "baseline", "published" or "".
+        kind: "model", "system" (one of several), "interval", "baseline", "published" or "".
+        strong: Places of the cells in bold.
     """
 
     label: str
     cells: list[str]
     kind: str = ""
+    strong: frozenset[int] = frozenset()
 
 
 @dataclass
 class ScoreTable:
-    """A table with its title; `sections` are groups of rows with a line between them."""
+    r"""A table with its title; `sections` are groups of rows with a line between them.
+
+    `key` is what LaTeX's \label calls it.
+    """
 
     title: str
     columns: list[str]
     sections: list[list[Row]]
     notes: list[str] = field(default_factory=list)
+    key: str = ""
 
 
-def result_tables(result: Values) -> list[ScoreTable]:
-    """All tables of a result of ``kia evaluate``.
+def score_tables(result: Values) -> list[ScoreTable]:
+    """The tables of language and of labels of one system.
 
     Args:
         result: From `kia.evaluation.board.scoreboard`, or read back from its JSON file.
     """
-    tables = [_language(result), _graphs(result), _clinical(result), _observations(result)]
+    tables = [_language(result), _clinical(result), _observations(result)]
     if "organs" in result:
         tables.append(_organs(result))
-    if comparable_dataset(result) == "MIMIC-CXR":
-        tables.append(_table_2(result))
-    tables += [_groups(column, groups) for column, groups in result.get("by", {}).items()]
+    return [*tables, _table_2(result)] if comparable_dataset(result) == "MIMIC-CXR" else tables
+
+
+def detail_tables(result: Values) -> list[ScoreTable]:
+    """Groups of studies, tools of others, the comparison with another system."""
+    tables = [group_table(column, groups) for column, groups in result.get("by", {}).items()]
     tables += [_extra(name, found) for name, found in result.get("extra", {}).items()]
-    tables += [_against(run) for run in result.get("runs", [result]) if "against" in run]
-    return tables
+    return tables + [_against(run) for run in result.get("runs", [result]) if "against" in run]
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -83,10 +95,11 @@ def spread_row(result: Values, path: Sequence[str], names: Sequence[str]) -> lis
     if "sd" in result:
         found = at_path(result["sd"], path) or {}
         cells = ["" if found.get(name) is None else f"±{found[name]:.4f}" for name in names]
-        return [Row("  sd over runs", cells, "interval")]
+        return [Row(f"  {spread_label(result)}", cells, "interval")]
     path = path[1:] if path[0] == "protocols" else path
     found = at_path(result["confidence"], path) or {}
-    return [Row("  95 % interval", [short_range(found.get(name)) for name in names], "interval")]
+    cells = [short_range(found.get(name)) for name in names]
+    return [Row(f"  {spread_label(result)}", cells, "interval")]
 
 
 def at_path(tree: Any, path: Sequence[str]) -> Any:
@@ -96,7 +109,8 @@ def at_path(tree: Any, path: Sequence[str]) -> Any:
     return tree
 
 
-def _baselines(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Values]]:
+def baseline_rows(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Values]]:
+    """Name in tables, and what stands at a path, of each baseline that has it."""
     for key, label in BASELINES.items():
         if found := at_path(result["baselines"].get(key), path):
             yield label, found
@@ -104,36 +118,50 @@ def _baselines(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Value
 
 def _language(result: Values) -> ScoreTable:
     sections = []
-    dataset = comparable_dataset(result)
     for protocol in PROTOCOLS:
         values = result["protocols"][protocol] or {}
-        rows = [Row(f"{_name(result)} · {protocol}", numbers(values, METRICS), "model")]
+        needs = f" ({NEEDS_TRAINING})" if result["protocols"][protocol] is None else ""
+        label = f"{row_name(result)} · {protocol}{needs}"
+        rows = [Row(label, numbers(values, METRICS), "model")]
         if values:
             rows += spread_row(result, ("protocols", protocol), METRICS)
         rows += [
             Row(f"{label} · {protocol}", numbers(found, METRICS), "baseline")
-            for label, found in _baselines(result, (protocol,))
+            for label, found in baseline_rows(result, (protocol,))
         ]
-        if protocol == "r2gen" and dataset:
-            rows += [
-                Row(f"{row.method}, paper", numbers(row.values, METRICS, 3), "published")
-                for row in TABLE_1[dataset]
-            ]
+        if protocol == "r2gen":
+            rows += published_rows(result)
         sections.append(rows)
     title = "Language metrics, protocol by protocol"
     columns = ["reports · protocol", *HEADERS.values()]
-    return ScoreTable(title, columns, sections, _conventions(result))
+    notes = conventions(result, *PROTOCOLS)
+    return ScoreTable(title, columns, sections, notes, "language")
 
 
-def _conventions(result: Values) -> list[str]:
+def published_rows(result: Values) -> list[Row]:
+    """The rows of the paper's Table 1 that compare with a result; none for other test splits."""
+    dataset = comparable_dataset(result)
+    return [
+        Row(f"{row.method}, paper", numbers(row.values, METRICS, 3), "published")
+        for row in (TABLE_1[dataset] if dataset else ())
+    ]
+
+
+def conventions(result: Values, *protocols: str) -> list[str]:
+    """What the names of protocols mean, and how intervals came about."""
     settings = result["settings"]
     style = settings["cleaning"]
     cleaned = next(name for name, split in TEST_SPLITS.items() if split.cleaning == style)
-    notes = [
-        f"r2gen, r2gen-full: cleaned as R2Gen cleans {cleaned}. r2gen: references mapped through "
-        f"the training vocabulary, cut to {MAX_REFERENCE_WORDS[style]} words. coco: Penn Treebank "
-        "tokens. METEOR 1.5; CIDEr: idf of these references."
-    ]
+    known = {
+        "r2gen": f"r2gen: both sides cleaned as R2Gen cleans {cleaned}, references mapped through "
+        f"the training vocabulary and cut to {MAX_REFERENCE_WORDS[style]} words.",
+        "r2gen-full": f"r2gen-full: both sides cleaned as R2Gen cleans {cleaned}.",
+        "coco": "coco: Penn Treebank tokens.",
+        "rexrank": "rexrank: words at spaces, the mean of each study's own BLEU-2.",
+    }
+    notes = [" ".join(known[protocol] for protocol in protocols)]
+    if set(protocols) != {"rexrank"}:
+        notes[0] += " METEOR 1.5; CIDEr: idf of these references."
     if "sd" not in result:
         notes.append(
             f"Intervals: {settings['resamples']:,} bootstrap resamples of the studies, seed "
@@ -152,22 +180,17 @@ def numbers_of(values: Sequence[float | None], digits: int = 4) -> list[str]:
     return [number(value, digits) for value in values]
 
 
-def _name(result: Values) -> str:
+def row_name(result: Values) -> str:
+    """What the row of a system is called: the model, or the mean of its runs."""
     return "model" if "sd" not in result else f"mean of {len(result['runs'])} runs"
 
 
-def _graphs(result: Values) -> ScoreTable:
-    rows = [Row(_name(result), numbers(result["radgraph_f1"], LEVELS), "model")]
-    rows += spread_row(result, ("radgraph_f1",), LEVELS)
-    rows += [
-        Row(label, numbers(found, LEVELS), "baseline")
-        for label, found in _baselines(result, ("radgraph_f1",))
-    ]
-    title = f"RadGraph-F1 ({_sources(result, 'graph_sources')})"
-    return ScoreTable(title, ["reports", *LEVELS], [rows])
+def spread_label(result: Values) -> str:
+    """What the row below it is called."""
+    return "sd over runs" if "sd" in result else "95 % interval"
 
 
-def _sources(result: Values, key: str) -> str:
+def sources(result: Values, key: str) -> str:
     """Where labels or graphs come from; both sides' where they differ."""
     ours, theirs = result[key]["predictions"], result[key]["references"]
     return ours if ours == theirs else f"{ours}; references: {theirs}"
@@ -186,28 +209,29 @@ def _clinical(result: Values) -> ScoreTable:
         for cell in CELLS:
             path = ("clinical", policy, cell)
             spread = spread_row(result, path, ("f1",))[0].cells
-            best = max((found["f1"] for _, found in _baselines(result, path)), default=None)
+            best = max((found["f1"] for _, found in baseline_rows(result, path)), default=None)
             papers = [p.paper for p in PUBLISHED_CELLS if cell in p.cells and policy in p.policies]
             cells = [*numbers(at_path(result, path), SCORES, 3), *spread, number(best, 3)]
             rows.append(
                 Row(f"{cell.replace('_', '-')}, {_UNCERTAIN[policy]}", [*cells, "; ".join(papers)])
             )
         sections.append(rows)
-    title = f"Clinical efficacy ({_sources(result, 'labelers')})"
-    columns = ["average", "P", "R", "F1", _spread_name(result), "best baseline F1", "printed by"]
+    title = f"Clinical efficacy ({sources(result, 'labelers')})"
+    columns = ["average", "P", "R", "F1", spread_name(result), "best baseline F1", "printed by"]
     notes = ["An observation that neither side has counts as 0 in macro averages."]
     notes += [f"{paper.paper}: {paper.note}." for paper in PUBLISHED_CELLS]
-    return ScoreTable(title, columns, sections, notes)
+    return ScoreTable(title, columns, sections, notes, "clinical")
 
 
-def _spread_name(result: Values) -> str:
+def spread_name(result: Values) -> str:
+    """The column of the same."""
     return "sd" if "sd" in result else "95 %"
 
 
 def _observations(result: Values) -> ScoreTable:
     columns = ["observation"]
     for shown in ("absent", "present"):
-        columns += [f"support, {shown}", "P", "R", "F1", _spread_name(result)]
+        columns += [f"support, {shown}", "P", "R", "F1", spread_name(result)]
     names = list(result["clinical"][POLICIES[0]]["observations"])
     rows = []
     for name in names:
@@ -218,7 +242,8 @@ def _observations(result: Values) -> ScoreTable:
             cells += [str(found["support"]), *numbers(found, SCORES, 3)]
             cells.append(spread_row(result, path, ("f1",))[0].cells[0])
         rows.append(Row(name, cells))
-    return ScoreTable("Observations, uncertain as absent and as present", columns, [rows])
+    title = "Observations, uncertain as absent and as present"
+    return ScoreTable(title, columns, [rows], key="observations")
 
 
 def _organs(result: Values) -> ScoreTable:
@@ -226,7 +251,7 @@ def _organs(result: Values) -> ScoreTable:
     for name in (*ORGANS, "macro"):
         path = ("organs", name)
         found = at_path(result, path)
-        best = [max((b[s] for _, b in _baselines(result, path)), default=None) for s in _BEST]
+        best = [max((b[s] for _, b in baseline_rows(result, path)), default=None) for s in _BEST]
         support = found.get("support")
         cells = ["" if support is None else f"{support:g}", *numbers(found, COLUMNS, 3)]
         rows.append(
@@ -236,13 +261,13 @@ def _organs(result: Values) -> ScoreTable:
                 "model" if name == "macro" else "",
             )
         )
-    columns = ["organ", "abnormal", "P", "R", "F1", "same state", f"F1 {_spread_name(result)}"]
+    columns = ["organ", "abnormal", "P", "R", "F1", "same state", f"F1 {spread_name(result)}"]
     columns += ["best baseline F1", "best baseline same"]
     notes = [
         "What a report says of an organ, read by kia's rules: abnormal (or uncertain), normal, not "
         "mentioned. P, R, F1: organs called abnormal. Of devices, abnormal means that there is one."
     ]
-    return ScoreTable("Organ by organ", columns, [rows], notes)
+    return ScoreTable("Organ by organ", columns, [rows], notes, key="organs")
 
 
 _BEST = ("f1", "same_state")
@@ -250,14 +275,14 @@ _BEST = ("f1", "same_state")
 
 def _table_2(result: Values) -> ScoreTable:
     rows = [
-        Row(f"{_name(result)} · micro-14, {_UNCERTAIN[policy]}", numbers(
+        Row(f"{row_name(result)} · micro-14, {_UNCERTAIN[policy]}", numbers(
             result["clinical"][policy]["micro_14"], SCORES, 3), "model")
         for policy in POLICIES
     ]  # fmt: skip
     rows += [Row(f"{r.method}, paper", numbers(r.values, SCORES, 3), "published") for r in TABLE_2]
-    notes = [f"Labels of the paper: CheXpert labeler; ours: {_sources(result, 'labelers')}."]
+    notes = [f"Labels of the paper: CheXpert labeler; ours: {sources(result, 'labelers')}."]
     notes += [f"{cell.paper}: {cell.note}." for cell in PUBLISHED_CELLS if not cell.cells]
-    return ScoreTable("Table 2 of the paper", ["reports", *SCORES], [rows], notes)
+    return ScoreTable("Table 2 of the paper", ["reports", *SCORES], [rows], notes, "table-2")
 
 
 HEADLINES = {
@@ -271,8 +296,12 @@ HEADLINES = {
         for policy in POLICIES
         for cell in CELLS
     },
+    **{f"graph_f1_kia.{level}": f"graph-F1 by kia, {level}" for level in LEVELS},
     **{f"radgraph_f1.{level}": f"RadGraph-F1 {level}" for level in LEVELS},
     **{f"organs.{name}.f1": f"{name} abnormal, F1" for name in (*ORGANS, "macro")},
+    "clinical_errors.weight": "errors a study, weighed",
+    "clinical_errors.count": "errors a study",
+    **{f"clinical_errors.{k}.count": f"errors a study, {k.replace('_', ' ')}" for k in KINDS},
 }
 """Path of a headline number in a result → its name."""
 
@@ -293,7 +322,7 @@ def _against(result: Values) -> ScoreTable:
         "for the number of scores."
     ]
     title = f"{result['name']} against {result['against']['name']}"
-    return ScoreTable(title, columns, [rows], notes)
+    return ScoreTable(title, columns, [rows], notes, "differences")
 
 
 _GROUP_COLUMNS = {
@@ -304,7 +333,8 @@ _GROUP_COLUMNS = {
 }
 
 
-def _groups(column: str, groups: Values) -> ScoreTable:
+def group_table(column: str, groups: Values) -> ScoreTable:
+    """The headline scores of each group of studies."""
     rows = []
     for value, found in groups.items():
         protocols = found.get("protocols", {})
@@ -314,21 +344,24 @@ def _groups(column: str, groups: Values) -> ScoreTable:
             number(found["clinical"]["uncertain_negative"][cell]["f1"], 3)
             for cell in ("micro_14", "macro_14")
         ]
-        rows.append(Row(value, [*cells, number(found["radgraph_f1"]["complete"], 3)]))
-    columns = [column, "n", *_GROUP_COLUMNS.values(), "micro-14 F1", "macro-14 F1", "RadGraph"]
+        cells.append(number(found["graph_f1_kia"]["complete"], 3))
+        rows.append(Row(value, [*cells, number(found["clinical_errors"]["weight"], 3)]))
+    columns = [column, "n", *_GROUP_COLUMNS.values(), "micro-14 F1", "macro-14 F1"]
+    columns += ["graph-F1 by kia", "errors, weighed"]
     notes = ["Language by r2gen (r2gen-full without training reports), uncertain as absent."]
-    return ScoreTable(f"By {column}", columns, [rows], notes)
+    return ScoreTable(f"By {column}", columns, [rows], notes, f"by-{column}")
 
 
 def _extra(name: str, found: Values) -> ScoreTable:
     """Scores of an optional package."""
-    rows = [Row(key, [number(value)]) for key, value in _flat(found)]
-    return ScoreTable(f"By {name}", ["score", "value"], [rows])
+    rows = [Row(key, [number(value)]) for key, value in flat_scores(found)]
+    return ScoreTable(f"By {name}", ["score", "value"], [rows], key=f"extra-{name}")
 
 
-def _flat(tree: Values, prefix: str = "") -> Iterator[tuple[str, float]]:
+def flat_scores(tree: Values, prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Name and value of each number of nested scores."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key} ")
+            yield from flat_scores(value, f"{prefix}{key} ")
         elif isinstance(value, int | float):
             yield f"{prefix}{key}", value

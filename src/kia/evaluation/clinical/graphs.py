@@ -78,7 +78,8 @@ def graph_measure(hyps: Sequence[ReportGraph], refs: Sequence[ReportGraph]) -> M
     """
     if len(hyps) != len(refs) or not refs:
         raise DataError(f"graphs of {len(hyps)} reports for {len(refs)} references")
-    facts = {id(graph): graph_facts(graph) for graph in (*hyps, *refs)}  # a constant occurs often
+    different = {id(graph): graph for graph in (*hyps, *refs)}  # a constant occurs often
+    facts = {number: graph_facts(graph) for number, graph in different.items()}
     rows = [_f1(facts[id(hyp)], facts[id(ref)]) for hyp, ref in zip(hyps, refs, strict=True)]
     return Measure(np.column_stack([rows, np.ones(len(rows))]), _means)
 

@@ -87,8 +87,8 @@ class Source:
             )
             return f"Findings: {findings} Impression: {impression}"
         value = values.get(self.column)
-        if isinstance(value, list) and len(value) == 1:  # [text], as coco's scorers take it
-            value = value[0]
+        if isinstance(value, list) and value:  # [text], as coco's scorers take it
+            value = only_text(value, place)
         if isinstance(value, bool | list | tuple | dict):
             raise DataError(f"{place}: the report must be a text")
         text = "" if is_missing(value) else text_of(value)
@@ -97,6 +97,17 @@ class Source:
                 f"{place}: an escape such as \\ud83d is half of a character; write both"
             )
         return text
+
+
+def only_text(texts: Sequence[Any], place: str) -> Any:
+    """The one text of a study that is given as a list of texts.
+
+    Raises:
+        DataError: There are several, or none.
+    """
+    if len(texts) != 1:
+        raise DataError(f"{place}: {len(texts)} texts; kia scores one report against one reference")
+    return texts[0]
 
 
 def source_of(where: str, names: Sequence[str], role: Role, choice: Choice) -> Source:

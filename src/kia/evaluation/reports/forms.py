@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kia.errors import DataError
+from kia.evaluation.reports.columns import only_text
 from kia.studies import ID_COLUMNS, SPLITS, Split
 from kia.tables.cells import identity, is_missing
 from kia.tables.columns import plain
@@ -88,7 +89,7 @@ def _from_object(items: Mapping[str, Any], where: str) -> Iterator[Entry]:
     for name, item in items.items():
         place = f"{where}, {name[:60]}"
         if isinstance(item, list):
-            item = _only(item, place)
+            item = only_text(item, place)
         if isinstance(item, dict):
             values = {plain(key): value for key, value in item.items()}
         elif isinstance(item, str) or is_missing(item):
@@ -96,13 +97,6 @@ def _from_object(items: Mapping[str, Any], where: str) -> Iterator[Entry]:
         else:
             raise DataError(f"{place}: expected a text, [text] or an object with a report")
         yield Entry(place, identity_at(name, place), values)
-
-
-def _only(texts: list[Any], place: str) -> Any:
-    """The one text of a study in the form of coco's scorers."""
-    if len(texts) != 1:
-        raise DataError(f"{place}: {len(texts)} texts; kia scores one report against one reference")
-    return texts[0]
 
 
 def id_key(values: Mapping[str, Any], chosen: str | None) -> str | None:

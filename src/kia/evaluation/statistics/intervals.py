@@ -120,7 +120,7 @@ def meteor_from_sums(sums: np.ndarray) -> np.ndarray:
         sums: (R, 23) in the order of METEOR's SCORE line: lengths of report and reference, their
             function words, for each of four modules the matched content words of both and the
             matched function words of both, then chunks (none for a report matched whole, as in
-            `kia.evaluation.language.java.MeteorScores`) and matched words of both.
+            `kia.evaluation.language.meteor.score.MeteorScores`) and matched words of both.
 
     Returns:
         (R,)

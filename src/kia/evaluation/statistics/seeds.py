@@ -4,11 +4,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from kia.errors import UsageError
+from kia.evaluation.statistics.intervals import Measure
 
 _AVERAGED = (
     "protocols",
     "clinical",
+    "clinical_errors",
+    "graph_f1_kia",
     "radgraph_f1",
     "diversity",
     "baselines",
@@ -52,6 +57,25 @@ def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         spread["image_gain"] = {"value": _sd(values)}
     found["name"] = ", ".join(result["name"] for result in results)
     return {**found, "confidence": None, "sd": spread, "runs": list(results)}
+
+
+def mean_measure(runs: Sequence[Measure]) -> Measure:
+    """The mean scores of several runs, so that studies can be resampled for all of them together.
+
+    Args:
+        runs: The same measure of each run, over the same studies in the same order, at least one.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    edges = np.cumsum([run.statistics.shape[1] for run in runs])[:-1]
+
+    def formula(sums: np.ndarray) -> dict[str, np.ndarray]:
+        parts = np.split(sums, edges, axis=1)
+        found = [run.formula(part) for run, part in zip(runs, parts, strict=True)]
+        names = [name for name in found[0] if all(name in values for values in found)]
+        return {name: np.mean([values[name] for values in found], axis=0) for name in names}
+
+    return Measure(np.concatenate([run.statistics for run in runs], axis=1), formula)
 
 
 def _combine(values: Sequence[Any], combine: Callable[[Sequence[float]], float]) -> Any:

@@ -37,7 +37,9 @@ class KnowledgeCoverage:
     entities_unaligned: int = 0
 
     def add(self, study: Study) -> None:
-        """Counts one more study."""
+        """Counts one more study, if it has a report."""
+        if not study.has_report:
+            return
         self.reports += 1
         self.reports_without_labels += study.labels is None
         self.reports_without_landmarks += not study.landmarks

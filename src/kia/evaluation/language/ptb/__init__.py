@@ -1,0 +1,1 @@
+"""Penn Treebank tokens as coco-caption makes them, without Java."""
