@@ -60,7 +60,7 @@ def test_shares_are_counted_from_the_training_reports(dataset):
 @pytest.mark.parametrize(("uncertain", "share"), [("present", 4 / 8), ("absent", 2 / 8)])
 def test_an_uncertain_observation_counts_as_the_label_report_words_it(uncertain, share):
     class Six:
-        def label_sets(self, split):
+        def label_sets(self, split, reported=False):
             yield {"Edema": 1}, 1
             yield {"Edema": -1}, 2
             yield {"Edema": 0}, 3

@@ -76,7 +76,7 @@ class Seen:
             reports: The target texts.
             phantoms: Whether the images are phantoms.
         """
-        texts = list(reports)
+        texts = [report for report in reports if report.strip()]  # there may be labels alone
         counted = Counter(map(_report_hash, texts)).most_common(FREQUENT)
         phrases = Counter(h for text in texts for one in sentences(text) for h in _phrases(one))
         frequent = [one for one, n in counted if n >= FEWEST]
