@@ -1,7 +1,7 @@
 """The stem trained on labels alone, of two hospitals; what it sees of studies that it never saw.
 
     python experiments/eyes.py outside ANNOTATION REPORTS OUT.csv
-    python experiments/eyes.py train MIX STEM.safetensors --held-out nih [--sides 192 192 224] …
+    python experiments/eyes.py train MIX STEM.safetensors --held-out nih [--sides 192 192 …] …
     python experiments/eyes.py score MIX STEM.safetensors --held-out nih
 
 `outside` writes the rows of indiana_reports.csv that R2Gen's split does not have. `train` learns
@@ -62,7 +62,7 @@ FEATURES = 1280
 TARGETS = {1: 1.0, -1: 0.8, 0: 0.0}
 OWN_LABELS = 0.7  # share of the target report's labels; the rest is of findings and impression
 COMMON, RARE = 0.6, 40  # words are asked for between this share and this number of images
-SMOOTHING, AUXILIARY, AVERAGE, WARM_UP = 0.03, 0.5, 0.998, 150
+SMOOTHING, AUXILIARY, AVERAGE, WARM_UP = 0.03, 0.5, 0.998, 60
 NEAR = 5  # blocks that stay as they are: they see edges, and cost most
 
 
@@ -150,18 +150,36 @@ class Eyes(nn.Module):
         return self.head(torch.cat([pooled, one_hot(views, len(VIEWS)).float()], 1))
 
 
-def optimizer_of(eyes: Eyes, rate: float) -> torch.optim.Optimizer:
-    """Adam whose steps are relative to the size of what they move (docs/decisions/0036)."""
-    groups = [
-        {
-            "params": [p],
-            "lr": rate * (1 if p.ndim > 1 else 0.1) * float(p.detach().square().mean().sqrt()),
-        }
-        for p in eyes.stem.parameters()
-        if p.requires_grad
-    ]
-    head = {"params": [*eyes.head.parameters()], "lr": 1e-3, "weight_decay": 0.05}
-    return torch.optim.AdamW([*groups, head], weight_decay=0.0)
+class Optimizer:
+    """Adam whose steps are relative to the size of what they move (docs/decisions/0036).
+
+    By output of a convolution, as the batch norm that was folded into it had a gain for each; a
+    bias moves a tenth of what all weights of its output can move it by.
+    """
+
+    def __init__(self, eyes: Eyes, rate: float) -> None:
+        named = dict(eyes.stem.named_parameters())
+        self.moved = {name: p for name, p in named.items() if p.requires_grad}
+        self.sizes: list[Tensor] = []
+        for name, parameter in self.moved.items():
+            rows = named[name.replace("bias", "weight")].detach().flatten(1)
+            size = rows.square().mean(1).sqrt()
+            by_bias = parameter.ndim == 1
+            shape = [-1] + [1] * (parameter.ndim - 1)
+            self.sizes.append((size * (0.1 * rows.shape[1] ** 0.5 if by_bias else 1)).view(shape))
+        groups = [
+            {"params": [*self.moved.values()], "lr": rate, "weight_decay": 0.0},
+            {"params": [*eyes.head.parameters()], "lr": 1e-3, "weight_decay": 0.05},
+        ]
+        self.adam = torch.optim.AdamW(groups, betas=(0.9, 0.99))
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Moves the weights by their gradients."""
+        before = [parameter.clone() for parameter in self.moved.values()]
+        self.adam.step()
+        for now, old, size in zip(self.moved.values(), before, self.sizes, strict=True):
+            now.copy_(old + size * (now - old))
 
 
 def batch(films: Films, chosen: NDArray[np.int64], side: int, strength: float = 0.0) -> Tensor:
@@ -301,10 +319,10 @@ def train(given: argparse.Namespace) -> None:
         eyes.head.bias.copy_(torch.cat([present, words.mean(0)]).clamp(0.002, 0.99).logit())
     average = Eyes(given.start, len(asked), 0.0)
     average.load_state_dict(eyes.state_dict())
-    optimizer = optimizer_of(eyes, given.rate)
+    optimizer = Optimizer(eyes, given.rate)
     planned = [*steps(films, given)]
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
+        optimizer.adam,
         lambda n: min(1.0, (n + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * n / len(planned))),
     )
     scored, began = sets_of(dataset, given.held_out), time.monotonic()
@@ -312,7 +330,7 @@ def train(given: argparse.Namespace) -> None:
         views = torch.from_numpy(films.views[chosen])
         logits = eyes(batch(films, chosen, side, given.strength), views)
         loss = losses(logits, films, chosen, words, of_films)
-        optimizer.zero_grad()
+        eyes.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(eyes.parameters(), 1.0)
         optimizer.step()
@@ -325,17 +343,26 @@ def train(given: argparse.Namespace) -> None:
             minutes = (time.monotonic() - began) / 60
             print(f"epoch {epoch + 1}, {side} pixels, {minutes:.0f} min:", end=" ")
             print(shown(dataset, average, scored, side), flush=True)
-            write(average, Path(given.out))
+            write(average, Path(given.out), given.keep, given.start)
 
 
-def write(eyes: Eyes, out: Path) -> None:
-    """The stem for `model.image_encoder.pretrained`; the head of the 14 beside it."""
-    save_file({n: w.contiguous() for n, w in stem_weights(eyes.stem).items()}, out)
+def write(eyes: Eyes, out: Path, keep: float, start: str) -> None:
+    """The stem for `model.image_encoder.pretrained`; the head of the 14 beside it.
+
+    Args:
+        eyes: Trained.
+        out: Of the stem.
+        keep: Share of the weights that it started from.
+        start: What it started from.
+    """
+    before = EfficientNetStem(1)
+    load_stem(before, start)
+    old, new = stem_weights(before), stem_weights(eyes.stem)
+    save_file({name: torch.lerp(new[name], old[name], keep).contiguous() for name in new}, out)
     count = len(OBSERVATIONS)
     head = {"weight": eyes.head.weight[:count], "bias": eyes.head.bias[:count]}
-    save_file(
-        {n: w.detach().contiguous() for n, w in head.items()}, out.with_suffix(".head.safetensors")
-    )
+    tensors = {n: w.detach().contiguous() for n, w in head.items()}
+    save_file(tensors, out.with_suffix(".head.safetensors"))
 
 
 def score(given: argparse.Namespace) -> None:
@@ -374,10 +401,11 @@ def main() -> None:
         command.add_argument("data")
         command.add_argument("out")
         command.add_argument("--held-out", required=True, help="a source of the mix")
-        command.add_argument("--sides", type=int, nargs="+", default=[192, 192, 224])
+        command.add_argument("--sides", type=int, nargs="+", default=[192, 192, 192, 192, 224, 256])
     learner = commands.choices["train"]
     learner.add_argument("--start", default="efficientnet-lite0", help="or a file of a stem")
-    learner.add_argument("--rate", type=float, default=2.5e-4, help="a step, relative to weights")
+    learner.add_argument("--rate", type=float, default=1e-3, help="a step, relative to weights")
+    learner.add_argument("--keep", type=float, default=0.0, help="share of the first weights")
     learner.add_argument("--strength", type=float, default=0.6, help="of augmentation")
     learner.add_argument("--dropout", type=float, default=0.25)
     learner.add_argument("--repeat", type=int, default=2, help="films without report, an epoch")

@@ -14,7 +14,7 @@ from kia.config import MaskedLanguageConfig
 from kia.data.batches.masked_text import TextMasker
 from kia.errors import ModelError
 from kia.generation import image_features
-from kia.knowledge.chexpert import OBSERVATIONS, label_report
+from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.labels.rules import label_reports
 from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
@@ -139,8 +139,8 @@ def masked_label_report(
             model cannot read a text as long as the label report.
     """
     masker = TextMasker(processor, MaskedLanguageConfig(masking="label"), seed=0)
-    # with a report: of a study without one, what nobody annotated would not be asked for
-    study = Study(id="", split="val", images=(), report=label_report({}), labels={})
+    annotated = dict.fromkeys(OBSERVATIONS, 0)  # "absent", as what is not mentioned
+    study = Study(id="", split="val", images=(), report="", labels=annotated)
     rows = masker.rows([study], np.zeros(1, np.int64), [EncodedReport("", [], [])], epoch=0)
     places = np.flatnonzero(rows.chosen[0])
     if len(places) != len(OBSERVATIONS):
