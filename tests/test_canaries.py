@@ -103,9 +103,9 @@ STEPS = [
     Step("hub card out/run", {}, {}, 0),
     Step("hub push out/run zqx/zqx", {}, {}, 1),
     # use: what is shown of an image is its name, if there are several, and its report
-    Step("generate out/run in/files/zqxfile-1.dcm --evidence", ONE, {}, 0, QUICK),
+    Step("generate out/run in/files/zqxfile-1.dcm --evidence", ONE),
     Step("generate out/run in/files/zqxfile-1.dcm in/files/zqxfile-3.png", ONE),
-    Step("generate out/run in/files/zqxfile-4.jpg --json out/a.json", ONE, ONE, 0, QUICK),
+    Step("generate out/run in/files/zqxfile-4.jpg --json out/a.json", ONE, ONE),
     Step("generate out/run in/files --jsonl out/a.jsonl", ONE, ONE, 1),
     Step("generate out/run in/files/zqxfile-bad.dcm", ONE, {}, 1),
     Step("generate out/run in/files/zqxfile-odd.dcm", ONE, {}, 1, QUICK),
