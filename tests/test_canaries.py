@@ -87,6 +87,7 @@ STEPS = [
     Step("knowledge label in/headless.csv --out out/no.csv", {}, {}, 1, QUICK),
     Step("knowledge label in/ids.csv --out out/no.csv", {ID: NAMED}, {}, 1),
     Step("knowledge graph in/reports.csv --out out/g.json", {}, {ID: ASKED, REPORT: ASKED}),
+    Step("knowledge structure in/reports.csv --out out/s.json", {}, {ID: ASKED}),
     Step("knowledge atlas --boxes in/reports.csv --out out/no.npz", {}, {}, 1, QUICK),
     # a model of these reports, and what its run says
     Step(f"{TRAIN} --set train.tensorboard=true", {}, {ID: "TensorBoard names what it shows"}),
@@ -102,9 +103,9 @@ STEPS = [
     Step("hub card out/run", {}, {}, 0),
     Step("hub push out/run zqx/zqx", {}, {}, 1),
     # use: what is shown of an image is its name, if there are several, and its report
-    Step("generate out/run in/files/zqxfile-1.dcm --evidence", {}, {}, 0, QUICK),
+    Step("generate out/run in/files/zqxfile-1.dcm --evidence", ONE),
     Step("generate out/run in/files/zqxfile-1.dcm in/files/zqxfile-3.png", ONE),
-    Step("generate out/run in/files/zqxfile-4.jpg --json out/a.json", {}, ONE, 0, QUICK),
+    Step("generate out/run in/files/zqxfile-4.jpg --json out/a.json", ONE, ONE),
     Step("generate out/run in/files --jsonl out/a.jsonl", ONE, ONE, 1),
     Step("generate out/run in/files/zqxfile-bad.dcm", ONE, {}, 1),
     Step("generate out/run in/files/zqxfile-odd.dcm", ONE, {}, 1, QUICK),

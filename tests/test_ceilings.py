@@ -32,7 +32,7 @@ def test_a_tokenizer_that_gives_all_back_costs_nothing(processor: KIAProcessor) 
 
 
 def test_a_tokenizer_that_parts_words_is_seen(processor: KIAProcessor, monkeypatch: Any) -> None:
-    monkeypatch.setattr("kia.processing.closed_up", lambda text: text)
+    monkeypatch.setattr("kia.processing.processor.closed_up", lambda text: text)
     monkeypatch.setattr(processor, "_marks", {})
     found = ceilings(processor, REFERENCES, REFERENCES, metrics=METRICS)
     assert found["tokenizer"]["r2gen-full"]["bleu_4"] < 0.9

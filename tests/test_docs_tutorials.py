@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 SAYS = {
+    "fine-tune": "it knows 2000 of 2000 word pieces",
     "own-data": "120 frontal, 120 lateral images",
     "reproduce-table-3": "9 of 9 runs are scored already",
     "score-someone-elses-system": "refused: 3 of 4 are missing",

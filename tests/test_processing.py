@@ -271,9 +271,6 @@ def test_deep_arrays_are_taken_in_their_own_range(processor: KIAProcessor) -> No
     [
         ([], None, DataError),
         ("chest.png", None, DataError),
-        (np.zeros((8, 8), np.uint8), None, DataError),
-        (torch.zeros(8, 8), None, DataError),
-        (Image.new("L", (8, 8)), None, DataError),
         (None, None, DataError),
         ({"frontal": np.zeros((8, 8), np.uint8)}, None, DataError),
         ([np.zeros((8, 8, 5), np.uint8)], None, DataError),
@@ -300,6 +297,48 @@ def test_input_that_cannot_work_is_one_clear_error(
         processor(images, views)
     assert str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.eye(8, dtype=np.uint8), torch.eye(8), Image.new("L", (8, 8)), [[0, 255], [255, 0]]],
+    ids=["array", "tensor", "pillow", "rows"],
+)
+def test_one_image_stands_for_a_study_with_no_other(image: Any, processor: KIAProcessor) -> None:
+    alone, listed = processor(image), processor([image])
+    assert torch.equal(alone["pixel_values"], listed["pixel_values"])
+
+
+def test_texts_are_encoded_as_the_text_encoder_reads_them(processor: KIAProcessor) -> None:
+    """Reference: transformers' tokenizer with the same word pieces, between [CLS] and [SEP]."""
+    texts = ["the heart is large", "no effusion is seen in the left lung"]
+    found = processor(text=texts, return_tensors="pt")
+    for ids, mask, text in zip(found.input_ids, found.attention_mask, texts, strict=True):
+        theirs = processor.tokenizer(f"[CLS] {text} [SEP]")["input_ids"]
+        assert ids[mask.bool()].tolist() == theirs
+        assert set(ids[~mask.bool()].tolist()) <= {processor.token_id("[PAD]")}
+    both = processor(np.eye(8, dtype=np.uint8), text=texts[0], return_tensors="np")
+    assert {*both} == {"pixel_values", "view_ids", "input_ids", "attention_mask"}
+    assert all(isinstance(value, np.ndarray) for value in both.values())
+    assert both.to is not None
+    with pytest.raises(DataError, match="return_tensors='tf'"):
+        processor(text=texts, return_tensors="tf")
+
+
+def test_decoding_takes_what_transformers_tokenizers_take(processor: KIAProcessor) -> None:
+    ids = processor(text=["the heart is large"])["input_ids"]
+    assert processor.batch_decode(ids, skip_special_tokens=True) == ["the heart is large"]
+    assert processor.decode(ids[0], skip_special_tokens=True) == "the heart is large"
+    theirs = processor.tokenizer.decode(ids[0], skip_special_tokens=False)
+    assert processor.decode(ids[0].tolist(), skip_special_tokens=False) == theirs
+    assert theirs.startswith("[CLS]") and theirs.endswith("[SEP]")
+
+
+def test_inputs_move_together_and_keep_whole_numbers(processor: KIAProcessor) -> None:
+    inputs = processor(np.eye(8, dtype=np.uint8)).to("cpu", torch.float16)
+    assert inputs.pixel_values.dtype == torch.float16 and inputs.view_ids.dtype == torch.int64
+    with pytest.raises(AttributeError):
+        _ = inputs.labels
 
 
 def test_every_form_of_a_picture_gives_the_same_tensors(

@@ -27,7 +27,7 @@ def test_it_is_small_and_holds_no_code() -> None:
     assert names == {
         *("README.md", "failure-missed.jpg", "failure-named-otherwise.jpg"),
         *("config.json", "generation_config.json", "model.safetensors"),
-        *("plausibility.safetensors", "processor_config.json", "results.json"),
+        *("plausibility.safetensors", "processor_config.json", "results.json", "seen.safetensors"),
         *("tokenizer.json", "tokenizer_config.json"),
     }
     assert (FOLDER / "model.safetensors").stat().st_size <= 32 * 10**6

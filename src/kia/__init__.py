@@ -20,9 +20,11 @@ from kia.hugging_face.auto_classes import register_when_loaded
 __version__ = "0.2.0"
 
 __all__ = [
+    "KIA",
     "KIAConfig",
     "KIAForReportGeneration",
     "KIAProcessor",
+    "Report",
     "Study",
     "__version__",
     "evaluate",
@@ -39,9 +41,13 @@ if TYPE_CHECKING:
     from kia.imaging.grouping import read_studies as read_studies
     from kia.knowledge.labels.label import label as label
     from kia.processing import KIAProcessor as KIAProcessor
+    from kia.reporting.model import KIA as KIA
+    from kia.reporting.report import Report as Report
     from kia.studies import Study as Study
 
 _HOME = {
+    "KIA": "kia.reporting.model",
+    "Report": "kia.reporting.report",
     "KIAConfig": "kia.hugging_face.configuration",
     "KIAForReportGeneration": "kia.hugging_face.model",
     "KIAProcessor": "kia.processing",

@@ -19,6 +19,7 @@ from kia.models.decoding import Streamer
 from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
+from kia.wording import mended
 
 TOP_P = 0.9
 """Share of the probability from which a drawn token comes (nucleus sampling, Holtzman 2020)."""
@@ -110,12 +111,25 @@ def chosen_reports(
     config: GenerationConfig,
     *,
     seed: int = 0,
+    whole_sentences: bool = False,
 ) -> list[str]:
-    """The first of `report_candidates` for each study; with one candidate, `write_reports`."""
+    """The first of `report_candidates` for each study; with one candidate, `write_reports`.
+
+    Args:
+        model: In evaluation mode.
+        processor: Of the same model.
+        inputs: As above.
+        config: Decoding settings.
+        seed: Of the drawn ones.
+        whole_sentences: Mend them (`kia.wording`), if the model has what that needs.
+    """
     if config.candidates == 1:
-        return write_reports(model, processor, inputs, config)
-    found = report_candidates(model, processor, inputs, config, seed=seed)
-    return [candidates[0].text for candidates in found]
+        texts = [[text] for text in write_reports(model, processor, inputs, config)]
+    else:
+        found = report_candidates(model, processor, inputs, config, seed=seed)
+        texts = [[one.text for one in own] for own in found]
+    seen = processor.seen if whole_sentences else None
+    return [mended(own, seen) if seen else own[0] for own in texts]
 
 
 def _texts(

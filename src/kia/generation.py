@@ -182,8 +182,8 @@ def write_reports(
     longest = min(config.max_tokens, model.config.max_tokens - 1)
     settings = decoding_options(config) | {"max_new_tokens": longest} | options
     if isinstance(inputs, ImageFeatures):
-        return processor.decode(model.generate(image_features=inputs, **settings))
-    return processor.decode(model.generate(**(settings | on_device(model, inputs))))
+        return processor.batch_decode(model.generate(image_features=inputs, **settings))
+    return processor.batch_decode(model.generate(**(settings | on_device(model, inputs))))
 
 
 def dataset_inputs(

@@ -18,3 +18,10 @@ def installed_models() -> dict[str, Path]:
         if spec and spec.origin:
             found[point.name] = Path(spec.origin).parent / "model"
     return found
+
+
+def installed_folder(source: str | Path) -> str | Path:
+    """The folder of an installed model by its name; anything else, and a folder, as it is."""
+    if Path(source).exists():  # a folder of that name comes first
+        return source
+    return installed_models().get(str(source), source)

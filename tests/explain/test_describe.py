@@ -94,7 +94,9 @@ def test_candidates_are_listed_best_first(made):
     found = describe(model, processor, inputs, SETTINGS, candidates=5, rerank="match", seed=2)
     for one in found:
         listed = one["candidates"]
-        assert len(listed) == 5 and set(listed[0]) == {"report", "raw", "match", "log_probability"}
+        keys = {"report", "raw", "match", "log_probability", "score"}
+        assert len(listed) == 5 and set(listed[0]) == keys
+        assert [c["score"] for c in listed] == [c["match"] for c in listed]
         assert (listed[0]["raw"], listed[0]["match"]) == (one["raw"], one["match"])
         assert [c["match"] for c in listed] == sorted((c["match"] for c in listed), reverse=True)
         assert all(candidate["log_probability"] < 0 for candidate in listed)

@@ -34,6 +34,7 @@ from kia.knowledge.atlas.boxes import read_boxes, read_contours
 from kia.knowledge.atlas.places import Atlas, shipped_atlas
 from kia.knowledge.atlas.rules import POINTS
 from kia.knowledge.radgraph import ReportGraph, read_graphs, write_graphs
+from kia.processing import Seen
 from kia.studies import Study, StudyImage
 from kia.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from kia.training.optim import build_optimizer
@@ -126,6 +127,7 @@ class Written:
         self.processor.save_pretrained(self.model)
         small = np.random.default_rng(0).integers(0, 256, (240, 16, 16), dtype=np.uint8)
         Reference.learn({"frontal": small}).save(self.model)
+        Seen.learn(small, ["clear lungs", "clear lungs"]).save(self.model)
         self._run()
         self._others()
 
@@ -337,6 +339,7 @@ KINDS = {
     "tokenizer": Kind("run/model/tokenizer.json", "json", use_model),
     "weights": Kind("run/model/model.safetensors", "safetensors", use_model),
     "plausibility": Kind("run/model/plausibility.safetensors", "safetensors", use_model),
+    "seen": Kind("run/model/seen.safetensors", "safetensors", use_model),
     "generation": Kind("run/model/generation_config.json", "json", use_upload),
     "transformers' tokenizer": Kind("run/model/tokenizer_config.json", "json", use_upload),
     "run": Kind("run/run.yaml", "yaml", use_run),

@@ -41,8 +41,7 @@ def test_without_scores_the_card_says_so_and_what_it_is_not_for(run: Path) -> No
     card = model_card(run)
     head, _, text = card.removeprefix("---\n").partition("---\n")
     assert yaml.safe_load(head) == {
-        "library_name": "transformers",
-        "pipeline_tag": "image-to-text",
+        "library_name": "kia",
         "tags": ["kia", "chest-x-ray", "report-generation", "medical"],
     }
     assert "**Research only. Not for clinical use.**" in text
@@ -50,6 +49,15 @@ def test_without_scores_the_card_says_so_and_what_it_is_not_for(run: Path) -> No
         assert f"## {title}\n" in text
     assert "Not scored." in text and "Licence of the data: Not known" in text
     assert "secret-hospital" not in card
+
+
+def test_the_card_claims_no_pipeline_that_transformers_lacks(run: Path) -> None:
+    """Reference: the tasks that the installed transformers knows."""
+    from transformers.pipelines import SUPPORTED_TASKS
+
+    head = yaml.safe_load(model_card(run).removeprefix("---\n").partition("---\n")[0])
+    assert head.get("pipeline_tag") in {None, *SUPPORTED_TASKS}
+    assert head["library_name"] != "transformers"
 
 
 def test_scores_come_with_intervals_and_a_baseline(run: Path) -> None:

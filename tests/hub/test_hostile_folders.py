@@ -271,6 +271,12 @@ HOSTILE: dict[str, Change] = {
     "plausibility of another shape": plausibility(components=np.zeros((2, 2))),
     "plausibility that is NaN": plausibility(mean=np.full(256, np.nan)),
     "plausibility of negative variance": plausibility(noise=-1.0),
+    "seen images of 10 GB": sparse("seen.safetensors", 10 << 30),
+    "seen images that are a pipe": lambda folder: os.mkfifo(folder / "seen.safetensors"),
+    "seen images of another shape": lambda folder: save_arrays(
+        {"images": np.zeros((2, 2), np.int64), "reports": np.zeros(1, np.int64)},
+        folder / "seen.safetensors",
+    ),
 }
 
 

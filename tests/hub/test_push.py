@@ -16,8 +16,9 @@ from kia.errors import ModelError
 from kia.generation import MODEL_FILES, load_model
 from kia.hub.publish import push, write_card
 from kia.imaging.plausibility import Reference
+from kia.processing import Seen
 
-SHARED = {*MODEL_FILES, "README.md"} - {"special_tokens_map.json", Reference.FILE}
+SHARED = {*MODEL_FILES, "README.md"} - {*("special_tokens_map.json", Reference.FILE, Seen.FILE)}
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """Five lines of Python, round trips, and transformers' Auto classes after `import kia`."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from transformers import AutoTokenizer, GenerationConfig
 
 from kia import KIAForReportGeneration, KIAProcessor
 from kia.generation import generation_settings, load_model, write_reports
+from kia.readable import readable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,9 +39,8 @@ def test_the_readme_s_lines_print_a_report(
     exec(code.replace("kia-small-iu-xray", str(folder)), names)
     model, processor = load_model(folder)
     settings = generation_settings(model)
-    assert capsys.readouterr().out.splitlines() == write_reports(
-        model, processor, processor(images=pictures), settings
-    )
+    written = write_reports(model, processor, processor(images=pictures), settings)
+    assert capsys.readouterr().out.splitlines() == [readable(one) for one in written]
     exec(around.replace("DIR", str(Path(pictures[0]).parent)), names)
     assert names["labels"][0]["Pleural Effusion"] == 1
     assert len(names["studies"]) > 0
@@ -130,6 +132,42 @@ def test_auto_classes_know_kia_here(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = tokenizer("the heart is normal").input_ids
     assert ids == KIAProcessor.from_pretrained(folder).tokenizer("the heart is normal").input_ids
+
+
+INSTALLED = """
+import sys, socket
+import kia
+def refuse(*_, **__): raise SystemExit("asked the network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+from transformers import AutoConfig, AutoModel, AutoProcessor
+name = sys.argv[1]
+own = (kia.KIAForReportGeneration, kia.KIAProcessor, kia.KIAConfig)
+found = [one.from_pretrained(name) for one in (AutoProcessor, AutoModel, AutoConfig, *own)]
+from kia.models import KIAModel
+KIAModel.from_pretrained(name), kia.load(name)
+print(kia.KIA(name, device="cpu").writer.name, *(type(one).__name__ for one in found))
+"""
+
+
+def test_an_installed_model_loads_by_its_name_everywhere_without_the_network(
+    folder: Path, tmp_path: Path
+) -> None:
+    package = tmp_path / "some_weights"
+    shutil.copytree(folder, package / "model")
+    (package / "__init__.py").write_text("raise SystemExit('was run')")
+    about = tmp_path / "some_weights-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: some-weights\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[kia.models]\nsome-model = some_weights\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", INSTALLED, "some-model"],
+        **{"capture_output": True, "text": True, "timeout": 120, "cwd": tmp_path},
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    processor, model, config = "KIAProcessor", "KIAForReportGeneration", "KIAConfig"
+    expected = ["some-model", processor, model, config, model, processor, config]
+    assert done.stdout.split() == expected, done
 
 
 def test_import_kia_alone_imports_nothing_large() -> None:

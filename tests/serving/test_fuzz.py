@@ -72,11 +72,14 @@ def fits(request) -> bool:
     What schemathesis meant can be lost on the way: a form has no lists of one, or of none.
     """
     head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
-    sent: dict[object, list[bytes]] = {"images": [], "views": [], "candidates": []}
+    sent: dict[object, list[bytes]] = {
+        name: [] for name in ("images", "views", "candidates", "anyway")
+    }
     for part in email.message_from_bytes(head + request.body).get_payload():
         name = part.get_param("name", header="content-disposition")
         sent.setdefault(name, []).append(part.get_payload(decode=True))
-    few = len(sent["images"]) in (1, 2) and len(sent["candidates"]) < 2 and len(sent) == 3
+    few = len(sent["images"]) in (1, 2) and len(sent["candidates"]) < 2 and len(sent) == 4
+    few = few and len(sent["anyway"]) < 2 and {*sent["anyway"]} <= {b"true", b"false"}
     numbers = all(value in b"1 2 3 4 5 6 7 8".split() for value in sent["candidates"])
     return few and numbers and {*sent["views"]} <= {b"frontal", b"lateral"}
 

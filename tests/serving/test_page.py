@@ -1,23 +1,29 @@
 """The page as the server sends it; tests/serving/browser shows it to a browser."""
 
 import base64
+import copy
 import io
 import json
 import re
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from kia.data.readers.phantoms import write_phantoms
+from kia.data.reference import learn_seen
 from kia.data.store.dataset import DatasetWriter, PreparedDataset
 from kia.errors import KIAError
 from kia.explain import heat_maps
+from kia.imaging.plausibility import Reference
 from kia.phantoms.studies import phantom_study
+from kia.processing import KIAProcessor
 from kia.readable import NOTICE
 from kia.serving.app import api
-from kia.serving.page import ASSETS, EXAMPLES, with_page
+from kia.serving.page import ASSETS, EXAMPLES, knows_phantoms, with_page
 from kia.studies import Study, StudyImage
 
 
@@ -160,3 +166,37 @@ def test_colours_are_those_of_the_figures():
     exact = colormaps[heat_maps._COLOURS](np.linspace(0, 1, 17), bytes=True)[:, :3]
     np.testing.assert_allclose(stops, exact, atol=1)
     assert f"OPACITY = {heat_maps._OPACITY};" in script
+
+
+def test_phantoms_are_offered_where_the_model_knows_them(loaded, tmp_path):
+    """The shipped model has seen patients alone; of one without a record nobody knows."""
+    _, processor = loaded
+    assert processor.seen is None and knows_phantoms(processor)
+    package = Path(__file__).parents[2] / "models" / "kia-small-iu-xray" / "src"
+    patients = KIAProcessor.from_pretrained(package / "kia_small_iu_xray" / "model")
+    assert not knows_phantoms(patients)
+    with DatasetWriter(tmp_path / "data", image_size=64, source="phantom") as writer:
+        write_phantoms(writer, 8, seed=0)
+    friend = copy.copy(processor)
+    friend.seen = learn_seen(PreparedDataset.open(tmp_path / "data"))
+    assert knows_phantoms(friend)
+
+
+def test_the_page_is_told_what_is_no_chest_x_ray(make_service, loaded, png):
+    _, processor = loaded
+    noise = np.random.default_rng(0).integers(0, 255, (200, 16, 16), np.uint8)
+    before, processor.reference = processor.reference, Reference.learn({"frontal": noise})
+    try:
+        service = make_service(page=True)
+        with TestClient(with_page(api(service), service)) as client:
+            grey = io.BytesIO()
+            Image.new("L", (80, 80), 90).save(grey, "PNG")
+            told = events(client.post("/page/study", files=sent(grey.getvalue())))
+            found = next(one["found"] for one in told if "found" in one)
+            assert found["report"] is None and found["flags"][0]["kind"] == "empty"
+            asked = {"anyway": "true"}
+            answer = client.post("/v1/reports", files=sent(grey.getvalue()), data=asked)
+            assert answer.status_code == 200 and answer.json()["report"]
+            assert client.post("/v1/reports", files=sent(grey.getvalue())).json()["report"] is None
+    finally:
+        processor.reference = before

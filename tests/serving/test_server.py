@@ -220,7 +220,7 @@ def test_readyz_says_when_no_decoder_is_there_and_uploads_are_answered_all_the_s
 def test_readyz_says_when_the_model_hangs(live, png, monkeypatch):
     let_go = threading.Event()
     port = live(timeout=1)
-    monkeypatch.setattr("kia.serving.service.label_answers", lambda *_: let_go.wait())
+    monkeypatch.setattr("kia.reporting.model.label_answers", lambda *_: let_go.wait())
     try:
         assert ask(port, png())[0] == 504
         deadline = time.monotonic() + 10
@@ -236,12 +236,12 @@ def test_readyz_says_when_the_model_hangs(live, png, monkeypatch):
 
 HANGING = """
 import sys, time
-import kia.serving.service as service
+import kia.reporting.model as reporting
 from kia.serving.app import create_app
 from kia.serving.server import listen, run
 from kia.serving.settings import Settings
 
-describe, asked = service.describe, []
+describe, asked = reporting.describe, []
 
 def hang(*given, **options):
     asked.append(1)
@@ -252,7 +252,7 @@ def hang(*given, **options):
         time.sleep(1000)
     return describe(*given, **options)
 
-service.describe = hang
+reporting.describe = hang
 settings = Settings(model=sys.argv[1], timeout=3, decoders=2)
 with listen("127.0.0.1", 0, settings) as listening:
     where = f"http://127.0.0.1:{listening.getsockname()[1]}/docs"

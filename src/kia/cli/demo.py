@@ -39,7 +39,7 @@ def demo(
         "train.decay_per_epoch=0.92",
         "train.validate_every=3",
     ]
-    train("tiny", data=data, out=run, overrides=overrides, resume=False)
+    train(configuration="tiny", data=data, out=run, overrides=overrides, resume=False)
     _say(3, "write reports for the test studies and score them, beside the baselines")
     predictions = run / "predictions-test.jsonl"
     generate(str(run), data=data, split="test", out=predictions)
@@ -51,11 +51,11 @@ def demo(
 def _real_xray(out: Path) -> None:
     """The first act: what the installed model writes of a published X-ray, and where it looked."""
     from kia.cli.explain.attention import draw_sentences
-    from kia.cli.generate.images import write_image_reports
+    from kia.cli.generate.images import Asked, write_image_reports
     from kia.cli.image_input import given_studies
     from kia.cli.trained import open_model
-    from kia.generation import generation_settings
     from kia.installed import installed_models
+    from kia.reporting.model import KIA
 
     if MODEL not in installed_models():
         console.out.print(f"{MODEL} is not installed: on to phantoms", soft_wrap=True)
@@ -67,11 +67,11 @@ def _real_xray(out: Path) -> None:
         f"Radiopaedia.org, rID 9171), read by {MODEL}",
     )
     model, processor = open_model(MODEL)
-    settings = generation_settings(model)
     with resources.as_file(image) as path:
         studies = given_studies([str(path)], None)
-        (told,) = write_image_reports(model, processor, studies, settings, seed=0, evidence=True)
-        draw_sentences(model, processor, [path], told["raw"], out / "evidence.png")
+        kia = KIA.of(model, processor, name=MODEL)
+        (told,) = write_image_reports(kia, studies, Asked(evidence=True, anyway=True))
+        draw_sentences(model, processor, [path], told.raw or "", out / "evidence.png")
 
 
 def _say(number: int, text: str) -> None:

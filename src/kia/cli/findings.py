@@ -13,11 +13,9 @@ from kia.cli.image_input import (
     SplitOf,
     StudyViews,
     check_source,
-    described_images,
     given_studies,
     split_studies,
     warn_of,
-    whole_studies,
 )
 from kia.cli.trained import Model, open_model
 from kia.errors import UsageError
@@ -68,20 +66,20 @@ def _images(
     json_file: Path | None,
 ) -> None:
     from kia.agreement import label_probabilities
-    from kia.generation import study_inputs
     from kia.knowledge.chexpert import OBSERVATIONS
+    from kia.reporting.model import KIA
+    from kia.reporting.reading import read_all
 
+    kia = KIA.of(model, processor)
+    pictures = read_all(studies, processor)
     written: list[dict[str, Any]] = []
-    for one in whole_studies(studies, processor):
-        assert one.pixels is not None
-        inputs = study_inputs(processor, [one.pixels], [[i.view for i in one.study.images]])
-        values = label_probabilities(model, processor, inputs)[0].tolist()
-        found = {"findings": dict(zip(OBSERVATIONS, values, strict=True))}
-        written.append(described_images(one, processor) | found)
-    for entry in written:
-        warn_of(entry)
-        title = ", ".join(entry["images"])
-        console.table(["observation", "probability"], entry["findings"].items(), title=title)
+    for one in pictures:
+        values = label_probabilities(model, processor, kia.inputs([one]))[0].tolist()
+        found = dict(zip(OBSERVATIONS, values, strict=True))
+        written.append(one.to_record() | {"findings": found})
+        warn_of(one.flags, one.names)
+        title = ", ".join(one.names)
+        console.table(["observation", "probability"], found.items(), title=title)
     if json_file:
         console.write_json(json_file, written)
 

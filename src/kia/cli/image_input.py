@@ -3,17 +3,16 @@
 Image files are named by themselves, by folders, by patterns, or in a list on stdin.
 """
 
-import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kia.cli import console
-from kia.errors import ImageError, UsageError
+from kia.errors import UsageError
 from kia.studies import SPLITS, Study
 
 if TYPE_CHECKING:
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kia.data.store.dataset import PreparedDataset
-    from kia.imaging.workers import LoadedStudy
-    from kia.processing import KIAProcessor
+    from kia.imaging.plausibility import Flag
 
 MANY = 200
 """Files that are looked at with a progress bar."""
@@ -90,55 +88,17 @@ def looking() -> Iterator[Callable[[int, int], None]]:
         yield told
 
 
-def decoded_studies(
-    studies: Sequence[Study], processor: "KIAProcessor"
-) -> "Generator[LoadedStudy, None, None]":
-    """Reads the images of studies in worker processes, which a damaged file may kill."""
-    from kia.imaging.workers import decode_studies
+def warn_of(flags: "Sequence[Flag]", names: Sequence[str]) -> None:
+    """Prints the flags of a study.
 
-    workers = min(os.cpu_count() or 1, sum(len(study.images) for study in studies))
-    yield from decode_studies(studies, processor.image_size, processor.resize, workers)
-
-
-def whole_studies(studies: Sequence[Study], processor: "KIAProcessor") -> "list[LoadedStudy]":
-    """The same, all of them at once, so that a bad file costs no time.
-
-    Raises:
-        ImageError: An image cannot be read.
+    Args:
+        flags: Of its pictures.
+        names: Of its images.
     """
-    loaded = []
-    with closing(decoded_studies(studies, processor)) as decoded:
-        for one in decoded:
-            if one.rejects:
-                raise ImageError(one.rejects[0].why)
-            loaded.append(one)
-    return loaded
-
-
-def described_images(one: "LoadedStudy", processor: "KIAProcessor") -> dict[str, Any]:
-    """`images`, `views`, `facts` and `flags`: what is read as what, why, and what is odd."""
-    from kia.imaging.facts import shown
-    from kia.imaging.plausibility import study_flags
-
-    images = one.study.images
-    views = [image.view for image in images]
-    assert one.pixels is not None
-    return {
-        "images": [image.path for image in images],
-        "views": views,
-        "facts": [shown(i.path, i, facts) for i, facts in zip(images, one.facts, strict=True)],
-        "flags": study_flags(
-            *(one.pixels, views, processor.reference, one.found, one.shapes, one.study.left_out)
-        ),
-    }
-
-
-def warn_of(entry: Mapping[str, Any]) -> None:
-    """Prints the flags of an entry that `described_images` began."""
     from kia.imaging.plausibility.flags import LEFT_OUT
 
-    for flag in entry["flags"]:
-        what = "" if flag["kind"] == LEFT_OUT else f"{entry['images'][flag['view']]}: "
+    for flag in flags:
+        what = "" if flag["kind"] == LEFT_OUT else f"{names[flag['view']]}: "
         console.show_warning(f"{what}{flag['message']}")
 
 

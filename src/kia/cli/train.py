@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 
 def train(
-    configuration: Annotated[str, typer.Argument(help="a preset (kia config list) or a YAML file")],
     data: DataSet,
     out: Annotated[Path, typer.Option(help="run folder to write")],
+    configuration: Annotated[
+        str | None,
+        typer.Argument(
+            help="a preset (kia config list) or a YAML file; with --from none: the model as it is"
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="change a value: --set train.seed=1")
     ] = None,
@@ -29,20 +34,21 @@ def train(
         typer.Option(min=1, help="so many runs, in OUT/seed-0, OUT/seed-1 …: mean ± sd"),
     ] = None,
     start: Annotated[
-        Path | None,
-        typer.Option("--from", help="run or model folder whose weights to start from"),
+        str | None,
+        typer.Option(
+            "--from", help="run, model folder or installed model whose weights to start from"
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="continue the run in --out, or start it")
     ] = False,
 ) -> None:
     """Train a model: all tasks together, then report generation alone."""
-    from kia.config import load_config
-
-    config = load_config(configuration, overrides or [])
+    config = _configuration(configuration, data, start, overrides or [])
+    options: dict[str, Any] = {"resume": resume, "start": start, "keep_words": not configuration}
     console.quiet_libraries()
     if seeds is None:
-        model = train_run(config, data, out, resume=resume, start=start)
+        model = train_run(config, data, out, **options)
         console.out.print(f"best model: {model}", soft_wrap=True)
         return
     if (out / "run.yaml").exists():
@@ -56,18 +62,39 @@ def train(
             )
     for seed, folder in folders.items():
         console.err.print(f"seed {seed}: {folder}", soft_wrap=True)
-        train_run(with_seed(config, seed), data, folder, resume=resume, start=start)
+        train_run(with_seed(config, seed), data, folder, **options)
     _print_seeds(folders)
 
 
-def train_run(
-    config: "RunConfig", data: Path, out: Path, *, resume: bool, start: Path | None = None
-) -> Path:
-    """One run, with a progress bar; returns the folder of the best model."""
+def _configuration(
+    name: str | None, data: Path, start: str | None, overrides: list[str]
+) -> "RunConfig":
+    """The one that is named; of none, that of a run which goes on with a model as it is."""
+    from kia.config import load_config
+
+    if name is not None:
+        return load_config(name, overrides)
+    if start is None:
+        raise UsageError("name a preset (kia config list) or a YAML file, or a model with --from")
+    from kia.data.store.dataset import PreparedDataset
+    from kia.training.fine_tuning import fine_tuning
+
+    return fine_tuning(start, PreparedDataset.open(data), overrides)
+
+
+def train_run(config: "RunConfig", data: Path, out: Path, **options: Any) -> Path:
+    """One run, with a progress bar; returns the folder of the best model.
+
+    Args:
+        config: Of the run.
+        data: Prepared data set.
+        out: Run folder.
+        options: Those of `kia.training.train`.
+    """
     from kia.training import train as run
 
     with training_progress() as reporter:
-        return run(config, data, out, resume=resume, start=start, reporter=reporter)
+        return run(config, data, out, reporter=reporter, **options)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ and the nearest right name (`files.py`). The `model` part is plain data too: `ki
 into the `CheckpointConfig` of a checkpoint, so that nothing here needs torch or transformers.
 """
 
-from kia.config.files import fields, load_config, preset_names, preset_text, validate
+from kia.config.files import changed, fields, load_config, preset_names, preset_text, validate
 from kia.config.model import (
     MOST_PIECES,
     MOST_SIDE,
@@ -54,6 +54,7 @@ __all__ = [
     "TasksConfig",
     "TextEncoderConfig",
     "TrainConfig",
+    "changed",
     "fields",
     "load_config",
     "preset_names",

@@ -53,6 +53,23 @@ def load_config(name: str, overrides: Iterable[str] = ()) -> RunConfig:
     return validate(tree, name)
 
 
+def changed(config: RunConfig, overrides: Iterable[str], source: str) -> RunConfig:
+    """A configuration with `a.b=c` overrides applied in order.
+
+    Args:
+        config: Before.
+        overrides: As those of `--set`.
+        source: Where it is from, for errors.
+
+    Raises:
+        ConfigError: An unknown key or a value out of range.
+    """
+    tree = config.model_dump()
+    for override in overrides:
+        _apply(tree, override)
+    return validate(tree, source)
+
+
 def _tree(name: str) -> dict[str, Any]:
     """The values of a preset or file, on top of those of the preset that it `extends`."""
     path = Path(name)

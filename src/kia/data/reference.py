@@ -1,4 +1,4 @@
-"""Learns what the X-rays of a data set look like, to tell other pictures from them later."""
+"""What a model keeps of the data set that it is trained on, to know it again: looks and hashes."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError
 from kia.imaging.plausibility.reference import FEWEST, Reference
 from kia.imaging.plausibility.thumbnails import SIDE, Pixels, thumbnail
+from kia.processing.seen import Seen
 from kia.studies import VIEWS, Split, View
 
 MOST = 2_500
@@ -29,17 +30,27 @@ def learn_reference(dataset: PreparedDataset) -> Reference | None:
     return Reference.learn(thumbnails(dataset, "train"))
 
 
+def learn_seen(dataset: PreparedDataset) -> Seen:
+    """Hashes of the training images and of the most frequent training reports."""
+    studies = dataset.indices("train").tolist()
+    squares = (square for study in studies for square in dataset.pixels(study))
+    phantoms = str(dataset.info["source"]).startswith("phantom")
+    return Seen.learn(squares, dataset.reports("train"), phantoms)
+
+
 def add_reference(data: str | Path, folder: str | Path) -> None:
-    """Gives a model that was trained without one its reference.
+    """Gives a model that was trained without them its reference and its hashes.
 
     Args:
-        data: The prepared data set that the model was trained on.
-        folder: The model folder; plausibility.safetensors is written into it.
+        data: The prepared data set that the model was trained on, for its image size.
+        folder: The model folder; plausibility.safetensors and seen.safetensors are written into it.
 
     Raises:
         DataError: The data set cannot be read, or has too few training images.
     """
-    reference = learn_reference(PreparedDataset.open(data))
+    dataset = PreparedDataset.open(data)
+    learn_seen(dataset).save(Path(folder))
+    reference = learn_reference(dataset)
     if reference is None:
         raise DataError(f"{data} has too few training images ({FEWEST} of a view are needed)")
     reference.save(Path(folder))

@@ -112,6 +112,7 @@ def evaluate(
     allow_missing: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    by_organ: bool = False,
     **files: Any,
 ) -> dict[str, Any]:
     """Scores reports: four protocols, clinical efficacy, errors, graphs, baselines, intervals.
@@ -132,6 +133,7 @@ def evaluate(
         allow_missing: Score the studies that both sides have.
         resamples: Of intervals and p-values.
         seed: Of intervals and p-values.
+        by_organ: Score what is said of each organ, too.
         **files: Further fields of `Setup`: labels, graphs …
 
     Returns:
@@ -151,7 +153,9 @@ def evaluate(
         against,
         by,
         dataset=dataset,
-        settings=Settings(allow_missing=allow_missing, resamples=resamples, seed=seed),
+        settings=Settings(
+            allow_missing=allow_missing, resamples=resamples, seed=seed, by_organ=by_organ
+        ),
         systems=systems,
         **files,
     )

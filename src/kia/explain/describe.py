@@ -12,11 +12,13 @@ from kia.config import GenerationConfig, Rerank
 from kia.explain.evidence import SentenceEvidence, report_evidence
 from kia.generation import image_features
 from kia.knowledge.chexpert import OBSERVATIONS
+from kia.matching import matching_degree
 from kia.models.decoding import Streamer
 from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
 from kia.readable import NOTICE, readable
+from kia.wording import mended
 
 
 @torch.no_grad()
@@ -30,6 +32,7 @@ def describe(
     rerank: Rerank | None = None,
     seed: int = 0,
     streamer: Streamer | None = None,
+    whole_sentences: bool = True,
 ) -> list[dict[str, Any]]:
     """Writes the reports of a batch and says what stands behind them, ready for JSON.
 
@@ -45,14 +48,17 @@ def describe(
         rerank: Instead of `settings.rerank`.
         seed: Of the candidates that are drawn.
         streamer: Of `kia.candidates.report_candidates`.
+        whole_sentences: Mend reports by the sentence (`kia.wording`), if the model has what that
+            needs.
 
     Returns:
         For each study:
 
-        - `report`: for people (`kia.readable`); `raw`: as the decoder wrote it, for scoring.
+        - `report`: for people (`kia.readable`); `raw`: the decoder's own words, for scoring.
         - `match`: matching degree, 0 to 1; None of a model without image-report matching.
-        - `candidates`: `report`, `raw`, `match` and `log_probability` (natural logarithm, of the
-          whole report) of each, the chosen one first; empty where there was one alone.
+        - `candidates`: `report`, `raw`, `match`, `log_probability` (natural logarithm, of the
+          whole report) and `score` (by `rerank`, None without) of each, the chosen one first;
+          empty where there was one alone.
         - `sentences`: `text` and `raw` of each; `probability`, the geometric mean of its word
           pieces; `finding_words`; `attention`, for each view rows of patches, with sum 1 over the
           views; `opinions` of the label task, each with `observation`, `said` (1 present, 0
@@ -68,12 +74,15 @@ def describe(
     settings = settings.model_copy(update={k: v for k, v in asked.items() if v is not None})
     images = image_features(model, inputs)
     found = report_candidates(model, processor, images, settings, seed=seed, streamer=streamer)
+    seen = processor.seen if whole_sentences else None
+    raw = [mended([c.text for c in own], seen) if seen else own[0].text for own in found]
+    match = _matches(model, processor, images, found, raw)
     answers = label_answers(model, processor, images)
-    evidence = report_evidence(model, processor, images, [own[0].text for own in found], answers)
+    evidence = report_evidence(model, processor, images, raw, answers)
     grid = model.config.grid
     present = None if answers is None else answers.tolist()
     return [
-        _report(own, settings)
+        _report(raw[study], match[study], own, settings)
         | {
             "sentences": _sentences(evidence[study], grid, _views(images, study, grid**2)),
             "findings": present and dict(zip(OBSERVATIONS, present[study], strict=True)),
@@ -82,24 +91,47 @@ def describe(
     ]
 
 
-def _report(own: list[Candidate], settings: GenerationConfig) -> dict[str, Any]:
-    chosen = own[0]
+def _matches(
+    model: KIAModel,
+    processor: KIAProcessor,
+    images: ImageFeatures,
+    found: list[list[Candidate]],
+    raw: list[str],
+) -> list[float | None]:
+    """Matching degrees of reports; those that were mended are matched again."""
+    match = [own[0].match for own in found]
+    new = [study for study, own in enumerate(found) if raw[study] != own[0].text]
+    if new and model.trained_on("irm"):
+        degrees = matching_degree(model, processor, images, [raw[study] for study in new], new)
+        for study, degree in zip(new, degrees.tolist(), strict=True):
+            match[study] = degree
+    return match
+
+
+def _report(
+    raw: str, match: float | None, own: list[Candidate], settings: GenerationConfig
+) -> dict[str, Any]:
     return {
-        "report": readable(chosen.text),
-        "raw": chosen.text,
-        "match": chosen.match,
-        "candidates": [_candidate(one) for one in own] if settings.candidates > 1 else [],
+        "report": readable(raw),
+        "raw": raw,
+        "match": match,
+        "candidates": _candidates(own, settings) if settings.candidates > 1 else [],
         "notice": NOTICE,
     }
 
 
-def _candidate(one: Candidate) -> dict[str, Any]:
-    return {
-        "report": readable(one.text),
-        "raw": one.text,
-        "match": one.match,
-        "log_probability": one.log_probability,
-    }
+def _candidates(own: list[Candidate], settings: GenerationConfig) -> list[dict[str, Any]]:
+    chooses = settings.rerank != "none"
+    return [
+        {
+            "report": readable(one.text),
+            "raw": one.text,
+            "match": one.match,
+            "log_probability": one.log_probability,
+            "score": one.score(settings.rerank) if chooses else None,
+        }
+        for one in own
+    ]
 
 
 def _views(images: ImageFeatures, study: int, patches: int) -> list[bool]:

@@ -101,9 +101,8 @@ def model_card(
     origin = _origin(run, scores)
     known = next((about for name, about in KNOWN.items() if origin.source.startswith(name)), OWN)
     head = {
-        "library_name": "transformers",
+        "library_name": "kia",  # transformers has no pipeline "image-to-text" any more
         **({"license": licence} if licence else {}),
-        "pipeline_tag": "image-to-text",
         "tags": ["kia", "chest-x-ray", "report-generation", "medical"],
     }
     parts = [
@@ -123,11 +122,19 @@ def model_card(
 
 _LOADING = """\
 ```python
+from kia import KIA
+
+model = KIA(".")  # the folder of this file, or its name on the hub
+print(model(["frontal.png", "lateral.png"]).report)
+```
+
+In transformers' classes:
+
+```python
 from kia import KIAForReportGeneration, KIAProcessor
 
-source = "."  # the folder of this file, or its name on the hub
-model = KIAForReportGeneration.from_pretrained(source)
-processor = KIAProcessor.from_pretrained(source)
+model = KIAForReportGeneration.from_pretrained(".")
+processor = KIAProcessor.from_pretrained(".")
 tokens = model.generate(**processor(images=["frontal.png", "lateral.png"]))
 print(processor.batch_decode(tokens)[0])
 ```

@@ -2,14 +2,19 @@
 
 import sys
 from collections.abc import Sequence
+from functools import wraps
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import Any
+
+from kia.installed import installed_folder
 
 CONFIGURATIONS = "transformers.models.auto.configuration_auto"
 MODELS = "transformers.models.auto.modeling_auto"
 PROCESSORS = "transformers.models.auto.processing_auto"
 _REGISTRIES = (CONFIGURATIONS, MODELS, PROCESSORS)
+_AUTO = {CONFIGURATIONS: "AutoConfig", MODELS: "AutoModel", PROCESSORS: "AutoProcessor"}
 
 
 def _register(loaded: str) -> None:
@@ -22,6 +27,22 @@ def _register(loaded: str) -> None:
         configuration = import_module("kia.hugging_face.configuration").KIAConfig
         register = import_module(PROCESSORS).AutoProcessor.register
         register(configuration, processor, exist_ok=True)
+    _take_installed_names(getattr(import_module(loaded), _AUTO[loaded]))
+
+
+def _take_installed_names(auto: Any) -> None:
+    """Lets an Auto class load an installed model by its name; whatever else it is told stays."""
+    theirs = auto.from_pretrained.__func__
+    if getattr(theirs, "_takes_installed_names", False):
+        return
+
+    @wraps(theirs)
+    def from_pretrained(cls: Any, source: Any, *arguments: Any, **options: Any) -> Any:
+        found = installed_folder(source) if isinstance(source, str) else source
+        return theirs(cls, found, *arguments, **options)
+
+    from_pretrained._takes_installed_names = True  # type: ignore[attr-defined]
+    auto.from_pretrained = classmethod(from_pretrained)
 
 
 class _Finder:

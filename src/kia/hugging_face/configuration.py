@@ -4,6 +4,7 @@ from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
 
+from kia.installed import installed_folder
 from kia.models.configuration import CheckpointConfig
 
 
@@ -26,6 +27,21 @@ class KIAConfig(PretrainedConfig, CheckpointConfig):
         super().__post_init__(**others)
         if self.image_tower:  # transformers builds an empty one to compare with
             CheckpointConfig.checked(self.to_dict())
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, source: Any, *arguments: Any, **options: Any
+    ) -> Any:
+        """As that of transformers.
+
+        Args:
+            source: Model folder, the name of an installed model, or id on the hub.
+            arguments: Those of transformers.
+            options: Those of transformers.
+        """
+        if isinstance(source, str):
+            source = installed_folder(source)
+        return super().from_pretrained(source, *arguments, **options)
 
 
 AutoConfig.register("kia", KIAConfig, exist_ok=True)

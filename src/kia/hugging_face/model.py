@@ -10,6 +10,7 @@ from transformers import AutoModel, GenerationMixin, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from kia.hugging_face.configuration import KIAConfig
+from kia.installed import installed_folder
 from kia.models.folder import WEIGHTS, check_folder, check_values, check_weights
 from kia.models.kia import KIAModel
 from kia.models.transformer_block import Context
@@ -63,7 +64,7 @@ class KIAForReportGeneration(KIAModel, PreTrainedModel, GenerationMixin):  # typ
         Weights are read from safetensors alone, and no code that lies beside them is run.
 
         Args:
-            source: Model folder or id on the hub.
+            source: Model folder, the name of an installed model, or id on the hub.
             arguments: As those of transformers.
             options: As those of transformers.
 
@@ -75,6 +76,8 @@ class KIAForReportGeneration(KIAModel, PreTrainedModel, GenerationMixin):  # typ
                 or weights are none with which a model works.
             OSError: As transformers.
         """
+        if isinstance(source, str | os.PathLike):
+            source = installed_folder(Path(source) if isinstance(source, os.PathLike) else source)
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
             folder = Path(source) / options.get("subfolder", "")
             check_weights(folder)

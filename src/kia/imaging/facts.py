@@ -37,6 +37,7 @@ class Facts:
         raw: Made for processing, not for people to look at (0008,0068).
         why_not: Why it can be no chest X-ray, one line; "" if it can.
         doubts: What is odd about all this.
+        series: SeriesInstanceUID.
     """
 
     kind: Kind | None = None
@@ -52,6 +53,7 @@ class Facts:
     raw: bool = False
     why_not: str = ""
     doubts: tuple[Doubt, ...] = ()
+    series: str | None = None
 
 
 UNKNOWN = Facts()

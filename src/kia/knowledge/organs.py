@@ -88,13 +88,18 @@ def organ_of(finding: str, anatomy: Iterable[str] = ()) -> str:
     Returns:
         One of `ORGANS`; "other" if nothing tells.
     """
+    return known_organ(finding, anatomy) or OTHER
+
+
+def known_organ(finding: str, anatomy: Iterable[str] = ()) -> str | None:
+    """The same; None if nothing tells."""
     places = [organ for name in anatomy if (organ := organ_of_anatomy(name))]
     fixed = _first(finding, _FIXED, last=True)
     if fixed and not (fixed == PLEURA and HEART in places and LUNGS not in places):
         return fixed  # but a pericardial effusion is the heart's
     if places:
         return places[0]
-    return _first(finding, _USUAL, last=True) or organ_of_anatomy(finding) or OTHER
+    return _first(finding, _USUAL, last=True) or organ_of_anatomy(finding)
 
 
 def _first(name: str, table: Mapping[str, str], last: bool = False) -> str | None:

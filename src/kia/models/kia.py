@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import init
 
+from kia.installed import installed_folder
 from kia.models.configuration import CheckpointConfig
 from kia.models.decoding import Search, WordCache
 from kia.models.folder import load_folder, save_folder
@@ -76,10 +77,13 @@ class KIAModel(nn.Module):
     def from_pretrained(cls, folder: Path | str) -> Self:
         """Loads a model folder, in evaluation mode; see `kia.models.folder.load_folder`.
 
+        Args:
+            folder: Of the model, or the name of an installed one.
+
         Raises:
             ModelError: It has no usable model.
         """
-        return load_folder(cls, Path(folder))
+        return load_folder(cls, Path(installed_folder(folder)))
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes config.json, generation_config.json and model.safetensors, as transformers does.

@@ -51,6 +51,7 @@ def write_predictions(
     seed: int = 0,
     source: str | Path | None = None,
     resume: bool = False,
+    whole_sentences: bool = False,
     track: Track = untracked,
 ) -> int:
     """Writes a line `{"id", "report"}` a study, and image features of these and of training.
@@ -70,6 +71,7 @@ def write_predictions(
         settings: Decoding settings and batch size.
         seed: Of the candidates that are drawn.
         source: What the model is called, for the record.
+        whole_sentences: As of `kia.candidates.chosen_reports`.
         resume: Go on with the pieces of a run that did not end.
         track: Shows progress.
 
@@ -84,9 +86,12 @@ def write_predictions(
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Unfinished(out)
     origin = origin_of(model, processor, dataset, studies, settings, seed)
+    if whole_sentences:
+        origin["settings"] = {**origin["settings"], "whole_sentences": True}
     unfinished.begin(origin, resume)
     before = len(unfinished.reports())
-    _add_reports(model, processor, dataset, studies, settings, seed, unfinished, track)
+    write = partial(chosen_reports, seed=seed, whole_sentences=whole_sentences)
+    _add_reports(model, processor, dataset, studies, settings, write, unfinished, track)
     trained_on = dataset.indices("train")
     for some in (studies, trained_on):
         _add_features(model, processor, dataset, some, unfinished, track)
@@ -104,7 +109,7 @@ def _add_reports(
     dataset: PreparedDataset,
     studies: NDArray[np.int64],
     settings: GenerationConfig,
-    seed: int,
+    write: Callable[..., list[str]],
     unfinished: Unfinished,
     track: Track,
 ) -> None:
@@ -112,7 +117,6 @@ def _add_reports(
     done = unfinished.reports()
     ranks.any_of(False)  # all have read the same before one adds to it
     mine = ranks.share(np.array([number for number in studies if number not in done], np.int64))
-    write = partial(chosen_reports, seed=seed)
     advance = track("reports", len(mine))
     for start in range(0, len(mine), settings.batch_size):
         batch = mine[start : start + settings.batch_size]

@@ -115,7 +115,8 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         """Write the report of a study of one or two images, with evidence for each sentence."""
 
         async def answer(form: Form) -> dict[str, Any]:
-            return await service.report(form.images, views=form.views, candidates=form.candidates)
+            options: dict[str, Any] = {"candidates": form.candidates, "anyway": form.anyway}
+            return await service.report(form.images, views=form.views, **options)
 
         return await _within(request, service, answer)
 

@@ -9,19 +9,21 @@ from html import escape
 from typing import Any
 
 import kia
+from kia.reporting.forms import NO_REPORT
 
 
 def diagnostic_report(found: dict[str, Any]) -> dict[str, Any]:
     """A DiagnosticReport with the text as conclusion and the findings as contained Observations.
 
     Args:
-        found: What `kia.explain.describe.describe` gives, with or without `flags`.
+        found: A `kia.reporting.Report` as JSON has it, with or without `flags`.
 
     Returns:
         Ready for JSON; status "preliminary". Matching degree and heat maps have no place in it.
     """
     notices = [found["notice"], *(flag["message"] for flag in found.get("flags", ()))]
-    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in (*notices, found["report"]))
+    text = NO_REPORT if found["report"] is None else found["report"]
+    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in (*notices, text))
     findings = list((found["findings"] or {}).items())
     observations = [
         _observation(f"finding-{n}", name, p) for n, (name, p) in enumerate(findings, 1)
@@ -55,7 +57,7 @@ def diagnostic_report(found: dict[str, Any]) -> dict[str, Any]:
             "text": "Chest X-ray report written by a research model",
         },
         "performer": [{"display": f"kia {kia.__version__}, a research model; no clinician"}],
-        "conclusion": "\n".join([*notices, "", found["report"]]),
+        "conclusion": "\n".join([*notices, "", text]),
     }
     if observations:
         report["contained"] = observations

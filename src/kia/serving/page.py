@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 import kia
 from kia.phantoms.studies import phantom_study
+from kia.processing import KIAProcessor
 from kia.serving.answers import policy
 from kia.serving.page_events import png_data, study_events, writes_word_by_word
 from kia.serving.page_similar import SimilarReports
@@ -72,7 +73,8 @@ def with_page(app: FastAPI, service: Service) -> FastAPI:
             raise HTTPException(408, "the upload took too long") from None
         for flag in pictures.flags:
             service.metrics.flags.labels(flag["kind"]).inc()
-        events = study_events(service, pictures, deadline, form.candidates, similar)
+        options: dict[str, Any] = {"candidates": form.candidates, "anyway": form.anyway}
+        events = study_events(service, pictures, deadline, similar=similar, **options)
         return StreamingResponse(_lines(events), media_type="text/jsonl")
 
     @app.get("/page/phantoms/{number}", include_in_schema=False)
@@ -119,9 +121,15 @@ def _about(service: Service, similar: bool) -> dict[str, Any]:
         "most_images": MOST_IMAGES,
         "upload_mb": settings.upload_mb,
         "similar": similar,
-        "phantoms": PHANTOMS,
+        "phantoms": PHANTOMS if knows_phantoms(service.processor) else 0,
+        "pointing": service.kia.pointing,
         "examples": [{"file": name, "credit": credit} for name, credit in EXAMPLES.items()],
     }
+
+
+def knows_phantoms(processor: KIAProcessor) -> bool:
+    """Whether a model was trained on phantoms; True if it is not known what it was trained on."""
+    return processor.seen is None or processor.seen.phantoms
 
 
 async def _lines(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from kia.config import GenerationConfig
 from kia.errors import KIAError
+from kia.imaging.pictures import Pictures
 from kia.processing import KIAProcessor
 from kia.readable import readable
 from kia.serving.answers import FAILED, failure
 from kia.serving.fhir import diagnostic_report
 from kia.serving.page_similar import SimilarReports
-from kia.serving.service import Pictures, Service
+from kia.serving.service import Service
 
 _log = logging.getLogger("kia.serving")
 
@@ -42,6 +43,7 @@ async def study_events(
     pictures: Pictures,
     deadline: float,
     candidates: int | None = None,
+    anyway: bool = False,
     similar: SimilarReports | None = None,
 ) -> AsyncIterator[dict[str, Any]]:
     """Events of a study, each with one key more than the page needs to tell them apart.
@@ -51,6 +53,7 @@ async def study_events(
         pictures: What it read.
         deadline: On the clock of the event loop.
         candidates: Reports of which one is chosen; the model's default.
+        anyway: Write a report for what is probably no chest X-ray too.
         similar: Finds training reports, if the data set is there.
 
     Yields:
@@ -62,7 +65,7 @@ async def study_events(
     known = {"views": pictures.views, "flags": pictures.flags, "places": pictures.places}
     yield {"pictures": shown, **known}
     try:
-        async for event in _report_events(service, pictures, deadline, candidates):
+        async for event in _report_events(service, pictures, deadline, candidates, anyway):
             yield event
         if similar:
             async with asyncio.timeout_at(deadline):
@@ -78,7 +81,11 @@ async def study_events(
 
 
 async def _report_events(
-    service: Service, pictures: Pictures, deadline: float, candidates: int | None
+    service: Service,
+    pictures: Pictures,
+    deadline: float,
+    candidates: int | None,
+    anyway: bool,
 ) -> AsyncIterator[dict[str, Any]]:
     loop = asyncio.get_running_loop()
     written: asyncio.Queue[str | None] = asyncio.Queue()
@@ -88,7 +95,7 @@ async def _report_events(
             service.processor, lambda text: loop.call_soon_threadsafe(written.put_nowait, text)
         )
     describing = asyncio.ensure_future(
-        service.describe(pictures, candidates=candidates, streamer=words)
+        service.describe(pictures, candidates=candidates, anyway=anyway, streamer=words)
     )
     describing.add_done_callback(lambda _: written.put_nowait(None))
     # a client may be gone before it is told: asyncio would log what was to be said

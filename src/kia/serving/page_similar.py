@@ -8,8 +8,9 @@ from kia.data.store.dataset import PreparedDataset
 from kia.errors import KIAError
 from kia.explain.retrieval.index import RetrievalIndex, open_index
 from kia.explain.retrieval.search import find
+from kia.imaging.pictures import Pictures
 from kia.readable import readable
-from kia.serving.service import Pictures, Service
+from kia.serving.service import Service
 
 COUNT = 3
 """Different reports shown."""

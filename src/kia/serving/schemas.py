@@ -37,6 +37,9 @@ class Candidate(BaseModel):
     raw: str
     match: float | None = Field(ge=0, le=1)
     log_probability: float = Field(description="natural logarithm, of the whole report")
+    score: float | None = Field(
+        description="by which it was chosen; null if it is the decoder's own"
+    )
 
 
 class Flag(BaseModel):
@@ -61,23 +64,55 @@ class Facts(BaseModel):
 class Findings(BaseModel):
     """Probabilities of the 14 observations."""
 
+    images: list[str] = Field(description="those that are read, as in facts")
+    views: list[Literal["frontal", "lateral"]]
     findings: dict[str, float] = Field(description="observation to probability of present")
     facts: list[Facts]
     flags: list[Flag]
     notice: str
 
 
-class Report(BaseModel):
-    """A report with its evidence."""
+class Organ(BaseModel):
+    """What a report says of an organ."""
 
-    report: str = Field(description="for people to read")
-    raw: str = Field(description="as the decoder wrote it, for scoring")
+    state: Literal["abnormal", "uncertain", "normal", "not mentioned"]
+    sentences: list[str]
+    evidence: list[int] = Field(description="numbers of these in sentences")
+
+
+class Claim(BaseModel):
+    """What a report states of an observation."""
+
+    observation: str = Field(description="one of the 14 of CheXpert")
+    state: Literal["present", "absent", "uncertain", "not assessed"]
+    probability: float = Field(ge=0, le=1)
+    sentence: str | None = Field(description="of the report that says so")
+
+
+class Writer(BaseModel):
+    """Which model wrote a report."""
+
+    name: str
+    kia: str = Field(description="version")
+
+
+class Report(BaseModel):
+    """A report with its evidence; without, if the picture is probably no chest X-ray."""
+
+    images: list[str] = Field(description="those that are read, as in facts")
+    views: list[Literal["frontal", "lateral"]]
+    report: str | None = Field(description="for people to read; null if none was written (flags)")
+    raw: str | None = Field(description="as the decoder wrote it, for scoring")
+    structured: dict[str, Organ] | None = Field(description="organ by organ")
     match: float | None = Field(ge=0, le=1, description="how well it fits the images, by [MATCH]")
     candidates: list[Candidate] = Field(description="the chosen one first; empty if it was alone")
     sentences: list[Sentence]
     findings: dict[str, float] | None = Field(description="observation to probability of present")
+    claims: list[Claim] = Field(description="empty of a model without operating points")
+    not_assessed: list[str] = Field(description="observations of which nothing is stated")
     facts: list[Facts]
     flags: list[Flag]
+    model: Writer
     notice: str
 
 

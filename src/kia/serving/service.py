@@ -5,34 +5,34 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from kia.agreement import label_answers
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import DataError, ImageError, ModelError
-from kia.explain.describe import describe
-from kia.generation import check_image_size, generation_settings, load_model, study_inputs
-from kia.imaging.facts import shown
+from kia.generation import check_image_size, load_model, model_folder
+from kia.imaging.facts import UNKNOWN
 from kia.imaging.one_study import one_study
-from kia.imaging.plausibility import Flag, study_flags
+from kia.imaging.pictures import Pictures
 from kia.imaging.reading import read_facts
 from kia.imaging.signatures import HEAD, kind_of
-from kia.knowledge.chexpert import OBSERVATIONS
 from kia.models.decoding import Streamer
 from kia.models.kia import KIAModel
 from kia.processing import KIAProcessor
 from kia.readable import NOTICE
+from kia.reporting.forms import as_record
+from kia.reporting.model import KIA, name_of
+from kia.reporting.report import Report
 from kia.serving.batcher import Batcher
 from kia.serving.decoder import Decoder
 from kia.serving.freed_memory import give_back, keep_no_large_pieces
 from kia.serving.metrics import Metrics
 from kia.serving.settings import Settings
-from kia.studies import View
+from kia.studies import StudyImage, View
 
 MOST_IMAGES = 2
 """Of a study; models are trained with a frontal and a lateral view."""
@@ -59,25 +59,6 @@ class Upload:
     dicom: bool = False
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """The images of a study as the model reads them.
-
-    Attributes:
-        squares: uint8 (W, S, S).
-        views: W of "frontal", "lateral".
-        flags: Why the report may not be worth reading; [] if nothing is odd.
-        facts: What each image is, and what says so.
-        places: Which of the files that were sent are read, from 0.
-    """
-
-    squares: NDArray[np.uint8]
-    views: tuple[View, ...]
-    flags: list[Flag]
-    facts: list[dict[str, str | None]]
-    places: tuple[int, ...]
-
-
 class Service:
     """A model that many use at the same time.
 
@@ -99,10 +80,12 @@ class Service:
         processor: KIAProcessor,
         settings: Settings | None = None,
         dataset: PreparedDataset | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self.model, self.processor, self.dataset = model.eval(), processor, dataset
         self.settings = settings = settings or Settings()
-        self.decoding = generation_settings(model)
+        self.kia = KIA.of(model, processor, name=name_of(settings.model), folder=folder)
+        self.model, self.processor, self.dataset = model, processor, dataset
+        self.decoding = self.kia.settings
         self._decoder = Decoder(
             settings.decoders,
             processor.image_size,
@@ -127,12 +110,13 @@ class Service:
             DataError: The data set cannot be used.
             ModelError: The model cannot be used, or reads images of another size.
         """
-        model, processor = load_model(settings.model)
+        folder = model_folder(settings.model)
+        model, processor = load_model(folder)
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         dataset = PreparedDataset.open(settings.data) if settings.data else None
         if dataset:
             check_image_size(dataset, processor)
-        return cls(model, processor, settings, dataset)
+        return cls(model, processor, settings, dataset, folder)
 
     def start(self) -> None:
         """Starts the threads and processes, and writes one report, so that the first is quick.
@@ -146,7 +130,7 @@ class Service:
         self._decoder.start()
         self._batcher.start()
         size = self.processor.image_size
-        blank = Pictures(np.zeros((1, size, size), np.uint8), ("frontal",), [], [], (0,))
+        blank = blank_study(size)
         self._batcher.submit(_Describe(self), blank).result()
 
     def close(self, within: float | None = None) -> bool:
@@ -200,18 +184,15 @@ class Service:
             if one.why_not:
                 raise ImageError(one.why_not)
         squares = np.stack([one.pixels for one in loaded if one.pixels is not None])
-        doubts = [(*one.doubts, *more) for one, more in zip(loaded, study.doubts, strict=True)]
-        shapes, reference = [one.shape for one in loaded], self.processor.reference
-        flags = study_flags(squares, study.views, reference, doubts, shapes, study.left_out)
-        told = zip(study.images, study.facts, strict=True)
-        facts = [shown(image.path, image, one) for image, one in told]
-        return Pictures(squares, tuple(study.views), flags, facts, study.places)
+        odd = [one.doubts for one in loaded], [one.shape for one in loaded]
+        return Pictures.of(study, squares, *odd, self.processor.reference)
 
     async def describe(
         self,
         pictures: Pictures,
         *,
         candidates: int | None = None,
+        anyway: bool = False,
         streamer: Streamer | None = None,
     ) -> dict[str, Any]:
         """The report of a study and what stands behind it.
@@ -219,17 +200,18 @@ class Service:
         Args:
             pictures: What `read` gave.
             candidates: Reports of which one is chosen; the model's default.
+            anyway: Write a report for what is probably no chest X-ray too.
             streamer: Told of each word piece in the model's thread, if decoding is greedy; the
                 study is then not batched with others.
 
         Returns:
-            What `kia.explain.describe.describe` gives, `facts` and `flags`.
+            A `kia.reporting.Report` as JSON has it.
 
         Raises:
             Busy: Too many wait already.
         """
-        found = await self._submit(_Describe(self, candidates, streamer), pictures)
-        return found | {"facts": pictures.facts, "flags": pictures.flags}
+        report = await self._submit(_Describe(self, candidates, anyway, streamer), pictures)
+        return as_record(report)
 
     async def report(
         self,
@@ -237,9 +219,11 @@ class Service:
         *,
         views: Sequence[View] | None = None,
         candidates: int | None = None,
+        anyway: bool = False,
     ) -> dict[str, Any]:
         """`read`, then `describe`."""
-        return await self.describe(await self.read(images, views), candidates=candidates)
+        pictures = await self.read(images, views)
+        return await self.describe(pictures, candidates=candidates, anyway=anyway)
 
     async def findings(
         self, images: Sequence[Upload | bytes], *, views: Sequence[View] | None = None
@@ -251,15 +235,10 @@ class Service:
             ModelError: The model cannot fill in the label report.
         """
         pictures = await self.read(images, views)
-        present = await self._submit(self._present, pictures)
-        if present is None:
+        findings = await self._submit(self.kia.findings, pictures)
+        if findings is None:
             raise ModelError("this model was trained without [MASK] and cannot name findings")
-        return {
-            "findings": dict(zip(OBSERVATIONS, present, strict=True)),
-            "facts": pictures.facts,
-            "flags": pictures.flags,
-            "notice": NOTICE,
-        }
+        return pictures.to_record() | {"findings": findings, "notice": NOTICE}
 
     async def run(self, function: Callable[[], T]) -> T:
         """Runs any function that uses the model, in its thread and turn.
@@ -271,8 +250,7 @@ class Service:
 
     def inputs(self, studies: Sequence[Pictures]) -> dict[str, Tensor | None]:
         """What the model reads of studies: `pixel_values`, `view_ids`, `view_mask`."""
-        squares, views = [one.squares for one in studies], [one.views for one in studies]
-        return study_inputs(self.processor, squares, views)
+        return self.kia.inputs(studies)
 
     def _after_batch(self, studies: int, seconds: float) -> None:
         self.metrics.batch(studies, seconds)
@@ -283,10 +261,6 @@ class Service:
     async def _submit(self, work: Any, item: Any) -> Any:
         return await asyncio.wrap_future(self._batcher.submit(work, item))
 
-    def _present(self, studies: list[Pictures]) -> list[list[float] | None]:
-        answers = label_answers(self.model, self.processor, self.inputs(studies))
-        return [None] * len(studies) if answers is None else answers.tolist()
-
 
 @dataclass(frozen=True)
 class _Describe:
@@ -294,13 +268,19 @@ class _Describe:
 
     service: Service
     candidates: int | None = None
+    anyway: bool = False
     streamer: Streamer | None = None
 
-    def __call__(self, studies: list[Pictures]) -> list[dict[str, Any]]:
-        own = self.service
-        inputs = own.inputs(studies)
-        options: dict[str, Any] = {"candidates": self.candidates, "streamer": self.streamer}
-        return describe(own.model, own.processor, inputs, own.decoding, **options)
+    def __call__(self, studies: list[Pictures]) -> list[Report]:
+        return self.service.kia.write(
+            studies, candidates=self.candidates, anyway=self.anyway, streamer=self.streamer
+        )
+
+
+def blank_study(size: int) -> Pictures:
+    """A black frontal picture, to warm up with."""
+    square = np.zeros((1, size, size), np.uint8)
+    return Pictures(square, (StudyImage("image 1", "frontal"),), (UNKNOWN,), [], (0,))
 
 
 def _check_format(file: Upload, name: str) -> None:

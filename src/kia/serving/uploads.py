@@ -52,6 +52,11 @@ FORM: dict[str, Any] = {
                             "maximum": MOST_CANDIDATES,
                             "description": "reports of which one is chosen; not for findings",
                         },
+                        "anyway": {
+                            "type": "boolean",
+                            "description": "write a report for what is probably no chest X-ray "
+                            "too; not for findings",
+                        },
                     },
                 },
             }
@@ -66,6 +71,7 @@ class _Fields(BaseModel):
 
     views: list[View] | None = None
     candidates: Annotated[int | None, Field(ge=1, le=MOST_CANDIDATES)] = None
+    anyway: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Form:
     images: list[Upload]
     views: list[View] | None
     candidates: int | None
+    anyway: bool = False
 
 
 class _InMemory(MultiPartParser):
@@ -123,7 +130,7 @@ async def _understood(form: FormData) -> Form:
     except ValidationError as error:
         raise HTTPException(422, "; ".join(map(_wrong, error.errors()))) from None
     images = [Upload(await file.read(), _is_dicom(file)) for file in files]
-    return Form(images, fields.views, fields.candidates)
+    return Form(images, fields.views, fields.candidates, fields.anyway)
 
 
 def _wrong(one: Any) -> str:

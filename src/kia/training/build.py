@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kia.config import RunConfig
-from kia.data.reference import learn_reference
+from kia.data.reference import learn_reference, learn_seen
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import ConfigError, DataError
+from kia.generation import model_folder
 from kia.imaging.resize import Resize
 from kia.knowledge.chexpert import OBSERVATIONS, label_report
 from kia.knowledge.masks.coverage import KnowledgeCoverage
@@ -126,6 +127,7 @@ def build_processor(
     folder: Path,
     resize: Resize = "squash",
     dataset: PreparedDataset | None = None,
+    words_of: Path | None = None,
 ) -> KIAProcessor:
     """The run's processor: read from `folder` if it is there, else made and saved.
 
@@ -134,7 +136,8 @@ def build_processor(
         train_reports: Raw texts to train a tokenizer on.
         folder: Of the processor.
         resize: How the images of the data set became square.
-        dataset: Whose training images the processor will take for plausible.
+        dataset: Whose training images the processor will take for plausible, and know again.
+        words_of: A model whose tokenizer is taken as it is.
 
     Raises:
         ConfigError: Label-MLM's label report is longer than the text tower's positions, or the
@@ -143,7 +146,9 @@ def build_processor(
     if (folder / KIAProcessor.FILE).is_file():
         return KIAProcessor.from_pretrained(folder)
     text = config.model.text_encoder
-    if text.pretrained:
+    if words_of:
+        tokenizer = KIAProcessor.from_pretrained(model_folder(words_of)).word_pieces
+    elif text.pretrained:
         tokenizer = pretrained_tokenizer(text.pretrained)
         tokenizer.add_special_tokens([JOINED, SPACED])
     else:
@@ -154,6 +159,7 @@ def build_processor(
         channels=config.model.image_encoder.channels,
         resize=resize,
         reference=learn_reference(dataset) if dataset else None,
+        seen=learn_seen(dataset) if dataset else None,
     )
     _check_label_report(config, processor)
     partial = folder.with_name(f".{folder.name}.partial")

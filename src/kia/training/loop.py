@@ -21,6 +21,7 @@ from kia.data.batches.batch import Batch, BatchBuilder, EpochBatches
 from kia.data.batches.shares import own_batches
 from kia.data.store.dataset import PreparedDataset
 from kia.errors import ConfigError, RunError
+from kia.installed import installed_folder
 from kia.models import KIAModel, ranks
 from kia.models.folder import WEIGHTS, load_weights
 from kia.tasks.joint import TASKS, JointObjective
@@ -66,17 +67,19 @@ def train(
     out: Path,
     *,
     resume: bool = False,
-    start: Path | None = None,
+    start: str | Path | None = None,
+    keep_words: bool = False,
     reporter: Reporter,
 ) -> Path:
     """Trains a model into the run folder `out` and returns the folder of the best one.
 
     Args:
-        config: Of the run.
+        config: Of the run; of one that goes on with a model as it is, see `fine_tuning`.
         data: Prepared data set.
         out: Run folder.
         resume: Continue the run in `out`, if there is one.
-        start: A run or model folder whose weights the run starts from.
+        start: A run or model folder, or an installed model, whose weights the run starts from.
+        keep_words: Take the vocabulary of `start` too, instead of training one.
         reporter: Is told how it goes.
 
     Raises:
@@ -86,6 +89,7 @@ def train(
         DataError: The data set does not fit the configuration.
         MissingDependency: Events are to be written and tensorboard is not installed.
     """
+    start = None if start is None else Path(installed_folder(start))
     if config.train.tensorboard:
         require_tensorboard()
     check_epochs(config.train)
@@ -99,7 +103,7 @@ def train(
     )
     try:
         try:
-            trainer = Trainer(config, dataset, run, reporter)
+            trainer = Trainer(config, dataset, run, reporter, start if keep_words else None)
         except BaseException:
             run.discard_if_new()
             raise
@@ -125,7 +129,12 @@ class Trainer:
     """One run: its model, optimiser and place in the schedule."""
 
     def __init__(
-        self, config: RunConfig, dataset: PreparedDataset, run: RunFolder, reporter: Reporter
+        self,
+        config: RunConfig,
+        dataset: PreparedDataset,
+        run: RunFolder,
+        reporter: Reporter,
+        words_of: Path | None = None,
     ) -> None:
         self.config, self.dataset, self.run_folder = config, dataset, run
         self.reporter = Silence() if ranks.own() else reporter
@@ -136,7 +145,8 @@ class Trainer:
         self.train_reports = dataset.reports("train", written=True)
         resize = dataset.info.get("resize", "squash")
         processor = partial(
-            build_processor, config, self.train_reports, run.path / "processor", resize, dataset
+            build_processor,
+            *(config, self.train_reports, run.path / "processor", resize, dataset, words_of),
         )
         self.processor = on_first(processor, processor)
         torch.manual_seed(config.train.seed)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kia.cli.generate.images import marked_text
 from kia.data.store.dataset import PreparedDataset
 from kia.readable import NOTICE
 
@@ -185,25 +184,61 @@ def dicom(seed: int, study: str, view: str) -> bytes:
 def test_evidence_and_candidates_are_shown(make_model, tmp_path, pictures, kia_command):
     roomy = make_model(tmp_path / "roomy", positions=160)  # for the label report
     words = ("--evidence", "--candidates", "3", "--rerank", "match", "--device", "cpu")
+    shown = (*words, "--show-candidates")
     code, out, _ = kia_command("generate", str(roomy), ",".join(pictures[0]), *words)
     assert code == 1  # one file name
     study = ("--study", ",".join(pictures[0]))
-    code, out, err = kia_command("generate", str(roomy), *study, *words)
+    code, out, err = kia_command("generate", str(roomy), *study, *shown)
     assert code == 0, err
-    for said in ("probability", "frontal", "lateral", "matching degree", "log probability"):
+    for said in (
+        "probability",
+        "frontal",
+        "lateral",
+        "matching degree",
+        "score",
+        "log probability",
+    ):
         assert said in out
+    assert "log probability" not in kia_command("generate", str(roomy), *study, *words)[1]
 
 
-def test_disputed_sentences_are_marked_in_text():
-    opinion = {"observation": "Edema", "said": 1, "present": 0.2, "agrees": False}
-    agreed = {"observation": "Cardiomegaly", "said": 0, "present": 0.1, "agrees": True}
-    sentences = [
-        {"text": "Mild edema.", "opinions": [opinion, agreed], "agrees": False},
-        {"text": "Clear bones.", "opinions": [], "agrees": None},
-    ]
-    entry = {"report": "Mild edema. Clear bones.", "sentences": sentences}
-    assert marked_text(entry) == "Mild edema. [disputed: Edema absent 0.80] Clear bones."
-    assert marked_text(entry | {"sentences": sentences[1:]}) == entry["report"]
+def test_the_structured_form_has_a_line_an_organ(model, pictures, kia_command):
+    code, out, _ = kia_command("generate", str(model), pictures[0][0], "--form", "structured")
+    heads = [line.partition(":")[0] for line in out.strip().splitlines()]
+    assert code == 0
+    assert heads == ["Lungs", "Pleura", "Heart and mediastinum", "Bones", "Devices", "Other"]
+
+
+def test_what_is_no_chest_x_ray_gets_no_report_unless_asked(
+    model, pictures, entries, kia_command, tmp_path
+):
+    grey = tmp_path / "grey.png"
+    Image.new("L", (80, 80), 90).save(grey)
+    shutil.copytree(model, tmp_path / "model")
+    reference_of_noise(tmp_path / "model")
+    code, out, err = kia_command("generate", str(tmp_path / "model"), str(grey))
+    assert code == 0 and out == "No report: this is probably no chest X-ray.\n"
+    assert "almost one grey value" in err and "--anyway" in err
+    answer = tmp_path / "a.json"
+    command = ("generate", str(tmp_path / "model"), str(grey), "--json", str(answer))
+    kia_command(*command)
+    (declined,) = json.loads(answer.read_text())
+    assert declined["report"] is declined["raw"] is declined["structured"] is None
+    assert [flag["kind"] for flag in declined["flags"]] == ["empty"]
+    assert len(declined["not_assessed"]) == 14 and declined["sentences"] == []
+    kia_command(*command, "--anyway")
+    (written,) = json.loads(answer.read_text())
+    assert written["report"] and written["not_assessed"] == []
+
+
+def reference_of_noise(folder: Path) -> None:
+    """Gives a model folder something that it was trained on."""
+    from kia.imaging.plausibility import Reference
+
+    noise = np.random.default_rng(0).integers(0, 255, (200, 16, 16), np.uint8)
+    reference = Reference.learn({"frontal": noise})
+    assert reference
+    reference.save(folder)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +288,10 @@ def test_an_image_that_cannot_be_read_is_one_line(kind, model, pictures, tmp_pat
         (("IMAGE", "--json", "OUT", "--jsonl", "OUT"), "use one of them"),
         (("IMAGE", "--jsonl", "OUT", "--evidence"), "--evidence goes with"),
         (("IMAGE", "--device", "abacus"), "--device abacus: cannot be used"),
+        (("IMAGE", "--form", "table"), "--form table: use prose or structured"),
+        (("IMAGE", "--form", "structured", "--jsonl", "OUT"), "--form goes with the text"),
+        (("IMAGE", "--show-candidates", "--jsonl", "OUT"), "--show-candidates goes with the text"),
+        (("--data", "DATA", "--out", "OUT", "--anyway"), "--anyway goes with images"),
     ],
 )
 def test_wrong_usage_is_one_line_and_writes_nothing(

@@ -5,7 +5,7 @@ import pytest
 
 from kia.explain.comparison.page import COLOURS, compared_block, comparison_page, marks
 from kia.explain.comparison.sentences import compare_reports, comparison_measure
-from kia.explain.comparison.statements import statements
+from kia.knowledge.stated import statements
 
 SAME, NEITHER = "same", None
 

@@ -15,7 +15,7 @@ from tests.chromium import chromium as chromium_browser
 from kia.readable import NOTICE
 from kia.serving.app import api
 from kia.serving.page import with_page
-from kia.serving.service import Pictures, Service
+from kia.serving.service import Service
 from kia.serving.settings import Settings
 
 GRID = 4
@@ -38,7 +38,7 @@ def sentence(text: str, views: int, agrees: bool | None) -> dict[str, Any]:
 class Rehearsed(Service):
     """Reads images as they are, and says the same of all."""
 
-    async def describe(self, pictures: Pictures, *, candidates=None, streamer=None):
+    async def describe(self, pictures, *, candidates=None, anyway=False, streamer=None):
         (written,) = self.processor.encode(["the heart is"], max_words=9, max_tokens=9)
         for piece in written if streamer else ():
             streamer.put(torch.tensor([piece]))

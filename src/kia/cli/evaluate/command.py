@@ -94,6 +94,7 @@ Tools = Annotated[
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="score the studies that all sides have")
 ]
+ByOrgan = Annotated[bool, typer.Option("--by-organ", help="score what is said of each organ, too")]
 Localisation = Annotated[
     str | None,
     typer.Option(
@@ -138,6 +139,7 @@ def evaluate(
             "record: of the model in PREDS.run.json",
         ),
     ] = None,
+    by_organ: ByOrgan = False,
     allow_missing: AllowMissing = False,
     localisation: Localisation = None,
     json_file: JsonFile = None,
@@ -155,7 +157,8 @@ def evaluate(
         others = [references, train_references, against, labels, reference_labels, graphs]
         others += [reference_graphs, markdown_file, latex_file, html_file, label_reports, metadata]
         others += [by, with_, id_column, report_column, reference_column]
-        if len(reports) != 1 or allow_missing or rexrank or any(others):
+        flags = allow_missing or rexrank or by_organ
+        if len(reports) != 1 or flags or any(others):
             raise UsageError("--localisation takes one model, --data, --split and --json alone")
         _check_split(split)
         check_files(json=json_file)
@@ -190,7 +193,7 @@ def evaluate(
         metadata,
         Choice(id_column, report_column, reference_column),
         cast("DatasetStyle | None", dataset),
-        Settings(allow_missing=allow_missing, resamples=resamples, seed=seed),
+        Settings(allow_missing=allow_missing, resamples=resamples, seed=seed, by_organ=by_organ),
         usable_tools(_listed(with_)),
         _chexbert,
         systems,

@@ -1,13 +1,11 @@
 """`kia generate`: reports for image files or for a split of a prepared data set."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kia.cli import console
-from kia.cli.generate.images import write_image_reports, write_report_lines
 from kia.cli.image_input import (
     Data,
     Images,
@@ -54,6 +52,24 @@ RepetitionPenalty = Annotated[
 NoRepeatNgram = Annotated[
     int | None, typer.Option(min=0, help="never write so many tokens in a row twice; 0: off")
 ]
+ShowCandidates = Annotated[
+    bool, typer.Option("--show-candidates", help="print the reports of which one was chosen, too")
+]
+WholeSentences = Annotated[
+    bool | None,
+    typer.Option(
+        "--whole-sentences/--as-decoded",
+        help="keep sentences that are worded as training reports word them; by default of images, "
+        "but not with --data",
+    ),
+]
+FormOf = Annotated[
+    str,
+    typer.Option("--form", metavar="prose|structured", help="of the text; structured: by organ"),
+]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="report on what is probably no chest X-ray, too")
+]
 Candidates = Annotated[
     int | None, typer.Option(min=1, help="reports of which one is chosen (--rerank)")
 ]
@@ -82,7 +98,11 @@ def generate(
     out: Out = None,
     json_file: JsonFile = None,
     json_lines: JsonLines = None,
+    form: FormOf = "prose",
     evidence: Evidence = False,
+    show_candidates: ShowCandidates = False,
+    anyway: Anyway = False,
+    whole_sentences: WholeSentences = None,
     beams: Beams = None,
     max_tokens: MaxTokens = None,
     length_penalty: LengthPenalty = None,
@@ -99,9 +119,12 @@ def generate(
     studies = given_studies(images, study)
     check_source(studies, data, split)
     _check_outputs(data, out, json_file, json_lines, evidence)
+    _check_text(data, json_lines, form, show_candidates)
+    if anyway and data:
+        raise UsageError("--anyway goes with images; those of a data set are not looked at")
     if resume and not out:
         raise UsageError("--resume goes with --data and --out: images are written at once")
-    from kia.generation import load_model
+    from kia.generation import load_model, model_folder
 
     console.quiet_libraries()
     loaded, processor = load_model(model)
@@ -125,16 +148,29 @@ def generate(
         numbers = split_studies(dataset, split)
         with console.tracked() as track:
             options: Any = {"seed": seed, "source": model, "resume": resume, "track": track}
+            options["whole_sentences"] = bool(whole_sentences)
             before = write_predictions(
                 loaded, processor, dataset, numbers, out, settings, **options
             )
         resumed = f", {before} of them from before" if before else ""
         console.out.print(f"{len(numbers)} reports: {out}{resumed}", soft_wrap=True)
-    elif json_lines:
-        write_report_lines(loaded, processor, studies, settings, seed=seed, name=json_lines)
+        return
+    from kia.cli.generate.images import Asked, write_image_reports, write_report_lines
+    from kia.reporting.model import KIA, name_of
+
+    kia = KIA.of(
+        loaded,
+        processor,
+        settings,
+        name_of(model),
+        model_folder(model),
+        whole_sentences=whole_sentences is not False,
+    )
+    asked = Asked(form, evidence, show_candidates, seed, anyway)
+    if json_lines:
+        write_report_lines(kia, studies, asked, json_lines)
     else:
-        write = partial(write_image_reports, evidence=evidence, json_file=json_file)
-        write(loaded, processor, studies, settings, seed=seed)
+        write_image_reports(kia, studies, asked, json_file)
 
 
 def _check_outputs(
@@ -156,6 +192,18 @@ def _check_outputs(
         raise UsageError("--json and --jsonl say the same; use one of them")
     if evidence and (data or json_lines):
         raise UsageError("--evidence goes with the text of images; JSON holds the evidence anyway")
+
+
+def _check_text(
+    data: Path | None, json_lines: str | None, form: str, show_candidates: bool
+) -> None:
+    from kia.reporting.forms import FORMS
+
+    if form not in FORMS:
+        raise UsageError(f"--form {form}: use {' or '.join(FORMS)}")
+    given = "--form" if form != "prose" else "--show-candidates" if show_candidates else ""
+    if given and (data or json_lines):
+        raise UsageError(f"{given} goes with the text of images; JSON holds both anyway")
 
 
 def _settings(model: "KIAModel", **given: Any) -> "GenerationConfig":

@@ -1,90 +1,102 @@
 """Reports for image files: as text, as a JSON file, or as a JSON line a study."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kia.cli import console
-from kia.cli.image_input import decoded_studies, described_images, warn_of, whole_studies
+from kia.cli.image_input import warn_of
 from kia.errors import DataError
 from kia.studies import Study
 
 if TYPE_CHECKING:
-    from kia.config import GenerationConfig
-    from kia.imaging.workers import LoadedStudy
-    from kia.models.kia import KIAModel
-    from kia.processing import KIAProcessor
+    from kia.reporting.model import KIA
+    from kia.reporting.report import Report
 
-Entry = dict[str, Any]
-"""`images`, `views`, `facts` and `flags` of a study, and what `kia.explain.describe` says of it."""
+
+@dataclass(frozen=True)
+class Asked:
+    """How reports are written and shown.
+
+    Attributes:
+        form: Of the text, "prose" or "structured".
+        evidence: Whether what stands behind each sentence is shown.
+        candidates: Whether the reports are shown among which each was chosen.
+        seed: Of the candidates that are drawn.
+        anyway: Whether what is probably no chest X-ray gets a report too.
+    """
+
+    form: str = "prose"
+    evidence: bool = False
+    candidates: bool = False
+    seed: int = 0
+    anyway: bool = False
 
 
 def write_image_reports(
-    model: "KIAModel",
-    processor: "KIAProcessor",
-    studies: Sequence[Study],
-    settings: "GenerationConfig",
-    *,
-    seed: int,
-    evidence: bool,
-    json_file: Path | None = None,
-) -> list[Entry]:
+    kia: "KIA", studies: Sequence[Study], asked: Asked, json_file: Path | None = None
+) -> "list[Report]":
     """Prints the reports of studies, all of which are decoded first; a bad file costs no time.
 
     Returns:
-        What was said of each study.
+        Them.
     """
     from kia.readable import NOTICE
+    from kia.reporting.reading import read_all
+    from kia.reporting.report import Report
 
-    loaded = whole_studies(studies, processor)
-    written = []
+    pictures = read_all(studies, kia.processor)
+    reports = []
     with console.progress() as bar:
         task = bar.add_task("reports", total=len(studies))
-        for entry in _entries(model, processor, studies, loaded, settings, seed):
-            written.append(entry)
+        for one in kia.write_each(pictures, seed=asked.seed, anyway=asked.anyway):
+            if isinstance(one, Report):
+                reports.append(one)
             bar.advance(task)
-    for entry in written:
-        _print(entry, named=len(written) > 1, evidence=evidence)
-    if any(one["agrees"] is False for entry in written for one in entry["sentences"]):
+    for report in reports:
+        _print(report, asked, named=len(reports) > 1)
+    if any(one["agrees"] is False for report in reports for one in report.evidence):
         console.err.print("[disputed]: the model's own label task says otherwise")
+    if asked.evidence:
+        console.err.print(kia.pointing, soft_wrap=True)
+    if any(report.report is None for report in reports):
+        console.err.print("no report: probably no chest X-ray; --anyway writes one all the same")
     console.err.print(NOTICE)
     if json_file:
-        console.write_json(json_file, written)
-    return written
+        console.write_json(json_file, [report.to_record() for report in reports])
+    return reports
 
 
-def write_report_lines(
-    model: "KIAModel",
-    processor: "KIAProcessor",
-    studies: Sequence[Study],
-    settings: "GenerationConfig",
-    *,
-    seed: int,
-    name: str,
-) -> None:
+def write_report_lines(kia: "KIA", studies: Sequence[Study], asked: Asked, name: str) -> None:
     """Writes a line of JSON a study, batch by batch while the next images are decoded.
 
     A study that cannot be read gets a line with an `error`, and the others go on.
 
     Args:
+        kia: The model.
+        studies: What it reads.
+        asked: How reports are written.
         name: Of the file; "-" is stdout.
 
     Raises:
         DataError: At the end, if a study could not be read.
     """
+    from kia.reporting.reading import read_each
+    from kia.reporting.report import Unreadable
+
     failed = []
     with (
         _lines(name) as file,
-        closing(decoded_studies(studies, processor)) as loaded,
+        closing(read_each(studies, kia.processor)) as read,
         console.progress() as bar,
     ):
         task = bar.add_task("reports", total=len(studies))
-        for entry in _entries(model, processor, studies, loaded, settings, seed):
-            failed += [entry["error"]] if "error" in entry else []
-            file.write(console.json_text(entry) + "\n")
+        for one in kia.write_each(read, seed=asked.seed, anyway=asked.anyway):
+            failed += [one.why] if isinstance(one, Unreadable) else []
+            file.write(console.json_text(one.to_record()) + "\n")
             file.flush()
             bar.advance(task)
     if failed:
@@ -105,79 +117,37 @@ def _lines(name: str) -> Iterator[TextIO]:
         yield file
 
 
-def _entries(
-    model: "KIAModel",
-    processor: "KIAProcessor",
-    studies: Sequence[Study],
-    loaded: "Iterable[LoadedStudy]",
-    settings: "GenerationConfig",
-    seed: int,
-) -> Iterator[Entry]:
-    """What is said of studies, in their order; `batch_size` of them are decoded together."""
-    from kia.explain.describe import describe
-    from kia.generation import study_inputs
+def _print(report: "Report", asked: Asked, *, named: bool) -> None:
+    from kia.reporting.forms import as_text
 
-    waiting = zip(studies, loaded, strict=True)
-    while batch := list(islice(waiting, settings.batch_size)):
-        whole = [one for _, one in batch if one.pixels is not None and not one.rejects]
-        squares = [one.pixels for one in whole if one.pixels is not None]
-        views = [[image.view for image in one.study.images] for one in whole]
-        told: list[Entry] = []
-        if whole:
-            inputs = study_inputs(processor, squares, views)
-            told = describe(model, processor, inputs, settings, seed=seed)
-        each = iter(told)
-        for asked, one in batch:
-            if one.rejects:
-                images = [image.path for image in asked.images]
-                yield {"images": images, "error": one.rejects[0].why}
-            else:
-                yield described_images(one, processor) | next(each)
-
-
-def _print(entry: Entry, *, named: bool, evidence: bool) -> None:
-    warn_of(entry)
+    names = [image.path for image in report.images]
+    warn_of(report.flags, names)
     if named:
-        names = ", ".join(map(console.one_line, entry["images"]))
-        console.out.print(names, style="bold", soft_wrap=True)
-    console.out.print(marked_text(entry), soft_wrap=True)
-    if evidence:
-        _print_evidence(entry)
-    if entry["candidates"]:
-        rows = [[c["match"], c["log_probability"], c["report"]] for c in entry["candidates"]]
-        console.table(["match", "log probability", "candidate"], rows)
+        console.out.print(", ".join(map(console.one_line, names)), style="bold", soft_wrap=True)
+    console.out.print(as_text(report, asked.form, marks=True), soft_wrap=True)
+    if asked.evidence:
+        _print_evidence(report)
+    if asked.candidates and report.candidates:
+        _print_candidates(report.candidates)
 
 
-def marked_text(entry: Entry) -> str:
-    """The report, with a mark after each sentence that the label task disputes."""
-    sentences = entry["sentences"]
-    if all(one["agrees"] is not False for one in sentences):
-        return str(entry["report"])
-    return " ".join(
-        f"{one['text']} [disputed: {_answers(one, False)}]"
-        if one["agrees"] is False
-        else one["text"]
-        for one in sentences
-    )
+def _print_candidates(candidates: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        [one[name] for name in ("score", "match", "log_probability", "report")]
+        for one in candidates
+    ]
+    console.table(["score", "match", "log probability", "candidate"], rows)
 
 
-def _answers(sentence: Entry, agrees: bool | None) -> str:
-    """What the label task answers where it agrees, where it does not, or (None) where it can."""
-    return ", ".join(
-        f"{one['observation']} {'present' if one['present'] > 0.5 else 'absent'} "
-        f"{max(one['present'], 1 - one['present']):.2f}"
-        for one in sentence["opinions"]
-        if one["agrees"] is agrees
-    )
+def _print_evidence(report: "Report") -> None:
+    from kia.reporting.forms import answers
 
-
-def _print_evidence(entry: Entry) -> None:
     words = {True: "agrees", False: "disputed", None: "uncertain"}
     rows = []
-    for one in entry["sentences"]:
-        opinions = [f"{words[a]}: {_answers(one, a)}" for a in words if _answers(one, a)]
+    for one in report.evidence:
+        opinions = [f"{words[a]}: {answers(one, a)}" for a in words if answers(one, a)]
         shares = [sum(map(sum, patches)) for patches in one["attention"]]
-        looked = [f"{v} {s:.0%}" for v, s in zip(entry["views"], shares, strict=True)]
+        looked = [f"{v} {s:.0%}" for v, s in zip(report.views, shares, strict=True)]
         rows.append(
             [
                 *(one["text"], one["probability"], ", ".join(one["finding_words"]) or None),
@@ -186,5 +156,5 @@ def _print_evidence(entry: Entry) -> None:
         )
     columns = ["sentence", "probability", "finding words", "attention", "label task"]
     console.table(columns, rows)
-    if entry["match"] is not None:
-        console.out.print(f"matching degree {entry['match']:.4f}")
+    if report.match is not None:
+        console.out.print(f"matching degree {report.match:.4f}")

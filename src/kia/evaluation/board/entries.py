@@ -21,6 +21,7 @@ from kia.evaluation.clinical.claims import Reading, read_claims
 from kia.evaluation.clinical.efficacy import Labels, clinical_measures
 from kia.evaluation.clinical.errors import error_measure
 from kia.evaluation.clinical.graphs import graph_measure
+from kia.evaluation.clinical.organs import organ_measure
 from kia.evaluation.coverage import first_ids
 from kia.evaluation.language.scores import PROTOCOLS, LanguageScorer, LanguageScores
 from kia.evaluation.statistics.intervals import RESAMPLES, Measure, language_measure
@@ -41,6 +42,7 @@ class Settings:
         allow_missing: Score the studies that have both sides, instead of refusing.
         resamples: Of intervals and p-values.
         seed: Of intervals and p-values.
+        by_organ: Score what is said of each organ, too.
     """
 
     labeler: Labeler | None = None
@@ -50,6 +52,7 @@ class Settings:
     allow_missing: bool = False
     resamples: int = RESAMPLES
     seed: int = 0
+    by_organ: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Scored:
     graphs: Measure
     errors: Measure
     radgraph: Measure | None
+    organs: Measure | None = None
 
     def measures(self) -> dict[str, Measure]:
         """Path in the result, such as "clinical.uncertain_negative" → measure."""
@@ -79,6 +83,7 @@ class Scored:
         }
         found |= {f"clinical.{policy}": measure for policy, measure in self.clinical.items()}
         found |= {"graph_f1_kia": self.graphs, "clinical_errors": self.errors}
+        found |= {} if self.organs is None else {"organs": self.organs}
         return found if self.radgraph is None else found | {"radgraph_f1": self.radgraph}
 
 
@@ -129,6 +134,7 @@ class Board:
                 ),
                 error_measure(self.read(hyps), self.read(self.refs)),
                 self._radgraph(name),
+                organ_measure(hyps, self.refs) if self.settings.by_organ else None,
             )
             for name, hyps in sets.items()
         }

@@ -12,6 +12,7 @@ from kia.evaluation.board.systems import References, System
 from kia.evaluation.cases import Case, worst_cases
 from kia.evaluation.clinical.claims import Reading
 from kia.evaluation.clinical.efficacy import PUBLISHED_CELLS, Labels, clinical_grid, nested
+from kia.evaluation.clinical.organs import organ_grid
 from kia.evaluation.coverage import Coverage, covered
 from kia.evaluation.language.scores import METRICS, NO_TRAINING_REPORTS, PROTOCOLS, LanguageScores
 from kia.evaluation.priors import prior_rate
@@ -157,6 +158,7 @@ class _Result:
             "protocols": _language(model),
             "clinical": clinical_grid(model.clinical),
             "radgraph_f1": model.radgraph.values() if model.radgraph else None,
+            **_organs(model),
             "diversity": diversity(hyps, refs.dataset, self.board.refs, refs.train),
             "baselines": {key: _baseline(found) for key, found in baselines.items()},
             "confidence": self._confidence(measures),
@@ -260,7 +262,13 @@ def _baseline(scored: Scored | None) -> dict[str, Any] | None:
     grid = clinical_grid(scored.clinical)
     for cells in grid.values():
         del cells["observations"]
-    return {**_language(scored), "clinical": grid, **_of_graphs(scored)}
+    found = {**_language(scored), "clinical": grid, **_of_graphs(scored)}
+    return found | _organs(scored)
+
+
+def _organs(scored: Scored) -> dict[str, Any]:
+    """What is said of each organ, if that was asked for."""
+    return {} if scored.organs is None else {"organs": organ_grid(scored.organs)}
 
 
 def _of_graphs(scored: Scored) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from kia.evaluation.baselines import BASELINES
 from kia.evaluation.clinical.efficacy import CELLS, POLICIES, PUBLISHED_CELLS, SCORES
 from kia.evaluation.clinical.errors import KINDS
 from kia.evaluation.clinical.graphs import LEVELS
+from kia.evaluation.clinical.organs import COLUMNS
 from kia.evaluation.language.protocols import MAX_REFERENCE_WORDS
 from kia.evaluation.language.scores import METRICS, PROTOCOLS
 from kia.evaluation.published import TABLE_1, TABLE_2, TEST_SPLITS, comparable_dataset
+from kia.knowledge.organs import ORGANS
 
 Values = Mapping[str, Any]
 
@@ -64,6 +66,8 @@ def score_tables(result: Values) -> list[ScoreTable]:
         result: From `kia.evaluation.board.scoreboard`, or read back from its JSON file.
     """
     tables = [_language(result), _clinical(result), _observations(result)]
+    if "organs" in result:
+        tables.append(_organs(result))
     return [*tables, _table_2(result)] if comparable_dataset(result) == "MIMIC-CXR" else tables
 
 
@@ -171,6 +175,11 @@ def numbers(values: Values, names: Sequence[str], digits: int = 4) -> list[str]:
     return [number(values.get(name), digits) for name in names]
 
 
+def numbers_of(values: Sequence[float | None], digits: int = 4) -> list[str]:
+    """These scores as text."""
+    return [number(value, digits) for value in values]
+
+
 def row_name(result: Values) -> str:
     """What the row of a system is called: the model, or the mean of its runs."""
     return "model" if "sd" not in result else f"mean of {len(result['runs'])} runs"
@@ -237,6 +246,33 @@ def _observations(result: Values) -> ScoreTable:
     return ScoreTable(title, columns, [rows], key="observations")
 
 
+def _organs(result: Values) -> ScoreTable:
+    rows = []
+    for name in (*ORGANS, "macro"):
+        path = ("organs", name)
+        found = at_path(result, path)
+        best = [max((b[s] for _, b in baseline_rows(result, path)), default=None) for s in _BEST]
+        support = found.get("support")
+        cells = ["" if support is None else f"{support:g}", *numbers(found, COLUMNS, 3)]
+        rows.append(
+            Row(
+                name if name != "macro" else "mean",
+                [*cells, spread_row(result, path, ("f1",))[0].cells[0], *numbers_of(best, 3)],
+                "model" if name == "macro" else "",
+            )
+        )
+    columns = ["organ", "abnormal", "P", "R", "F1", "same state", f"F1 {spread_name(result)}"]
+    columns += ["best baseline F1", "best baseline same"]
+    notes = [
+        "What a report says of an organ, read by kia's rules: abnormal (or uncertain), normal, not "
+        "mentioned. P, R, F1: organs called abnormal. Of devices, abnormal means that there is one."
+    ]
+    return ScoreTable("Organ by organ", columns, [rows], notes, key="organs")
+
+
+_BEST = ("f1", "same_state")
+
+
 def _table_2(result: Values) -> ScoreTable:
     rows = [
         Row(f"{row_name(result)} · micro-14, {_UNCERTAIN[policy]}", numbers(
@@ -262,6 +298,7 @@ HEADLINES = {
     },
     **{f"graph_f1_kia.{level}": f"graph-F1 by kia, {level}" for level in LEVELS},
     **{f"radgraph_f1.{level}": f"RadGraph-F1 {level}" for level in LEVELS},
+    **{f"organs.{name}.f1": f"{name} abnormal, F1" for name in (*ORGANS, "macro")},
     "clinical_errors.weight": "errors a study, weighed",
     "clinical_errors.count": "errors a study",
     **{f"clinical_errors.{k}.count": f"errors a study, {k.replace('_', ' ')}" for k in KINDS},

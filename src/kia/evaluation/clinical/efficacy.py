@@ -132,10 +132,10 @@ def _measure(hyps: Sequence[Labels], refs: Sequence[Labels], policy: str) -> Mea
 
 def _of_studies(said: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Precision, recall and F1 of each study, (n, 3)."""
-    return np.stack(_scores((said & true).sum(1), said.sum(1), true.sum(1)), axis=1)
+    return np.stack(scores((said & true).sum(1), said.sum(1), true.sum(1)), axis=1)
 
 
-def _scores(hits: np.ndarray, calls: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, ...]:
+def scores(hits: np.ndarray, calls: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, ...]:
     """Precision, recall, F1; 0 where there is nothing to divide by, as in scikit-learn."""
     return _ratio(hits, calls), _ratio(hits, truths), _ratio(2 * hits, calls + truths)
 
@@ -149,13 +149,13 @@ def _averages(sums: np.ndarray) -> dict[str, np.ndarray]:
     """Summed statistics, (R, 49) → every value of the grid, (R,) each."""
     hits, calls, truths = sums[:, :_COUNTS].reshape(len(sums), 3, -1).swapaxes(0, 1)
     examples = sums[:, _COUNTS:-1].reshape(len(sums), 2, 3) / sums[:, -1:, None]
-    each = np.stack(_scores(hits, calls, truths))  # (3, R, 14)
+    each = np.stack(scores(hits, calls, truths))  # (3, R, 14)
     values: dict[str, np.ndarray] = {}
     for cell in CELLS:
         average, size = cell.split("_")
         columns = _COLUMNS[size]
         if average == "micro":
-            found = _scores(*(part[:, columns].sum(1) for part in (hits, calls, truths)))
+            found = scores(*(part[:, columns].sum(1) for part in (hits, calls, truths)))
         elif average == "macro":
             found = tuple(each[:, :, columns].mean(axis=2))
         else:

@@ -19,7 +19,7 @@ import numpy as np
 
 from kia.evaluation.priors import sentences
 from kia.evaluation.statistics.intervals import Measure
-from kia.explain.comparison.statements import Statement, agree, conflict, says, statements
+from kia.knowledge.stated import Statement, agree, conflict, says, statements
 
 
 @dataclass(frozen=True)

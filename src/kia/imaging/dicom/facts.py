@@ -24,8 +24,9 @@ from kia.studies import View, ViewSource
 _TAGS: list[Any] = [
     pydicom.tag.Tag(name)
     for name in (
-        *("SOPInstanceUID", "StudyInstanceUID", "PatientID", "Modality", "PresentationIntentType"),
-        *("StudyDescription", "SeriesDescription", "BodyPartExamined", "AnatomicRegionSequence"),
+        *("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "Modality"),
+        *("PresentationIntentType", "StudyDescription", "SeriesDescription", "BodyPartExamined"),
+        "AnatomicRegionSequence",
         *("ViewPosition", "ViewCodeSequence", "ImageLaterality", "Laterality"),
         *("PatientOrientation", "Rows"),
     )
@@ -99,6 +100,7 @@ def _facts(dataset: pydicom.Dataset) -> Facts:
         source,
         study=_uid(dataset, "StudyInstanceUID"),
         instance=_uid(dataset, "SOPInstanceUID"),
+        series=_uid(dataset, "SeriesInstanceUID"),
         patient=patient_hash(patient) if patient else None,
         body_part=part,
         body_part_source=part_source,

@@ -14,6 +14,10 @@ LEFT_OUT = "left out"
 """Kind of a flag whose message is about another file than its view."""
 
 
+NO_CHEST = frozenset({"empty", "unlike"})
+"""Kinds of flags that say that a picture is probably no chest X-ray, by its looks."""
+
+
 class Flag(TypedDict):
     """Why the report of a study may not be worth reading.
 
@@ -23,7 +27,8 @@ class Flag(TypedDict):
             what its header says otherwise than it is read as: "view", "study", "patient",
             "orientation", "for processing". From the picture: "empty", "unlike", "inverted",
             "rotated", "mirrored", "lateral" or "frontal" (read as the other view), "lateral only".
-            "left out" is about another file of the study.
+            "left out" is about another file of the study. From the model's training: "training
+            image", and of its report "frequent report".
         message: One sentence; it names neither file nor patient.
     """
 
@@ -66,7 +71,8 @@ def study_flags(
             flags += [Flag(view=number, kind=k, message=f"This picture {t}.") for k, t in found]
     if set(looks) == {"lateral"}:
         flags = [flag for flag in flags if flag["kind"] != "lateral"]
-        message = "This picture is a lateral view, and the study has no frontal one."
+        read = "is read as" if set(views) == {"lateral"} else "seems to be"
+        message = f"This picture {read} a lateral view, and the study has no frontal one."
         flags.append(Flag(view=0, kind="lateral only", message=message))
     flags += [Flag(view=0, kind=LEFT_OUT, message=f"Not read: {n}: {w}.") for n, w in left_out]
     return sorted(flags, key=lambda flag: flag["view"])

@@ -1,5 +1,5 @@
 // Takes images, sends them once, and shows what comes back, line by line.
-import { $, clear, flagText, letGo, make, showFlags, showPictures, showReport, showSimilar, showWords } from "./report.js";
+import { $, NO_REPORT, clear, flagText, letGo, make, showFlags, showPictures, showReport, showSimilar, showWords } from "./report.js";
 
 let about;
 let study = { files: [], views: [], shown: [], truth: "" }; // views: as a person chose; shown: as read
@@ -21,6 +21,7 @@ async function write(next) {
   const form = new FormData();
   study.files.forEach((file) => form.append("images", file, file.name));
   study.views.forEach((view) => form.append("views", view));
+  if (study.anyway) form.append("anyway", "true");
   const candidates = Number($("candidates").value);
   if (candidates !== about.candidates) form.append("candidates", candidates);
   try {
@@ -56,6 +57,8 @@ function show(event) {
   if (event.words) showWords(event.words);
   if (event.found) {
     Object.assign(answer, event);
+    answer.flags = event.found.flags; // and what training says of picture and report
+    showFlags(answer.flags);
     showReport(event.found);
     if (about.similar) status("Looking for similar training reports …");
   }
@@ -160,7 +163,7 @@ function showExamples() {
 function asText() {
   const { found, flags } = answer;
   const doubts = flags.map(flagText);
-  return [found.notice, ...doubts, "", found.report, "", `kia ${about.version}`, ""].join("\n");
+  return [found.notice, ...doubts, "", found.report ?? NO_REPORT, "", `kia ${about.version}`, ""].join("\n");
 }
 
 async function copy() {
@@ -204,6 +207,7 @@ function listen() {
   addEventListener("keydown", (event) => event.key === "Escape" && letGo());
   $("phantom").addEventListener("input", () => ($("number").textContent = $("phantom").value));
   $("draw").addEventListener("click", drawPhantom);
+  $("anyway").addEventListener("click", () => write({ ...study, anyway: true }));
   $("candidates").addEventListener("change", () => {
     const wanted = Math.round($("candidates").value) || about.candidates;
     $("candidates").value = Math.min(Math.max(wanted, 1), about.most_candidates);
@@ -228,7 +232,9 @@ function describeHow() {
 
 async function start() {
   about = await (await fetched("page/about")).json();
+  $("phantoms").hidden = !about.phantoms; // the model has never seen one
   $("phantom").max = about.phantoms - 1;
+  $("pointing").textContent = about.pointing;
   $("candidates").max = about.most_candidates;
   $("candidates").value = about.candidates;
   $("version").textContent = `kia ${about.version}`;

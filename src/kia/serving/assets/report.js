@@ -1,6 +1,8 @@
 // Shows a study: pictures, flags, the report with its evidence, and everything beside it.
 import { largest, paint, paintScale, shares } from "./heat.js";
 
+export const NO_REPORT = "No report: this is probably no chest X-ray.";
+
 export const $ = (id) => document.getElementById(id);
 
 /** A new element with a class, and text or children. Text never becomes HTML. */
@@ -11,7 +13,12 @@ export function make(tag, className = "", ...content) {
   return element;
 }
 
-const PARTS = ["flags", "words", "sentence-hint", "take", "truth", "match", "findings", "others"];
+const PARTS = ["flags", "words", "sentence-hint", "take", "anyway", "truth", "match", "findings", "others"];
+/** Kinds of flags with which nobody knows which side of a picture is the patient's right. */
+const NO_SIDE = new Set([
+  ...["orientation", "view", "rotated", "mirrored", "inverted", "lateral", "frontal"],
+  ...["unlike", "empty", "body part", "modality"],
+]);
 let chosen = null; // sentence that stays shown
 
 export function clear() {
@@ -23,13 +30,14 @@ export function clear() {
 }
 
 /** Pictures as the model reads them, each with a choice of its view. */
-export function showPictures({ pictures, views }, size, onView) {
+export function showPictures({ pictures, views, flags }, size, onView) {
+  const doubtful = (i) => flags.some((flag) => flag.view === i && NO_SIDE.has(flag.kind));
   const figures = pictures.map((source, i) => {
     const picture = make("img");
     picture.src = source;
     picture.alt = `Image ${i + 1}, ${views[i]} view`;
     const view = make("div", "view", picture, make("canvas"));
-    if (views[i] === "frontal") {
+    if (views[i] === "frontal" && !doubtful(i)) {
       const side = make("span", "side", "R");
       side.title = "the patient's right";
       view.append(side);
@@ -41,7 +49,7 @@ export function showPictures({ pictures, views }, size, onView) {
     return make("figure", "", view, make("figcaption", "", `${i + 1}`, select));
   });
   $("pictures").replaceChildren(...figures);
-  $("size").textContent = `As the model reads them: ${size} × ${size} pixels. R: the patient's right.`;
+  $("size").textContent = `As the model reads them: ${size} × ${size} pixels. R: the patient's right, where nothing speaks against it.`;
   $("study").hidden = false;
 }
 
@@ -67,7 +75,9 @@ export function showReport(found) {
   const most = largest(found.sentences);
   $("sentences").replaceChildren(...found.sentences.map((one) => sentenceRow(one, most)));
   $("sentence-hint").hidden = !found.sentences.length;
-  if (!found.sentences.length) $("sentences").append(make("li", "", "The model wrote nothing."));
+  const nothing = found.report === null ? NO_REPORT : "The model wrote nothing.";
+  if (!found.sentences.length) $("sentences").append(make("li", "", nothing));
+  $("anyway").hidden = found.report !== null;
   paintScale($("scale"));
   $("most").textContent = `${most.toFixed(1)}×`;
   $("take").hidden = false;

@@ -1,113 +1,44 @@
 """KIAProcessor: images and text to tensors, the same in training, generation and serving."""
 
 import json
-import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
-from tokenizers import Encoding, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from kia.config import MOST_SIDE
-from kia.errors import ConfigError, DataError, ModelError
+from kia.errors import DataError, ModelError
 from kia.files.plain import read_json
 from kia.files.records import Record
-from kia.imaging.arrays import any_picture, is_rows
-from kia.imaging.facts import UNKNOWN
-from kia.imaging.grey import MAX_BYTES, Picture
-from kia.imaging.one_study import OneStudy, one_study
-from kia.imaging.plausibility import Flag, Reference, study_flags
-from kia.imaging.reading import ImageWarning, read_facts, warn_of
+from kia.imaging.grey import Picture
+from kia.imaging.pictures import Pictures
+from kia.imaging.plausibility import Flag, Reference
+from kia.imaging.reading import ImageWarning, warn_of
 from kia.imaging.resize import Resize, resize_square, shape_of
-from kia.installed import installed_models
-from kia.knowledge.chexpert import label_report
 from kia.models.tokenizer_file import read_tokenizer
+from kia.processing.folder import local_folder
+from kia.processing.given import given_study, is_batch, read_pictures
+from kia.processing.inputs import Inputs
+from kia.processing.seen import Seen
+from kia.processing.tokenizer import SPECIAL_TOKENS, EncodedReport
 from kia.spacing import JOINED, SPACED, closed_up, own_spaces, with_own_spaces
 from kia.studies import VIEWS, View
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[MATCH]", "[START]")
-MOST_REPORTS = 30_000
-"""Reports that a vocabulary is trained on, at most: 1.5 million words of chest X-ray reports."""
 
-
-def train_tokenizer(reports: Sequence[str], vocab_size: int) -> Tokenizer:
-    """Trains a lower-casing WordPiece vocabulary on the training reports.
-
-    The same reports give the same vocabulary. Every word of the label report, "present" and
-    "absent" among them, is a whole entry, whatever the reports say.
-
-    Args:
-        reports: Raw training reports; of more than `MOST_REPORTS` every second, third … is read.
-        vocab_size: Entries at most, special tokens included.
-
-    Raises:
-        ConfigError: The letters and the words of the label report alone need more entries.
-    """
-    tokenizer = _word_pieces({"[UNK]": 0})
-    normalise, split = tokenizer.normalizer.normalize_str, tokenizer.pre_tokenizer.pre_tokenize_str
-    step = -(-len(reports) // MOST_REPORTS) or 1
-    texts = [normalise(report) for report in [*reports[::step], label_report({})]]
-    letters = sorted(set().union(*texts) - {" "})
-    # named here, because the trainer numbers letters inside words in an order of its own each time
-    inside = [f"##{letter}" for letter in letters if len(split(f"a{letter}")) == 1]
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        min_frequency=2,
-        special_tokens=[*SPECIAL_TOKENS, JOINED, SPACED, *inside],
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    learnt = tokenizer.get_vocab(with_added_tokens=True)
-    entries = sorted(learnt, key=learnt.__getitem__)
-    missing = [word for word, _ in split(label_report({}) + " present") if word not in learnt]
-    missing = list(dict.fromkeys(missing))
-    room = vocab_size - len(missing)
-    needed = len(SPECIAL_TOKENS) + 2 + len(inside) + len(letters)
-    if room < needed:
-        raise ConfigError(
-            f"a vocabulary of {vocab_size} word pieces is too small: set model.text_encoder."
-            f"vocab_size to {needed + len(missing)} or more"
-        )
-    vocabulary = [*entries[:room], *missing]
-    return _word_pieces({entry: i for i, entry in enumerate(vocabulary)})
-
-
-def _word_pieces(vocabulary: dict[str, int]) -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece(prefix="##")
-    return tokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedReport:
-    """A report as word pieces.
-
-    Attributes:
-        text: What was read: white space is single, words beyond the limit are cut.
-        ids: Of the word pieces, without special tokens.
-        spans: First character of each piece in `text`, and the one after its last.
-        whole: Whether nothing was cut.
-    """
-
-    text: str
-    ids: list[int]
-    spans: list[tuple[int, int]]
-    whole: bool = True
+MOST_WORDS = 10**6
+"""Of a text that a caller gives; nothing is cut."""
 
 
 class KIAProcessor:
@@ -119,6 +50,7 @@ class KIAProcessor:
         channels: 1, or 3 for a pretrained ViT (the grey image three times).
         resize: "squash" or "pad", as the training data were prepared.
         reference: What the training images look like, for `checked`; None if it is not known.
+        seen: Which images and reports were in training; None if it is not known.
     """
 
     FILE = "processor_config.json"
@@ -131,6 +63,7 @@ class KIAProcessor:
         channels: int = 1,
         resize: Resize = "squash",
         reference: Reference | None = None,
+        seen: Seen | None = None,
     ) -> None:
         """Takes a tokenizer of `tokenizers` or of transformers; special tokens are added to it."""
         found = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
@@ -143,6 +76,7 @@ class KIAProcessor:
         self.channels = channels
         self.resize = resize
         self.reference = reference
+        self.seen = seen
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerFast":
@@ -223,10 +157,20 @@ class KIAProcessor:
         lengths = [len(piece.removeprefix("##")) for piece in pieces]
         return list(accumulate(lengths, initial=0))[:-1]
 
-    def decode(self, token_ids: Tensor) -> list[str]:
-        """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped."""
+    def batch_decode(self, token_ids: Any, skip_special_tokens: bool = True, **_: Any) -> list[str]:
+        """Reports of rows of token ids (B, T); everything from the first [SEP] on is dropped.
+
+        Args:
+            token_ids: A tensor, an array or lists.
+            skip_special_tokens: False leaves them in, and what follows [SEP].
+            _: transformers' `clean_up_tokenization_spaces`: spaces are always closed up, as scores
+                want it.
+        """
+        rows = [row.tolist() if hasattr(row, "tolist") else list(row) for row in token_ids]
+        if not skip_special_tokens:
+            return [text.strip() for text in self.word_pieces.decode_batch(rows, False)]
         end = self.token_id("[SEP]")
-        rows = [row[: row.index(end)] if end in row else row for row in token_ids.tolist()]
+        rows = [row[: row.index(end)] if end in row else row for row in rows]
         texts = [closed_up(text).strip() for text in self.word_pieces.decode_batch(rows)]
         return [
             self._own_spaces(row, text) if self._marks.keys() & set(row) else text
@@ -238,7 +182,12 @@ class KIAProcessor:
         places = zip(row, self._letters_before(row), strict=True)
         return with_own_spaces(usual, {at: self._marks[n] for n, at in places if n in self._marks})
 
-    batch_decode = decode  # transformers' name for it
+    def decode(self, token_ids: Any, **options: Any) -> Any:
+        """The same; of a single row (T,) its text alone."""
+        rows = token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids
+        single = len(rows) > 0 and isinstance(rows[0], int)
+        found = self.batch_decode([rows] if single else rows, **options)
+        return found[0] if single else found
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Grey values 0 to 255 (…, S, S) → (…, C, S, S) in −1 to 1."""
@@ -251,30 +200,61 @@ class KIAProcessor:
         return ((pixel_values.select(-3, 0) + 1) * 127.5).round().to(torch.uint8)
 
     def __call__(
-        self, images: Sequence[Any], views: Sequence[Any] | None = None
-    ) -> dict[str, Tensor]:
+        self,
+        images: Any = None,
+        views: Sequence[Any] | None = None,
+        *,
+        text: str | Sequence[str] | None = None,
+        return_tensors: str | None = "pt",
+    ) -> Inputs:
         """Makes the input of `generate` for one study, or for a batch of studies.
 
         Warns (`kia.imaging.reading.ImageWarning`) of what is odd about files and pictures.
 
         Args:
-            images: Paths, file contents, arrays, tensors or images of Pillow, one a view; or a
-                list of such lists, one a study, with any number of views each. Bytes are grey
+            images: Paths, file contents, arrays, tensors, images of Pillow or data sets of
+                pydicom, one a view; or a list of such lists, one a study, with any number of views
+                each. One image stands for a study with no other. Bytes are grey
                 values, floats are in 0…1 or 0…255, what is deeper is stretched, colour becomes
                 grey; `kia.imaging.arrays` has the whole table.
             views: "frontal" or "lateral" for each; by default what DICOM headers say, and where
                 they say nothing frontal, then lateral. For a batch such a list (or None) a study.
+            text: Reports, as the text encoder reads them: [CLS], word pieces, [SEP].
+            return_tensors: "pt" for tensors of torch, "np" for arrays.
 
         Returns:
-            `pixel_values` (B, W, C, S, S) and `view_ids` (B, W); if the studies have unequal
-            numbers of views `view_mask` (B, W) too, False where a study has no such view.
+            Of images `pixel_values` (B, W, C, S, S) and `view_ids` (B, W); if the studies have
+            unequal numbers of views `view_mask` (B, W) too, False where a study has no such view.
+            Of texts `input_ids` and `attention_mask` (B, T).
 
         Raises:
-            DataError: No image, an unknown view, or two patients.
+            DataError: Neither image nor text, an unknown view, or two patients.
             ImageError: An image cannot be read, an array holds none, or none is a chest X-ray by
                 its header.
         """
-        if not _is_batch(images):
+        if return_tensors not in ("pt", "np", None):
+            raise DataError(f"return_tensors={return_tensors!r}: use 'pt' or 'np'")
+        if images is None and text is None:
+            raise DataError("give images=…, text=…, or both")
+        found = {} if images is None else self._read(images, views)
+        if text is not None:
+            found |= self._encoded([text] if isinstance(text, str) else text)
+        return Inputs(found if return_tensors != "np" else {k: v.numpy() for k, v in found.items()})
+
+    def _encoded(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Reports between [CLS] and [SEP], padded."""
+        first, last, empty = (self.token_id(token) for token in ("[CLS]", "[SEP]", "[PAD]"))
+        encoded = self.encode(texts, max_words=MOST_WORDS, max_tokens=MOST_WORDS)
+        rows = [torch.tensor([first, *ids, last]) for ids in encoded]
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=empty)
+        lengths = torch.tensor([len(row) for row in rows])
+        return {
+            "input_ids": ids,
+            "attention_mask": (torch.arange(ids.shape[1]) < lengths[:, None]).long(),
+        }
+
+    def _read(self, images: Any, views: Sequence[Any] | None) -> dict[str, Tensor]:
+        if not is_batch(images):
             images, views = [images], [views]
         elif views is None:
             views = [None] * len(images)
@@ -282,21 +262,19 @@ class KIAProcessor:
             raise DataError("give the views of a batch as a list of lists, one a study")
         squares, named = [], []
         for given, told in zip(images, views, strict=True):
-            read, study = _one_study(given, told)
-            pictures = _pictures(read, study)
+            read, study = given_study(given, told)
+            pictures = read_pictures(read, study)
             for (name, picture), doubts in zip(pictures, study.doubts, strict=True):
                 warn_of((*picture.doubts, *doubts), name)
             for name, why in study.left_out:
-                warnings.warn(f"{name} is left out: {why}", ImageWarning, stacklevel=2)
+                warnings.warn(f"{name} is left out: {why}", ImageWarning, stacklevel=3)
             squares.append(self._squares(pictures))
             named.append(study.views)
         inputs = self.study_inputs(squares, named)
         return {name: value for name, value in inputs.items() if value is not None}
 
-    def checked(
-        self, images: Sequence[Any], views: Sequence[str] | None = None
-    ) -> tuple[dict[str, Tensor], list[Flag]]:
-        """The input of `generate` for one study, and why its report may not be worth reading.
+    def pictures(self, images: Any, views: Sequence[str] | None = None) -> Pictures:
+        """The images of one study as the model reads them, and what is odd about them.
 
         Files are decoded once, without warnings: what `read_image` warns of is among the flags,
         with what their pictures look like. See `kia.imaging.plausibility.study_flags`.
@@ -305,26 +283,25 @@ class KIAProcessor:
             images: As above, of one study.
             views: As above.
 
-        Returns:
-            What calling the processor gives; and flags, [] if nothing is odd.
-
         Raises:
             DataError: As above; or there are several studies.
             ImageError: As above.
         """
-        if _is_batch(images):
+        if is_batch(images):
             raise DataError("flags are for one study at a time: give its images as a list")
-        read, study = _one_study(images, views)
-        pictures = _pictures(read, study)
-        squares = self._squares(pictures)
-        doubts = [
-            (*picture.doubts, *more)
-            for (_, picture), more in zip(pictures, study.doubts, strict=True)
-        ]
+        read, study = given_study(images, views)
+        pictures = read_pictures(read, study)
+        doubts = [picture.doubts for _, picture in pictures]
         shapes = [shape_of(picture) for _, picture in pictures]
-        flags = study_flags(squares, study.views, self.reference, doubts, shapes, study.left_out)
-        inputs = self.study_inputs([squares], [study.views])
-        return {name: value for name, value in inputs.items() if value is not None}, flags
+        return Pictures.of(study, self._squares(pictures), doubts, shapes, self.reference)
+
+    def checked(
+        self, images: Any, views: Sequence[str] | None = None
+    ) -> tuple[dict[str, Tensor], list[Flag]]:
+        """What calling the processor gives for one study, and the flags of `pictures`."""
+        found = self.pictures(images, views)
+        inputs = self.study_inputs([found.squares], [found.views])
+        return {name: value for name, value in inputs.items() if value is not None}, found.flags
 
     def study_inputs(
         self, squares: Sequence[NDArray[np.uint8]], views: Sequence[Sequence[View]]
@@ -362,7 +339,7 @@ class KIAProcessor:
         return np.stack([resize_square(one.grey, size, mode, one.aspect) for _, one in pictures])
 
     def save_pretrained(self, folder: Path | str, **_: Any) -> None:
-        """Writes the tokenizer, processor_config.json and, if there is one, the reference.
+        """Writes the tokenizer, processor_config.json and what is known of the training images.
 
         Args:
             folder: Made if need be.
@@ -382,6 +359,8 @@ class KIAProcessor:
         _write_json(folder / self.FILE, settings)
         if self.reference:
             self.reference.save(folder)
+        if self.seen:
+            self.seen.save(folder)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, **options: Any) -> Self:
@@ -401,6 +380,7 @@ class KIAProcessor:
                 read_tokenizer(folder / "tokenizer.json"),
                 **settings.model_dump(),
                 reference=Reference.load(folder),
+                seen=Seen.load(folder),
             )
         except ModelError:
             raise
@@ -431,48 +411,6 @@ class KIAProcessor:
         return Processor().push_to_hub(repository, **options)
 
 
-def _is_batch(images: Any) -> bool:
-    """Whether these are studies, each a list of images, and not the images of one study."""
-    if not isinstance(images, list | tuple):
-        return False
-    studies = [isinstance(one, list | tuple) and not is_rows(one) for one in images]
-    if any(studies) and not all(studies):
-        raise DataError("give the images of one study, or a list of images for each study")
-    return any(studies)
-
-
-def _one_study(images: Any, views: Sequence[str] | None) -> tuple[list[Any], OneStudy]:
-    """The images that are read, and what they are."""
-    if not isinstance(images, Sequence) or isinstance(images, str | bytes | bytearray):
-        raise DataError("give the images of a study as a list, one a view")
-    if not images:
-        raise DataError("a study needs at least one image")
-    unknown = [view for view in views or () if view not in VIEWS]
-    if unknown or (views and len(views) != len(images)):
-        raise DataError(f"views must be one of {', '.join(VIEWS)} for each image")
-    images = [
-        image.read(MAX_BYTES + 1)
-        if hasattr(image, "read") and not isinstance(image, Image.Image)
-        else image
-        for image in images
-    ]
-    files = []
-    for number, image in enumerate(images, start=1):
-        if isinstance(image, str | Path):
-            files.append((str(image), read_facts(image)))
-        else:
-            is_file = isinstance(image, bytes | bytearray | memoryview)
-            files.append((f"image {number}", read_facts(bytes(image)) if is_file else UNKNOWN))
-    study = one_study(files, cast(Sequence[View] | None, views))
-    return [images[place] for place in study.places], study
-
-
-def _pictures(images: Sequence[Any], study: OneStudy) -> list[tuple[str, Picture]]:
-    """Name and content of each image of a study."""
-    names = [image.path for image in study.images]
-    return [(name, any_picture(image, name)) for name, image in zip(names, images, strict=True)]
-
-
 class _Settings(Record):
     """processor_config.json."""
 
@@ -498,34 +436,7 @@ def _write_json(file: Path, content: dict[str, Any]) -> None:
 
 
 PROCESSOR_FILES = (
-    *(KIAProcessor.FILE, Reference.FILE, "tokenizer.json", "tokenizer_config.json"),
+    *(KIAProcessor.FILE, Reference.FILE, Seen.FILE, "tokenizer.json", "tokenizer_config.json"),
     "special_tokens_map.json",  # of older versions of transformers
 )
 """What `KIAProcessor.save_pretrained` writes."""
-
-
-def local_folder(source: str | Path, files: Sequence[str], **options: Any) -> Path:
-    """A folder here, that of an installed model, or the files of a repository of the hub.
-
-    Args:
-        source: A folder, whether it is there or not; if no folder is called so, the name of an
-            installed model, or OWNER/NAME, which is downloaded.
-        files: Names of those that are downloaded.
-        options: transformers' for the hub; others are left alone.
-
-    Raises:
-        ModelError: There is neither such a folder nor such a repository.
-    """
-    if Path(source).exists():
-        return Path(source)
-    if isinstance(source, Path) or not re.fullmatch(r"[\w.-]*\w/[\w.-]+", source):
-        return installed_models().get(str(source), Path(source))
-    from huggingface_hub import snapshot_download
-
-    known = ("revision", "token", "cache_dir", "local_files_only", "force_download")
-    named = {name: options[name] for name in known if options.get(name) is not None}
-    try:
-        return Path(snapshot_download(source, allow_patterns=list(files), **named))
-    except Exception as error:  # the hub's client raises many kinds
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{source} is no folder here, and not on the hub: {reason}") from error

@@ -5,9 +5,10 @@ or uncertain; the graph says where, how severe, and what is normal.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from kia.knowledge.graphs.rules import extract_graphs
 from kia.knowledge.labels.rules import OTHER, Reason, explain_report
@@ -31,7 +32,7 @@ _GRADES = {
 _GRADE_OF = {word: grade for grade, words in _GRADES.items() for word in words.split()}
 _NORMAL = {"normal", "unremarkable", "intact", "within normal limits", "preserved", "patent"}
 _LUNGS = {"lung", "lungs", "lobe", "lobes", "hemithorax"}
-_CLEAR_LUNGS = "clear lungs"
+CLEAR_LUNGS = "clear lungs"
 _NOT_CLEAR = {
     *("Lung Opacity", "Lung Lesion", "Edema", "Consolidation", "Pneumonia", "Atelectasis"),
 }
@@ -52,6 +53,8 @@ class Statement:
         places: Some of left, right, upper, middle, lower; none where it does not say.
         grades: 1 mild, 2 moderate, 3 severe; none where it does not say.
         implied: Not said in so many words: a lung with an opacity is not clear.
+        words: That name it in the sentence; not compared, as the next.
+        anatomies: Where it is said to lie.
     """
 
     topic: str
@@ -59,6 +62,8 @@ class Statement:
     places: frozenset[str] = frozenset()
     grades: frozenset[int] = frozenset()
     implied: bool = False
+    words: str = field(default="", compare=False)
+    anatomies: tuple[str, ...] = field(default=(), compare=False)
 
 
 def agree(one: Statement, other: Statement) -> bool:
@@ -159,12 +164,13 @@ def _of_reason(reason: Reason, named: set[str], graph: ReportGraph) -> Iterator[
     if topic in _COLLECTIVE:
         topic = f"{topic}: {_singular(reason.phrase.split()[-1])}"
     places = _places(named, graph)
-    yield Statement(topic, reason.value, places, _grades(named, graph))
+    told = _told(reason.phrase, _anatomies(named, graph))
+    yield Statement(topic, reason.value, places, _grades(named, graph), **told)
     if reason.value != PRESENT or reason.observation == "Support Devices":
         return
     if reason.observation in _NOT_CLEAR:
-        yield Statement(_CLEAR_LUNGS, PRESENT, places, implied=True)
-    for anatomy in _anatomies(named, graph):
+        yield Statement(CLEAR_LUNGS, PRESENT, places, implied=True)
+    for anatomy in told["anatomies"]:
         yield Statement(f"normal {anatomy}", PRESENT, places, implied=True)
 
 
@@ -176,16 +182,21 @@ def _of_graph(graph: ReportGraph, covered: set[str]) -> Iterator[Statement]:
         words, anatomies = entity.tokens.lower(), _anatomies({key}, graph)
         places = _places({key}, graph)
         if words == "clear" and _LUNGS & {word for name in anatomies for word in name.split()}:
-            yield Statement(_CLEAR_LUNGS, ABSENT, places)
+            yield Statement(CLEAR_LUNGS, ABSENT, places, words=words)
         elif key in covered or _targets(entity, "modify"):
             continue
         elif words in _NORMAL and entity.label == "OBS-DP":
             for anatomy in anatomies:
-                yield Statement(f"normal {anatomy}", ABSENT, places)
+                yield Statement(f"normal {anatomy}", ABSENT, places, **_told(words, [anatomy]))
         else:
             state = {"OBS-DP": PRESENT, "OBS-DA": ABSENT, "OBS-U": UNCERTAIN}[entity.label]
             topic = f"{_singular(words)} at {', '.join(anatomies)}" if anatomies else words
-            yield Statement(topic, state, places, _grades({key}, graph))
+            grades = _grades({key}, graph)
+            yield Statement(topic, state, places, grades, **_told(words, anatomies))
+
+
+def _told(words: str, anatomies: Iterable[str]) -> dict[str, Any]:
+    return {"words": words, "anatomies": tuple(anatomies)}
 
 
 def _anatomies(keys: set[str], graph: ReportGraph) -> list[str]:
