@@ -132,7 +132,7 @@ STEPS = [
     Step("evaluate in/other.jsonl --data out/data", {ID: NAMED}, {}, 1),
     Step(f"{EVALUATE} --html out/e.html --json out/e.json", {}, SHOWN),
     Step("evaluate in/broken.jsonl --data out/data", {}, {}, 1, QUICK),
-    Step(f"{SYSTEMS} --against b --html out/s.html --json out/s.json --latex out/s.tex"),
+    Step(f"{SYSTEMS} --against b --html out/s.html --json out/s.json --latex out/s.tex", {}, SHOWN),
     Step(f"{SYSTEMS} --rexrank", {}, {}, 2),
     Step(f"{REXRANK} --img_root_dir in/files", {}, {**SHOWN, FILE: NAMED}, 0, QUICK),
     Step(f"{REXRANK}.json --img_root_dir in/iu", {ID: NAMED, FILE: NAMED}, {}, 1, QUICK),

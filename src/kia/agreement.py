@@ -139,7 +139,8 @@ def masked_label_report(
             model cannot read a text as long as the label report.
     """
     masker = TextMasker(processor, MaskedLanguageConfig(masking="label"), seed=0)
-    study = Study(id="", split="val", images=(), report="", labels={})
+    annotated = dict.fromkeys(OBSERVATIONS, 0)  # "absent", as what is not mentioned
+    study = Study(id="", split="val", images=(), report="", labels=annotated)
     rows = masker.rows([study], np.zeros(1, np.int64), [EncodedReport("", [], [])], epoch=0)
     places = np.flatnonzero(rows.chosen[0])
     if len(places) != len(OBSERVATIONS):

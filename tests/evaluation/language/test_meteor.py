@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kia.evaluation.language.meteor.beam import _best
 from kia.evaluation.language.meteor.normal import ANYWHERE, BEFORE_NUMBERS, abbreviations, words
 from kia.evaluation.language.meteor.ordering import order_by
 from kia.evaluation.language.meteor.score import Meteor
@@ -175,3 +176,20 @@ def test_the_order_is_stable_whether_or_not_columns_fit_into_one_number() -> Non
     assert order_by(columns).tolist() == expected
     large = [column * (1 << 30) for column in columns]
     assert order_by(large).tolist() == expected
+
+
+def test_the_beam_is_the_same_whether_or_not_its_keys_fit_into_one_number() -> None:
+    """Ties stay in their order, and at most 40 states of a pair."""
+    rng = np.random.default_rng(0)
+    pair = np.sort(rng.integers(0, 3, 300))
+    cost, beam = rng.integers(0, 9, 300), np.array([40, 1, 40])
+    expected = [
+        row
+        for number in range(3)
+        for row in sorted(np.flatnonzero(pair == number), key=lambda row: cost[row])[: beam[number]]
+    ]
+    for most in (1 << 4, 1 << 60):
+        pairs, costs, rows = _best(pair, cost, most, beam)
+        assert rows.tolist() == expected
+        assert pairs.tolist() == pair[rows].tolist()
+        assert costs.tolist() == cost[rows].tolist()
