@@ -26,7 +26,9 @@ def parted(batch: Batch, kept: list[int]) -> Batch:
         if name != "hidden_patches":
             target = name.replace("positions", "targets")
             found[target] = getattr(batch, target)[among]
-    flat_fields = {*PLACES, "next_targets", "masked_targets"}
+    left = batch.report_ids[rows] >= 0
+    found["reported"] = None if left.all() else left.nonzero()[:, 0]
+    flat_fields = {*PLACES, "next_targets", "masked_targets", "reported"}
     for name, value in vars(batch).items():
         if name not in flat_fields:
             found[name] = None if value is None else value[rows]
