@@ -19,7 +19,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"", "bash", "sh", "python", "json", "yaml", "nginx"}
 # Programs of others, of which nothing here can be wrong but what is checked below.
-OTHERS = {"cat", "docker", "echo", "find", "grep", "head", "kill", "python3", "tensorboard", "wait"}
+OTHERS = {"cat", "docker", "echo", "find", "grep", "head", "kill", "python3", "source", "wait"}
+OTHERS |= {"tensorboard"}
 
 
 def blocks() -> Iterator[tuple[str, str, str]]:
