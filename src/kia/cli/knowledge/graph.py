@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kia.cli.columns import IdColumn, ReportColumn
-from kia.cli.knowledge.language import Language, unread
-from kia.errors import UsageError
+from kia.cli.knowledge.given import Language, given_reports, unread
 
 if TYPE_CHECKING:
     from kia.knowledge.radgraph import ReportGraph
@@ -56,14 +55,8 @@ def graph(
     from kia.cli.console import out as stdout
     from kia.cli.console import table, write_json
     from kia.knowledge.radgraph import ReportGraph, write_graphs
-    from kia.tables.reports import read_reports
 
-    for name, file in (("--out", out), ("--json", json_file)):
-        if file is not None and file.is_dir():
-            raise UsageError(f"{name} {file} is a folder; name a file")
-    found = read_reports(reports, id_column=id_column, report_column=report_column)
-    if out.exists() and out.samefile(reports):
-        raise UsageError(f"--out {out} is the file with the reports; name another")
+    found = given_reports(reports, id_column, report_column, out, json_file)
     texts = [text for _, text in found]
     foreign = unread(texts, language)
     graphs = _package(texts) if source == GraphSource.radgraph else _rules(texts)

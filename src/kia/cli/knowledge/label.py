@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kia.cli.columns import IdColumn, ReportColumn
-from kia.cli.knowledge.language import Language, unread
+from kia.cli.knowledge.given import Language, given_reports, unread
 from kia.errors import UsageError
 
 _BATCH = 256  # reports between two steps of the progress bar
@@ -53,20 +53,14 @@ def label(
     from kia.cli.console import out as stdout
     from kia.cli.console import table, write_json
     from kia.knowledge.chexpert import OBSERVATIONS, write_labels
-    from kia.tables.reports import read_reports
 
-    for name, file in (("--out", out), ("--json", json_file)):
-        if file is not None and file.is_dir():
-            raise UsageError(f"{name} {file} is a folder; name a file")
     if labeler == Labeler.chexbert and weights is None:
         raise UsageError("--labeler chexbert needs --weights FILE, your chexbert.pth")
     if labeler == Labeler.rules and weights is not None:
         raise UsageError("--weights goes with --labeler chexbert")
     if labeler == Labeler.chexbert and explain:
         raise UsageError("--explain goes with the rules; CheXbert gives no reasons")
-    found = read_reports(reports, id_column=id_column, report_column=report_column)
-    if out.exists() and out.samefile(reports):
-        raise UsageError(f"--out {out} is the file with the reports; name another")
+    found = given_reports(reports, id_column, report_column, out, json_file)
     texts = [text for _, text in found]
     foreign = unread(texts, language)
     labels = _rules(texts) if weights is None else _chexbert(texts, weights)

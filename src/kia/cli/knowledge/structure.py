@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kia.cli.columns import IdColumn, ReportColumn
-from kia.cli.knowledge.language import Language, unread
-from kia.errors import UsageError
+from kia.cli.knowledge.given import Language, given_reports, unread
 
 if TYPE_CHECKING:
     from kia.knowledge.structure import OrganLine
@@ -37,14 +36,8 @@ def structure(
     from kia.cli.console import out as stdout
     from kia.knowledge.organs import ORGANS
     from kia.knowledge.structure import STATES, structure_report
-    from kia.tables.reports import read_reports
 
-    for name, file in (("--out", out), ("--json", json_file)):
-        if file is not None and file.is_dir():
-            raise UsageError(f"{name} {file} is a folder; name a file")
-    found = read_reports(reports, id_column=id_column, report_column=report_column)
-    if out and out.exists() and out.samefile(reports):
-        raise UsageError(f"--out {out} is the file with the reports; name another")
+    found = given_reports(reports, id_column, report_column, out, json_file)
     foreign = unread([text for _, text in found], language)
     read = {}
     with progress() as bar:
