@@ -18,7 +18,11 @@ def test_a_colour_photograph_is_warned_of_in_text_and_json(
         command, str(model), pictures[0][0], str(photograph), "--json", str(answer)
     )
     assert code == 0
-    warned = [line for line in err.splitlines() if line.startswith("warning:")]
+    warned = [
+        line
+        for line in err.splitlines()
+        if line.startswith("warning:") and "of an earlier kia" not in line  # said once a process
+    ]
     assert warned == [f"warning: {photograph}: No X-ray? The picture is coloured."]
     first, second = json.loads(answer.read_text())
     assert first["flags"] == [] and first["views"] == ["frontal"]

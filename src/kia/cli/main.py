@@ -29,7 +29,7 @@ COMMANDS = {
     "demo": "Make phantom X-rays, train a tiny model on them, score it, and show a report.",
     "generate": "Write reports for chest X-rays. Research only; not for clinical use.",
     "data": "Prepare and inspect data sets.",
-    "knowledge": "Labels, graphs, landmarks and masks: what a radiologist knows.",
+    "knowledge": "Labels, graphs, organs, landmarks, masks: what a radiologist knows.",
     "train": "Train a model: all tasks together, then report generation alone.",
     "evaluate": "Score reports: four protocols, clinical efficacy, errors, graphs, baselines, "
     "intervals.",

@@ -75,5 +75,5 @@ def differences(before: Any, now: dict[str, Any]) -> list[str]:
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> str:
-    names = [name for name in now if before.get(name) != now[name]]
+    names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     return ", ".join(f"{name} {before.get(name)!r:.40}" for name in names)

@@ -16,7 +16,7 @@ from kia.models import KIAModel, model_configuration
 from kia.models.efficientnet import EfficientNetStem
 from kia.models.feature_memo import FeatureMemo
 from kia.models.pretrained import load_pretrained_towers, pretrained_tokenizer
-from kia.processing import KIAProcessor, train_tokenizer
+from kia.processing import SPECIAL_TOKENS, KIAProcessor, train_tokenizer
 from kia.spacing import JOINED, SPACED
 from kia.studies import Split
 from kia.tasks.joint import active_tasks
@@ -150,7 +150,7 @@ def build_processor(
         tokenizer = KIAProcessor.from_pretrained(model_folder(words_of)).word_pieces
     elif text.pretrained:
         tokenizer = pretrained_tokenizer(text.pretrained)
-        tokenizer.add_special_tokens([JOINED, SPACED])
+        tokenizer.add_special_tokens([*SPECIAL_TOKENS, JOINED, SPACED])
     else:
         tokenizer = train_tokenizer(train_reports, text.vocab_size)
     processor = KIAProcessor(

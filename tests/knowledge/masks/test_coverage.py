@@ -24,19 +24,19 @@ def test_counts_and_shares() -> None:
     for one in studies:
         found.add(one)
     assert found == KnowledgeCoverage(
-        reports=4,
-        reports_without_labels=2,
-        reports_without_entities=3,
-        reports_without_landmarks=3,
+        reports=3,  # the last study has none
+        reports_without_labels=1,
+        reports_without_entities=2,
+        reports_without_landmarks=2,
         sentences=6,  # three in each of the first two reports
         sentences_without_entities=5,
         entities=1,
     )
     assert found.shares() == pytest.approx(
         {
-            "reports_without_labels": 2 / 4,
-            "reports_without_entities": 3 / 4,
-            "reports_without_landmarks": 3 / 4,
+            "reports_without_labels": 1 / 3,
+            "reports_without_entities": 2 / 3,
+            "reports_without_landmarks": 2 / 3,
             "sentences_without_entities": 5 / 6,
         }
     )

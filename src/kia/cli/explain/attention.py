@@ -137,7 +137,8 @@ def _written(model: Any, processor: Any, inputs: dict[str, Any]) -> str:
     from kia.generation import generation_settings
 
     settings = generation_settings(model)
-    text = chosen_reports(model, processor, inputs, settings)[0]
+    # as `kia generate` shows it
+    text = chosen_reports(model, processor, inputs, settings, whole_sentences=True)[0]
     console.out.print(text, soft_wrap=True)
     return text
 

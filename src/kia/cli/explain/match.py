@@ -118,8 +118,10 @@ def _one_study(
     encoded = image_features(model, dict(processor(images)))
     texts = []
     for _, text in given:
-        if text is None:
-            text = chosen_reports(model, processor, encoded, generation_settings(model))[0]
+        if text is None:  # as `kia generate` shows it
+            settings = generation_settings(model)
+            written = chosen_reports(model, processor, encoded, settings, whole_sentences=True)
+            text = written[0]
         texts.append(text)
     degrees = matching_degree(model, processor, encoded, texts, [0] * len(texts)).tolist()
     rows = [[name, degree] for (name, _), degree in zip(given, degrees, strict=True)]
