@@ -146,7 +146,7 @@ def _entity(record: Any, where: str, tokens: list[str], entities: Mapping[str, A
         raise DataError(f"{where}: lacks {', '.join(missing)}")
     start, end = record["start_ix"], record["end_ix"]
     if type(start) is not int or type(end) is not int or not 0 <= start <= end < len(tokens):
-        asked = f"start_ix {str(start)[:20]} and end_ix {str(end)[:20]}"
+        asked = f"start_ix {start!r:.20} and end_ix {end!r:.20}"
         raise DataError(f"{where}: {asked} are no positions among the text's {len(tokens)} tokens")
     name = " ".join(tokens[start : end + 1])
     if not isinstance(record["tokens"], str) or record["tokens"].split() != name.split():

@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from python_multipart.multipart import parse_options_header
@@ -71,7 +71,7 @@ class _Fields(BaseModel):
 
     views: list[View] | None = None
     candidates: Annotated[int | None, Field(ge=1, le=MOST_CANDIDATES)] = None
-    anyway: bool = False
+    anyway: Literal["true", "false"] = "false"  # JSON's two words; "0" or "yes" is a mistake
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ async def _understood(form: FormData) -> Form:
     except ValidationError as error:
         raise HTTPException(422, "; ".join(map(_wrong, error.errors()))) from None
     images = [Upload(await file.read(), _is_dicom(file)) for file in files]
-    return Form(images, fields.views, fields.candidates, fields.anyway)
+    return Form(images, fields.views, fields.candidates, fields.anyway == "true")
 
 
 def _wrong(one: Any) -> str:
