@@ -10,12 +10,15 @@ import sys
 
 _MMAP_THRESHOLD = -3  # of glibc's malloc.h
 _LARGE = 8 << 20  # bytes; glibc's own limit grows to 32 MiB
+_ARENA_MAX = -8  # of malloc.h
 
 
 def keep_no_large_pieces() -> None:
     """Pieces of 8 MiB and more go back as soon as they are freed, on Linux with glibc."""
     if mallopt := _of_glibc("mallopt"):
         mallopt(_MMAP_THRESHOLD, _LARGE)
+        # one heap for all threads: each new one would keep what its own batch left
+        mallopt(_ARENA_MAX, 1)
 
 
 def give_back() -> None:
