@@ -128,6 +128,20 @@ def chosen_reports(
     else:
         found = report_candidates(model, processor, inputs, config, seed=seed)
         texts = [[one.text for one in own] for own in found]
+    return final_texts(processor, texts, whole_sentences)
+
+
+def final_texts(
+    processor: KIAProcessor, texts: Sequence[Sequence[str]], whole_sentences: bool
+) -> list[str]:
+    """The report of each study.
+
+    Args:
+        processor: Of the model.
+        texts: A study's candidates, the chosen one first.
+        whole_sentences: Mend that one by the others (`kia.wording`), if the model has what that
+            needs.
+    """
     seen = processor.seen if whole_sentences else None
     return [mended(own, seen) if seen else own[0] for own in texts]
 

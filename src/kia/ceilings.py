@@ -7,8 +7,6 @@ it, however right the model is.
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from kia.evaluation.language.protocols import DatasetStyle
 from kia.evaluation.language.scores import METRICS, PROTOCOLS, LanguageScorer
 from kia.processing import KIAProcessor
@@ -57,4 +55,4 @@ def ceilings(
 def written_back(processor: KIAProcessor, reports: Sequence[str]) -> list[str]:
     """Reports as their word pieces give them back, the best that a model could write."""
     rows = processor.encode(reports, max_words=MOST_WORDS, max_tokens=10 * MOST_WORDS)
-    return [processor.decode(torch.tensor([row]))[0] if row else "" for row in rows]
+    return processor.batch_decode(rows)

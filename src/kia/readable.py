@@ -18,7 +18,8 @@ MARK = re.compile(
 )
 """What stands for a word that was taken out: XXXX (IU X-Ray), ___ and [** … **] (MIMIC)."""
 
-_GAP = "…"
+GAP = "…"
+"""Where a word was taken out that carried the meaning."""
 _SPACING = [  # the decoder puts spaces around every mark of punctuation
     (re.compile(r"(\d) ?\. ?(\d+ ?(?:x|by|cm|mm|-)(?![a-z]))"), r"\1.\2"),
     (re.compile(r"(\d) ?: ?(\d\d)\b"), r"\1:\2"),
@@ -27,7 +28,7 @@ _SPACING = [  # the decoder puts spaces around every mark of punctuation
     (re.compile(r" +([.,;:!?%)\]])"), r"\1"),
     (re.compile(r"([(\[]) +"), r"\1"),
     (re.compile(r"\.{2,}"), "."),
-    (re.compile(r"…(?:[\s/-]*(?:a-)?…)+"), _GAP),
+    (re.compile(r"…(?:[\s/-]*(?:a-)?…)+"), GAP),
 ]
 _REMAINS = [  # what a missing word leaves behind
     (
@@ -42,7 +43,7 @@ _REMAINS = [  # what a missing word leaves behind
     (re.compile(r"\s+([.,;:)])"), r"\1"),
     (re.compile(r"[,;:](?:\s*[,;:])*(?=\s*(?:[.;]|$))|^[\s,;:]+"), ""),
     (re.compile(r",(?:\s*,)+"), ","),
-    (re.compile(r"\s*…\.$"), f" {_GAP}"),
+    (re.compile(r"\s*…\.$"), f" {GAP}"),
     (re.compile(r"\.{2,}"), "."),
     (re.compile(r"\s{2,}"), " "),
 ]
@@ -86,10 +87,10 @@ def readable(report: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    text = MARK.sub(_GAP, " ".join(text.split()))
+    text = MARK.sub(GAP, " ".join(text.split()))
     for pattern, replacement in _SPACING:
         text = pattern.sub(replacement, text)
-    if _GAP in text:
+    if GAP in text:
         text = _mended(text)
     return _cased(_ended(text)) if text else ""
 
@@ -120,11 +121,11 @@ def _without_aside(gap: re.Match[str]) -> str:
 
 def _ended(text: str) -> str:
     """With its full stop, or with an ellipsis where the limit of length has cut it."""
-    if text[-1:] in (*".!?:", _GAP):
+    if text[-1:] in (*".!?:", GAP):
         return text
     words = text.rstrip(",;- ").split()
     cut = text[-1] in ",;-" or words[-1].lower() in _CUT
-    return " ".join(words) + (f" {_GAP}" if cut else ".")
+    return " ".join(words) + (f" {GAP}" if cut else ".")
 
 
 def _cased(text: str) -> str:

@@ -18,6 +18,7 @@ from kia.config import GenerationConfig
 from kia.data.readers.iu_xray.images import IUImages, Listed, read_projections
 from kia.data.readers.iu_xray.reports import uid_of
 from kia.errors import DataError, ImageError
+from kia.evaluation.coverage import first_ids
 from kia.files.plain import read_json
 from kia.files.regular import MOST_TABLE
 from kia.generation import study_inputs
@@ -81,8 +82,8 @@ def rexrank_studies(entries: Entries, root: Path, projections: Path | None = Non
     if lost:
         hint = "" if projections else "; --projections indiana_projections.csv helps with Kaggle's"
         raise DataError(
-            f"{root}: no image of {len(lost)} of {len(entries)} studies: {', '.join(lost[:3])}"
-            f"{', …' if len(lost) > 3 else ''} ({_paths(lost[0], entries[lost[0]])[0]} is not "
+            f"{root}: no image of {len(lost)} of {len(entries)} studies: {first_ids(lost)} "
+            f"({_paths(lost[0], entries[lost[0]])[0]} is not "
             f"there, nor an image by its study{hint})"
         )
     return studies

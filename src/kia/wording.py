@@ -6,17 +6,14 @@ the same organs takes its place, or it is left out. So is one that compares with
 which nobody gave the model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from kia.evaluation.priors import compares_with_prior
 from kia.knowledge.labels.rules import label_reports
 from kia.knowledge.sentences import sentences
 from kia.knowledge.structure import organs_of
 from kia.processing import Seen
-from kia.readable import readable
-
-GAP = "…"
-"""What `kia.readable` puts where a word was taken out that carried the meaning."""
+from kia.readable import GAP, readable
 
 
 def is_sound(sentence: str, seen: Seen) -> bool:
@@ -45,7 +42,7 @@ def mended(reports: Sequence[str], seen: Seen) -> str:
     sound = [is_sound(sentence, seen) for sentence in chosen]
     if all(sound) or not any(sound):
         return reports[0]
-    others = list(_sound_sentences(reports[1:], seen))
+    others = _sound_sentences(reports[1:], seen)
     kept: list[str] = []
     for sentence, good in zip(chosen, sound, strict=True):
         found = sentence if good else _instead(sentence, others)
@@ -59,14 +56,17 @@ def has_sound(report: str, seen: Seen) -> bool:
     return any(is_sound(sentence, seen) for sentence in sentences(report))
 
 
-def _sound_sentences(reports: Sequence[str], seen: Seen) -> Iterator[str]:
-    for report in reports:
-        yield from (sentence for sentence in sentences(report) if is_sound(sentence, seen))
+def _sound_sentences(reports: Sequence[str], seen: Seen) -> list[str]:
+    """Each once: candidates mostly repeat each other."""
+    every = dict.fromkeys(one for report in reports for one in sentences(report))
+    return [sentence for sentence in every if is_sound(sentence, seen)]
 
 
 def _instead(sentence: str, others: Sequence[str]) -> str | None:
     """The first other sentence with the same organs, states and labels; None of one without any."""
-    said = organs_of(sentence)
-    same = [one for one in others if said and organs_of(one) == said]
-    labels = label_reports([sentence, *same])
-    return next((one for one, own in zip(same, labels[1:], strict=True) if own == labels[0]), None)
+    said = organs_of(sentence) if others else {}
+    same = [one for one in others if organs_of(one) == said] if said else []
+    if not same:
+        return None
+    own, *labels = label_reports([sentence, *same])
+    return next((one for one, found in zip(same, labels, strict=True) if found == own), None)

@@ -66,15 +66,15 @@ def _images(
     json_file: Path | None,
 ) -> None:
     from kia.agreement import label_probabilities
+    from kia.generation import study_inputs
     from kia.knowledge.chexpert import OBSERVATIONS
-    from kia.reporting.model import KIA
     from kia.reporting.reading import read_all
 
-    kia = KIA.of(model, processor)
     pictures = read_all(studies, processor)
     written: list[dict[str, Any]] = []
     for one in pictures:
-        values = label_probabilities(model, processor, kia.inputs([one]))[0].tolist()
+        inputs = study_inputs(processor, [one.squares], [one.views])
+        values = label_probabilities(model, processor, inputs)[0].tolist()
         found = dict(zip(OBSERVATIONS, values, strict=True))
         written.append(one.to_record() | {"findings": found})
         warn_of(one.flags, one.names)

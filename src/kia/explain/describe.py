@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kia.agreement import label_answers
-from kia.candidates import Candidate, report_candidates
+from kia.candidates import Candidate, final_texts, report_candidates
 from kia.config import GenerationConfig, Rerank
 from kia.explain.evidence import SentenceEvidence, report_evidence
 from kia.generation import image_features
@@ -18,7 +18,6 @@ from kia.models.kia import KIAModel
 from kia.models.outputs import ImageFeatures
 from kia.processing import KIAProcessor
 from kia.readable import NOTICE, readable
-from kia.wording import mended
 
 
 @torch.no_grad()
@@ -74,8 +73,7 @@ def describe(
     settings = settings.model_copy(update={k: v for k, v in asked.items() if v is not None})
     images = image_features(model, inputs)
     found = report_candidates(model, processor, images, settings, seed=seed, streamer=streamer)
-    seen = processor.seen if whole_sentences else None
-    raw = [mended([c.text for c in own], seen) if seen else own[0].text for own in found]
+    raw = final_texts(processor, [[c.text for c in own] for own in found], whole_sentences)
     match = _matches(model, processor, images, found, raw)
     answers = label_answers(model, processor, images)
     evidence = report_evidence(model, processor, images, raw, answers)

@@ -6,11 +6,15 @@ Format: 8 bytes with the length of the header (little-endian), the header as JSO
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
+from safetensors import SafetensorError
 
+from kia.errors import ModelError
 from kia.files.plain import parse_json
 from kia.files.records import Record, first_problem
 from kia.files.regular import open_file
@@ -76,3 +80,19 @@ def _checked(found: Any, size: int) -> dict[str, StoredTensor]:
     if end != size:
         raise ValueError(f"{size:,} bytes of tensors instead of {end:,}")
     return tensors
+
+
+@contextmanager
+def optional_tensors(file: Path) -> Iterator[None]:
+    """Around the reading of a file in a model folder that a model can do without.
+
+    Raises:
+        ModelError: Instead of what reading or checking it raises; names the file and the way out.
+    """
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{file} is damaged ({reason}); remove it to go without this check"
+        ) from error

@@ -136,16 +136,15 @@ def _turned(orientation: str | None) -> str:
     return "mirrored" if rows.startswith("R") and columns.startswith("F") else ""
 
 
-def shown(file: str, image: StudyImage, facts: Facts) -> dict[str, str | None]:
+def shown(image: StudyImage, facts: Facts) -> dict[str, str | None]:
     """An entry of `facts` in JSON.
 
     Args:
-        file: What to call it.
         image: As it is read.
         facts: What the file says.
     """
     return {
-        "file": file,
+        "file": image.path,
         "view": image.view,
         "view_source": image.view_source,
         "study": facts.study,

@@ -15,6 +15,18 @@ from kia.imaging.workers import LoadedStudy
 from kia.studies import StudyImage, View
 
 
+def read_record(
+    images: Sequence[StudyImage], facts: Sequence[Facts], flags: Sequence[Flag]
+) -> dict[str, Any]:
+    """`images`, `views`, `facts` and `flags` of a study in JSON."""
+    return {
+        "images": [image.path for image in images],
+        "views": [image.view for image in images],
+        "facts": [shown(image, one) for image, one in zip(images, facts, strict=True)],
+        "flags": list(flags),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Pictures:
     """The images of a study as a model reads them, wherever they come from.
@@ -45,13 +57,7 @@ class Pictures:
 
     def to_record(self) -> dict[str, Any]:
         """`images`, `views`, `facts` and `flags` in JSON."""
-        both = zip(self.images, self.facts, strict=True)
-        return {
-            "images": self.names,
-            "views": list(self.views),
-            "facts": [shown(image.path, image, facts) for image, facts in both],
-            "flags": self.flags,
-        }
+        return read_record(self.images, self.facts, self.flags)
 
     @classmethod
     def of(

@@ -89,9 +89,8 @@ def write_predictions(
     if whole_sentences:
         origin["settings"] = {**origin["settings"], "whole_sentences": True}
     unfinished.begin(origin, resume)
-    before = len(unfinished.reports())
     write = partial(chosen_reports, seed=seed, whole_sentences=whole_sentences)
-    _add_reports(model, processor, dataset, studies, settings, write, unfinished, track)
+    before = _add_reports(model, processor, dataset, studies, settings, write, unfinished, track)
     trained_on = dataset.indices("train")
     for some in (studies, trained_on):
         _add_features(model, processor, dataset, some, unfinished, track)
@@ -112,8 +111,8 @@ def _add_reports(
     write: Callable[..., list[str]],
     unfinished: Unfinished,
     track: Track,
-) -> None:
-    """Writes the reports that are missing; each process its share of them."""
+) -> int:
+    """Writes the reports that are missing, each process its share; gives how many were there."""
     done = unfinished.reports()
     ranks.any_of(False)  # all have read the same before one adds to it
     mine = ranks.share(np.array([number for number in studies if number not in done], np.int64))
@@ -124,6 +123,7 @@ def _add_reports(
         unfinished.add_reports(batch.tolist(), write(model, processor, inputs, settings))
         advance(len(batch))
     ranks.any_of(False)  # all are there
+    return len(done)
 
 
 def _add_features(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from kia.config import MOST_SIDE
@@ -121,23 +121,26 @@ class KIAProcessor:
         if not cut:
             return []
         encoded = self.word_pieces.encode_batch(cut, add_special_tokens=False)
-        usual = self.word_pieces.decode_batch([one.ids for one in encoded])
+        pieces = [(one.ids, one.offsets) for one in encoded]
+        if self._marks:
+            usual = self.word_pieces.decode_batch([ids for ids, _ in pieces])
+            pieces = [
+                self._with_marks(text, *both, closed_up(spaced).strip())
+                for text, both, spaced in zip(cut, pieces, usual, strict=True)
+            ]
         found = []
-        for each, text, one, spaced in zip(words, cut, encoded, usual, strict=True):
-            ids, spans = self._with_marks(text, one, closed_up(spaced))
+        for each, text, (ids, spans) in zip(words, cut, pieces, strict=True):
             whole = len(each) <= max_words and len(ids) <= max_tokens
             found.append(EncodedReport(text, ids[:max_tokens], spans[:max_tokens], whole=whole))
         return found
 
     def _with_marks(
-        self, text: str, encoded: Encoding, usual: str
+        self, text: str, ids: list[int], spans: list[tuple[int, int]], usual: str
     ) -> tuple[list[int], list[tuple[int, int]]]:
         """A report's pieces and their places, with the vocabulary's tokens for its own spaces."""
-        ids, spans = encoded.ids, encoded.offsets
-        if not self._marks or usual == text:
-            return ids, spans
         written = " ".join(self.word_pieces.normalizer.normalize_str(text).split())
-        marks = own_spaces(written, usual.strip())
+        if not (marks := own_spaces(written, usual)):  # as nearly all reports
+            return ids, spans
         for piece, place in reversed(list(enumerate(self._letters_before(ids)))):
             if place in marks:
                 ids.insert(piece, self.token_id(marks[place]))

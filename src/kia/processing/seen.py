@@ -15,11 +15,9 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from kia.errors import ModelError
-from kia.files.tensors import read_header
+from kia.files.tensors import optional_tensors, read_header
 from kia.imaging.plausibility import Flag
 from kia.knowledge.sentences import sentences
 
@@ -129,17 +127,12 @@ class Seen:
         file = folder / cls.FILE
         if not os.path.lexists(file):
             return None
-        try:
+        with optional_tensors(file):
             header = read_header(file)
             known = {name: (one.dtype, len(one.shape)) for name, one in header.items()}
             if known != dict.fromkeys(_TENSORS, ("I64", 1)):
                 raise ValueError("other names, shapes or types than kia writes")
             found = load_file(file)
-        except (OSError, ValueError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
-            raise ModelError(
-                f"{file} is damaged ({reason}); remove it to go without this check"
-            ) from error
         phantoms = bool(found["phantoms"].any())
         images, reports, phrases = (
             found[name].tolist() for name in ("images", "reports", "phrases")

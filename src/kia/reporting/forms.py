@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from kia.errors import UsageError
-from kia.imaging.facts import shown
+from kia.imaging.pictures import read_record
 from kia.reporting.content import Content
 
 Form = Literal["prose", "structured"]
@@ -15,12 +15,8 @@ NO_REPORT = "No report: this is probably no chest X-ray."
 
 def as_record(report: Content) -> dict[str, Any]:
     """A report as `kia generate --json` and the server write it; see docs/generating.md."""
-    told = zip(report.images, report.facts, strict=True)
     return {
-        "images": [image.path for image in report.images],
-        "views": report.views,
-        "facts": [shown(image.path, image, facts) for image, facts in told],
-        "flags": list(report.flags),
+        **read_record(report.images, report.facts, report.flags),
         "report": report.report,
         "raw": report.raw,
         "structured": report.structured and dict(report.structured),

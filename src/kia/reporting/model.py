@@ -21,7 +21,7 @@ from kia.generation import (
 )
 from kia.imaging.pictures import Pictures
 from kia.imaging.plausibility import NO_CHEST, Flag
-from kia.installed import installed_models
+from kia.installed import installed_folder
 from kia.knowledge.chexpert import OBSERVATIONS
 from kia.knowledge.structure import structure_sentences
 from kia.models.decoding import Streamer
@@ -293,7 +293,7 @@ def is_no_chest(pictures: Pictures) -> bool:
 
 def name_of(source: str | Path) -> str:
     """What a model is called in reports: its name if it is installed, else that of its folder."""
-    if str(source) in installed_models() and not Path(source).exists():
+    if installed_folder(source) != source:  # the name of an installed model
         return str(source)
     folder = Path(source).absolute()
     return folder.parent.name if folder.name == "model" else folder.name

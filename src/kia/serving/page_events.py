@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -124,7 +123,7 @@ class _Words:
     def put(self, value: Tensor) -> None:
         """Takes [START], then one word piece at a time."""
         self._ids += value.flatten().tolist()
-        raw = self._processor.decode(torch.tensor([self._ids]))[0]
+        raw = self._processor.decode(self._ids)
         shown = readable(raw)
         self._told(shown if raw.endswith(".") else shown.rstrip(" .…"))
 

@@ -127,7 +127,8 @@ def generate(
     from kia.generation import load_model, model_folder
 
     console.quiet_libraries()
-    loaded, processor = load_model(model)
+    folder = model_folder(model)
+    loaded, processor = load_model(folder)
     settings = _settings(
         loaded,
         beams=beams,
@@ -163,7 +164,7 @@ def generate(
         processor,
         settings,
         name_of(model),
-        model_folder(model),
+        folder,
         whole_sentences=whole_sentences is not False,
     )
     asked = Asked(form, evidence, show_candidates, seed, anyway)

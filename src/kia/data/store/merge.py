@@ -3,8 +3,9 @@
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -52,17 +53,37 @@ def merge_parts(
     refuse_occupied(out, overwrite)
     if not any(len(part) for part in parts):
         raise no_study(out, (Reject(**reject) for part in parts for reject in part.rejects()))
+    return assembled(out, about, lambda folder: linked(parts, folder), overwrite), True
+
+
+def assembled(
+    out: Path,
+    about: Mapping[str, Any],
+    chunks: Callable[[Path], Iterable[Chunk]],
+    overwrite: bool,
+) -> PreparedDataset:
+    """A data set of what other data sets hold, which gets its name when it is whole.
+
+    Args:
+        out: Its folder.
+        about: Goes into dataset.json.
+        chunks: Puts the images into a folder, and gives what they belong to.
+        overwrite: Replace a data set there.
+
+    Raises:
+        DataError: It cannot be written, or another process does so.
+    """
     try:
         work = WorkFolder(out)
         work.begin(about, resumable=False, overwrite=overwrite)
         try:
-            assemble(work.dataset, about, linked(parts, work.dataset))
+            assemble(work.dataset, about, chunks(work.dataset))
             work.publish(overwrite=overwrite)
         finally:
             work.discard()
     except OSError as error:
         raise DataError(f"{out}: cannot write the data set: {error.strerror or error}") from error
-    return PreparedDataset.open(out), True
+    return PreparedDataset.open(out)
 
 
 def _in_order(datasets: Sequence[PreparedDataset]) -> list[PreparedDataset]:

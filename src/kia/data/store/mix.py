@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 import kia
-from kia.data.store.atomic_folder import WorkFolder, refuse_occupied
-from kia.data.store.chunks import Chunk, assemble
+from kia.data.store.atomic_folder import refuse_occupied
+from kia.data.store.chunks import Chunk
 from kia.data.store.dataset import PreparedDataset
-from kia.data.store.merge import linked
+from kia.data.store.merge import assembled, linked
 from kia.data.store.rows import SCHEMA, row_digest
 from kia.errors import DataError, UsageError
 from kia.files.regular import real_path
@@ -87,17 +87,7 @@ def mix_datasets(
         "part": None,
         "inputs": None,
     }
-    try:
-        work = WorkFolder(out)
-        work.begin(about, resumable=False, overwrite=overwrite)
-        try:
-            assemble(work.dataset, about, _chunks(sources, work.dataset))
-            work.publish(overwrite=overwrite)
-        finally:
-            work.discard()
-    except OSError as error:
-        raise DataError(f"{out}: cannot write the data set: {error.strerror or error}") from error
-    return PreparedDataset.open(out)
+    return assembled(out, about, lambda folder: _chunks(sources, folder), overwrite)
 
 
 def parse_ratio(text: str) -> tuple[int, ...]:

@@ -15,9 +15,10 @@ from kia.evaluation.baselines import BASELINES
 from kia.evaluation.board.entries import Settings
 from kia.evaluation.board.scoreboard import Evaluation
 from kia.evaluation.board.systems import References, System
+from kia.evaluation.board.tables import baseline_path
 from kia.evaluation.clinical.efficacy import nested
 from kia.evaluation.statistics.intervals import Measure
-from kia.evaluation.statistics.paired import Difference, holm, paired_differences
+from kia.evaluation.statistics.paired import all_differences, holm
 from kia.evaluation.statistics.seeds import mean_measure, over_seeds
 
 SCORES = ("protocols", "clinical", "graph_f1_kia", "radgraph_f1")
@@ -111,12 +112,7 @@ class Comparison:
         runs = math.lcm(len(self.runs[ours]), len(self.runs[theirs]))
         mine, others = self._measures(ours, runs), self._measures(theirs, runs)
         how = {"resamples": self._settings.resamples, "seed": self._settings.seed}
-        found: dict[str, Difference] = {
-            f"{path}.{name}": difference
-            for path, measure in mine.items()
-            if path in others and others[path].statistics.shape == measure.statistics.shape
-            for name, difference in paired_differences(measure, others[path], **how).items()
-        }
+        found = all_differences(mine, others, **how)
         return {path: dict(difference) for path, difference in found.items()}
 
     def _measures(self, name: str, runs: int) -> dict[str, Measure]:
@@ -139,11 +135,6 @@ def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
         yield path, float(tree)
 
 
-def baseline_path(path: tuple[str, ...]) -> tuple[str, ...]:
-    """Where the score of a system stands in a baseline."""
-    return path[1:] if path[0] == "protocols" else path
-
-
 def _best(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Path of a score → its best value, whose it is, and the best of the baselines."""
     of_system = {
@@ -159,7 +150,7 @@ def _best(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[
     for path in dict.fromkeys(path for values in of_system.values() for path in values):
         best = min if path[0] == ERRORS else max
         value = best(values[path] for values in of_system.values() if path in values)
-        bar = best(bars.get(baseline_path(path), [math.nan]))
+        bar = best(bars.get(tuple(baseline_path(path)), [math.nan]))
         has_bar = not math.isnan(bar)
         yield (
             ".".join(path),

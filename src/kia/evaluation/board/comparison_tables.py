@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from kia.evaluation.baselines import BASELINES
-from kia.evaluation.board.comparison import baseline_path
 from kia.evaluation.board.graph_tables import (
     ERRORS,
     NOT_RADGRAPH,
@@ -22,15 +20,17 @@ from kia.evaluation.board.tables import (
     Row,
     ScoreTable,
     at_path,
+    baseline_path,
     conventions,
     detail_tables,
     flat_scores,
     group_table,
+    named_baselines,
     number,
     published_rows,
     score_tables,
-    short_range,
     sources,
+    spread_cell,
 )
 from kia.evaluation.clinical.efficacy import POLICIES, SCORES
 from kia.evaluation.clinical.graphs import LEVELS
@@ -109,7 +109,10 @@ def _language(result: Values, protocol: str) -> ScoreTable:
 
 def _clinical(result: Values, policy: str) -> ScoreTable:
     micro = [
-        Column(f"micro-14 {name[0].upper() if name != 'f1' else 'F1'}", (*_cell(policy), name))
+        Column(
+            f"micro-14 {name[0].upper() if name != 'f1' else 'F1'}",
+            ("clinical", policy, "micro_14", name),
+        )
         for name in SCORES
     ]
     others = [
@@ -130,10 +133,6 @@ def _clinical(result: Values, policy: str) -> ScoreTable:
             ]
         )  # fmt: skip
     return table
-
-
-def _cell(policy: str) -> tuple[str, str, str]:
-    return "clinical", policy, "micro_14"
 
 
 def _graphs(result: Values) -> list[ScoreTable]:
@@ -172,10 +171,11 @@ def _table(
         rows.append(_system_row(result, name, found, columns, digits))
         if any(cell != DASH for cell in rows[-1].cells):
             rows.append(_spread_row(found, columns, digits))
-    shown = ("systems", [column.header for column in columns])
     baselines = list(_baseline_rows(result, columns, digits))
     sections = [rows, baselines] if baselines else [rows]
-    return ScoreTable(title, [shown[0], *shown[1]], sections, _notes(result), key)
+    return ScoreTable(
+        title, ["systems", *(column.header for column in columns)], sections, _notes(result), key
+    )
 
 
 def _system_row(
@@ -198,23 +198,13 @@ def _system_row(
 
 def _spread_row(found: Values, columns: Sequence[Column], digits: int) -> Row:
     """The intervals of a row, or its standard deviations over runs."""
-    if "sd" in found:
-        spread = [at_path(found["sd"], column.path) for column in columns]
-        cells = ["" if value is None else f"±{value:.{digits}f}" for value in spread]
-        return Row(f"  sd over {len(found['runs'])} runs", cells, "interval")
-    paths = [baseline_path(column.path) for column in columns]
-    ranges = [short_range(at_path(found["confidence"], path)) for path in paths]
-    return Row("  95 % interval", ranges, "interval")
+    cells = [spread_cell(found, column.path, digits) for column in columns]
+    label = f"sd over {len(found['runs'])} runs" if "sd" in found else "95 % interval"
+    return Row(f"  {label}", cells, "interval")
 
 
 def _baseline_rows(result: Values, columns: Sequence[Column], digits: int) -> Iterator[Row]:
-    """Those that all share, then the nearest neighbours by each system's own embeddings."""
-    named = [(BASELINES[key], found) for key, found in result["baselines"].items()]
-    named += [
-        (f"{BASELINES['nearest']} by {name}", found["baselines"].get("nearest"))
-        for name, found in result["systems"].items()
-    ]
-    for label, found in named:
+    for _, label, found in named_baselines(result):
         values = [at_path(found, baseline_path(column.path)) for column in columns]
         if any(value is not None for value in values):
             yield Row(label, [number(value, digits) for value in values], "baseline")

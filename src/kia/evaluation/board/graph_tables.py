@@ -11,6 +11,7 @@ from kia.evaluation.board.tables import (
     number,
     numbers,
     row_name,
+    spread_cell,
     spread_label,
     spread_name,
     spread_row,
@@ -102,8 +103,4 @@ def _at_paths(found: Values, paths: Iterable[str]) -> list[str]:
 
 def _spread_at(result: Values, path: Sequence[str], names: Iterable[str]) -> list[str]:
     """Intervals, or standard deviations over seeds, of values at paths below a path."""
-    cells = []
-    for name in names:
-        *folders, leaf = name.split(".")
-        cells += spread_row(result, (*path, *folders), (leaf,))[0].cells
-    return cells
+    return [spread_cell(result, (*path, *name.split("."))) for name in names]

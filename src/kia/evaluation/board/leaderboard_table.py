@@ -3,9 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kia.evaluation.baselines import BASELINES
-from kia.evaluation.board.tables import Row, ScoreTable, at_path, number, short_range, spread_row
-from kia.evaluation.leaderboard import COLUMNS, nearest_of
+from kia.evaluation.board.tables import (
+    Row,
+    ScoreTable,
+    at_path,
+    named_baselines,
+    number,
+    short_range,
+    spread_cell,
+)
+from kia.evaluation.leaderboard import COLUMNS
 
 Values = Mapping[str, Any]
 
@@ -50,16 +57,12 @@ def _ours(result: Values) -> Iterator[_Entry]:
     for name, found in (systems or {"model": result}).items():
         values = {"bleu_2": at_path(found, (*_PATH, "bleu_2"))}
         values |= {key: at_path(found, path) for key, path in _BY_TOOLS.items()}
-        spread = spread_row(found, _PATH, ["bleu_2"])[0].cells[0]
+        spread = spread_cell(found, (*_PATH, "bleu_2"))
         yield _row(name, values, "model" if systems is None else "system", spread)
 
 
 def _baselines(result: Values) -> Iterator[_Entry]:
-    named = {key: (label, result["baselines"].get(key)) for key, label in BASELINES.items()}
-    for name, found in result.get("systems", {}).items():
-        label = f"{BASELINES['nearest']} by {name}"
-        named[nearest_of(name)] = label, found["baselines"]["nearest"]
-    for key, (label, found) in named.items():
+    for key, label, found in named_baselines(result):
         if found:
             spread = short_range(result["rexrank"]["confidence"].get(key))
             yield _row(label, found["rexrank"], "baseline", spread)

@@ -17,7 +17,7 @@ from kia.evaluation.coverage import Coverage, covered
 from kia.evaluation.language.scores import METRICS, NO_TRAINING_REPORTS, PROTOCOLS, LanguageScores
 from kia.evaluation.priors import prior_rate
 from kia.evaluation.statistics.intervals import Measure
-from kia.evaluation.statistics.paired import paired_differences
+from kia.evaluation.statistics.paired import all_differences
 
 NO_RADGRAPH = (
     "needs graphs of RadGraph's model, of both sides (--graphs, --reference-graphs; or "
@@ -123,19 +123,10 @@ class Evaluation:
         settings = self._board.settings
         left_out = tuple(f"{k.removeprefix('against.')}." for k in _not_compared(ours, theirs))
         measures = self._scored[ours.name].measures()
+        kept = {path: one for path, one in measures.items() if not path.startswith(left_out)}
         others = self._scored[theirs.name].measures()
-        return nested(
-            {
-                f"{path}.{name}": difference
-                for path, measure in measures.items()
-                if not path.startswith(left_out)
-                and path in others
-                and others[path].statistics.shape == measure.statistics.shape
-                for name, difference in paired_differences(
-                    measure, others[path], resamples=settings.resamples, seed=settings.seed
-                ).items()
-            }
-        )
+        how = {"resamples": settings.resamples, "seed": settings.seed}
+        return nested(all_differences(kept, others, **how))
 
 
 class _Result:

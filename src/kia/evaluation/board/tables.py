@@ -11,6 +11,7 @@ from kia.evaluation.clinical.graphs import LEVELS
 from kia.evaluation.clinical.organs import COLUMNS
 from kia.evaluation.language.protocols import MAX_REFERENCE_WORDS
 from kia.evaluation.language.scores import METRICS, PROTOCOLS
+from kia.evaluation.leaderboard import nearest_of
 from kia.evaluation.published import TABLE_1, TABLE_2, TEST_SPLITS, comparable_dataset
 from kia.knowledge.organs import ORGANS
 
@@ -92,14 +93,21 @@ def short_range(interval: Sequence[float] | None) -> str:
 
 def spread_row(result: Values, path: Sequence[str], names: Sequence[str]) -> list[Row]:
     """The intervals of a row, or its standard deviations over seeds."""
-    if "sd" in result:
-        found = at_path(result["sd"], path) or {}
-        cells = ["" if found.get(name) is None else f"±{found[name]:.4f}" for name in names]
-        return [Row(f"  {spread_label(result)}", cells, "interval")]
-    path = path[1:] if path[0] == "protocols" else path
-    found = at_path(result["confidence"], path) or {}
-    cells = [short_range(found.get(name)) for name in names]
+    cells = [spread_cell(result, (*path, name)) for name in names]
     return [Row(f"  {spread_label(result)}", cells, "interval")]
+
+
+def spread_cell(result: Values, path: Sequence[str], digits: int = 4) -> str:
+    """The interval of a score, or its standard deviation over seeds; empty if there is none."""
+    if "sd" in result:
+        value = at_path(result["sd"], path)
+        return "" if value is None else f"±{value:.{digits}f}"
+    return short_range(at_path(result["confidence"], baseline_path(path)))
+
+
+def baseline_path(path: Sequence[str]) -> Sequence[str]:
+    """Where the score of a system stands in a baseline, and its interval."""
+    return path[1:] if path[0] == "protocols" else path
 
 
 def at_path(tree: Any, path: Sequence[str]) -> Any:
@@ -111,9 +119,22 @@ def at_path(tree: Any, path: Sequence[str]) -> Any:
 
 def baseline_rows(result: Values, path: Sequence[str]) -> Iterator[tuple[str, Values]]:
     """Name in tables, and what stands at a path, of each baseline that has it."""
-    for key, label in BASELINES.items():
-        if found := at_path(result["baselines"].get(key), path):
+    for _, label, scores in named_baselines(result):
+        if found := at_path(scores, path):
             yield label, found
+
+
+def named_baselines(result: Values) -> Iterator[tuple[str, str, Any]]:
+    """Key, name in tables and scores (or None) of each baseline.
+
+    Of several systems these are what all share, then the nearest neighbours by each one's own
+    embeddings.
+    """
+    for key, label in BASELINES.items():
+        yield key, label, result["baselines"].get(key)
+    for name, found in result.get("systems", {}).items():
+        label = f"{BASELINES['nearest']} by {name}"
+        yield nearest_of(name), label, found["baselines"].get("nearest")
 
 
 def _language(result: Values) -> ScoreTable:
@@ -175,11 +196,6 @@ def numbers(values: Values, names: Sequence[str], digits: int = 4) -> list[str]:
     return [number(values.get(name), digits) for name in names]
 
 
-def numbers_of(values: Sequence[float | None], digits: int = 4) -> list[str]:
-    """These scores as text."""
-    return [number(value, digits) for value in values]
-
-
 def row_name(result: Values) -> str:
     """What the row of a system is called: the model, or the mean of its runs."""
     return "model" if "sd" not in result else f"mean of {len(result['runs'])} runs"
@@ -208,7 +224,7 @@ def _clinical(result: Values) -> ScoreTable:
         rows = []
         for cell in CELLS:
             path = ("clinical", policy, cell)
-            spread = spread_row(result, path, ("f1",))[0].cells
+            spread = [spread_cell(result, (*path, "f1"))]
             best = max((found["f1"] for _, found in baseline_rows(result, path)), default=None)
             papers = [p.paper for p in PUBLISHED_CELLS if cell in p.cells and policy in p.policies]
             cells = [*numbers(at_path(result, path), SCORES, 3), *spread, number(best, 3)]
@@ -240,7 +256,7 @@ def _observations(result: Values) -> ScoreTable:
             path = ("clinical", policy, "observations", name)
             found = at_path(result, path)
             cells += [str(found["support"]), *numbers(found, SCORES, 3)]
-            cells.append(spread_row(result, path, ("f1",))[0].cells[0])
+            cells.append(spread_cell(result, (*path, "f1")))
         rows.append(Row(name, cells))
     title = "Observations, uncertain as absent and as present"
     return ScoreTable(title, columns, [rows], key="observations")
@@ -257,7 +273,7 @@ def _organs(result: Values) -> ScoreTable:
         rows.append(
             Row(
                 name if name != "macro" else "mean",
-                [*cells, spread_row(result, path, ("f1",))[0].cells[0], *numbers_of(best, 3)],
+                [*cells, spread_cell(result, (*path, "f1")), *(number(value, 3) for value in best)],
                 "model" if name == "macro" else "",
             )
         )

@@ -4,6 +4,7 @@ What a report says of an organ is read by `kia.knowledge.structure`; uncertain c
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ _COUNTS = 4 * len(ORGANS)  # hits, calls, truths and equal states of each organ
 
 def organ_states(reports: Sequence[str]) -> np.ndarray:
     """(n, 6) what each report says of each organ, as places in `STATES`."""
-    known: dict[str, list[int]] = {}
-    for report in reports:
-        if report not in known:
-            said = structure_report(report)
-            known[report] = [STATES.index(said[organ]["state"]) for organ in ORGANS]
-    return np.array([known[report] for report in reports]).reshape(-1, len(ORGANS))
+    return np.array([_states_of(report) for report in reports]).reshape(-1, len(ORGANS))
+
+
+@lru_cache(maxsize=65_536)  # references and baselines come again with each system
+def _states_of(report: str) -> tuple[int, ...]:
+    said = structure_report(report)
+    return tuple(STATES.index(said[organ]["state"]) for organ in ORGANS)
 
 
 def organ_measure(hyps: Sequence[str], refs: Sequence[str]) -> Measure:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kia.errors import DataError, require
-from kia.files.regular import open_file
+from kia.files.regular import open_file, sha256
 from kia.files.tensors import read_header
 
 Arrays = Mapping[str, np.ndarray]
@@ -105,8 +105,7 @@ def _mapped(path: Path) -> Arrays:
 def _hash_of(sources: list[Path]) -> str:
     digest = hashlib.sha256()
     for source in sources:
-        with open_file(source) as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(sha256(source)))
     return digest.hexdigest()[:16]
 
 

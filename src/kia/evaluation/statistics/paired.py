@@ -7,7 +7,7 @@ Maxwell, ACL Workshop on MT Evaluation 2005. Of several such questions Holm's co
 chance of even one false answer (Holm, Scandinavian Journal of Statistics 1979).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -33,6 +33,31 @@ class Difference(TypedDict):
     difference: float
     interval: tuple[float, float]
     p_value: float
+
+
+def all_differences(
+    ours: Mapping[str, Measure],
+    theirs: Mapping[str, Measure],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """`paired_differences` of the measures that both systems have, by "path.name".
+
+    Args:
+        ours: Path → measure of this system.
+        theirs: The same of the other one; a measure of another shape is left out.
+        resamples: As below.
+        seed: As below.
+    """
+    return {
+        f"{path}.{name}": difference
+        for path, measure in ours.items()
+        if path in theirs and theirs[path].statistics.shape == measure.statistics.shape
+        for name, difference in paired_differences(
+            measure, theirs[path], resamples=resamples, seed=seed
+        ).items()
+    }
 
 
 def paired_differences(

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from kia.errors import ModelError
-from kia.files.tensors import StoredTensor, read_header
+from kia.files.tensors import StoredTensor, optional_tensors, read_header
 from kia.imaging.plausibility.thumbnails import (
     COMPONENTS,
     SIDE,
@@ -149,15 +147,10 @@ class Reference:
         file = folder / cls.FILE
         if not os.path.lexists(file):
             return None
-        try:
+        with optional_tensors(file):
             views = _check_header(read_header(file))
             tensors = {k: v.astype(np.float64) for k, v in load_file(file).items()}
             _check_values(tensors)
-        except (OSError, ValueError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
-            raise ModelError(
-                f"{file} is damaged ({reason}); remove it to go without this check"
-            ) from error
         models = {
             view: ViewModel(
                 tensors[f"{view}.mean"],

@@ -8,7 +8,6 @@ from kia.evaluation.language.meteor.ordering import order_by, spread
 from kia.evaluation.language.meteor.texts import (
     EXACT,
     PARAPHRASE,
-    STEM,
     SYNONYM,
     Phrases,
     Relation,
@@ -113,6 +112,3 @@ def _meteor_order(found: Matches, rank: np.ndarray) -> np.ndarray:
     second = np.where(words, nothing, np.where(back, found.other_length, rank))
     third = np.where(words, nothing, np.where(back, rank, found.other))
     return order_by([found.pair, found.start, found.module, first, second, third])
-
-
-__all__ = ["EXACT", "PARAPHRASE", "STEM", "SYNONYM", "Matches", "find_matches"]
