@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 INDEX = "https://pypi.org/simple"
 LEFT_OUT = "torch"
-WHERE = "sys_platform == 'linux' and implementation_name == 'cpython'"
+WHERE = "sys_platform == 'linux' and implementation_name == 'cpython' and python_version < '3.15'"
 PYTHONS = ("3.11", "3.12")
 MACHINES = [
     {
